@@ -1,0 +1,2 @@
+//! Hekate.
+fn main() {}

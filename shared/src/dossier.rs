@@ -1,0 +1,201 @@
+//! Everything that was observed about one version of one package.
+//!
+//! A verdict is a function of the dossier, so whatever a check reads must be in it: the bytes of every document, and the
+//! digests of every artifact. Reading a document's content from anywhere else breaks replay.
+
+use base64::Engine as _;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::availability::UnavailableReason;
+use crate::package::{Digest, PackageVersion};
+
+/// The media type of a dossier, as `schema` carries it.
+pub const SCHEMA: &str = "urn:hekate:dossier:1";
+
+/// Which question an observation answers. One dossier holds at most one current observation of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Subject {
+    /// npm's packument, reduced to what concerns the requested version.
+    Packument,
+    /// npm's manifest of one version.
+    VersionManifest,
+    /// npm's attestations of one version.
+    Attestations,
+    /// The artifact that the registry serves.
+    Artifact,
+    /// The artifact, asked for again past every cache because the first answer contradicted the metadata.
+    ArtifactAgain,
+}
+
+/// One question to one upstream, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Observation {
+    /// The question.
+    pub subject: Subject,
+    /// The URL that was asked, after re-rooting on the configured base.
+    pub url: String,
+    /// When the look began that this observation belongs to.
+    pub at: Timestamp,
+    /// What came of it.
+    pub answer: Answer,
+}
+
+/// What came of a question.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "outcome")]
+pub enum Answer {
+    /// A complete HTTP response, whatever its status.
+    Answered(Response),
+    /// No complete response. Nothing about the package follows from it.
+    #[serde(rename_all = "camelCase")]
+    Unanswered {
+        /// The class of trouble.
+        reason: UnavailableReason,
+        /// One sentence for people.
+        detail: String,
+        /// How long the upstream asked to wait, in seconds.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<u64>,
+    },
+}
+
+/// A complete HTTP response.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    /// The status code; a 304 has been replaced by the answer that it confirmed.
+    pub status: u16,
+    /// `Content-Type`, as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// `ETag`, as sent, for asking conditionally next time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Length of the body in bytes, after transfer decoding.
+    pub size: u64,
+    /// SHA-256 of the body.
+    pub sha256: Digest,
+    /// What was kept of the body.
+    pub kept: Kept,
+}
+
+/// What was kept of a body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Kept {
+    /// All of it.
+    Whole {
+        /// The bytes.
+        body: Body,
+    },
+    /// A part that a pure function of the body selected; the response's digest and size are of the whole.
+    Excerpt {
+        /// The selected part, a document of the same shape.
+        body: Body,
+    },
+    /// A gzipped tar archive: its digests, and the one member that checks read.
+    #[serde(rename_all = "camelCase")]
+    Archive {
+        /// SHA-512 of the archive.
+        sha512: Digest,
+        /// SHA-1 of the archive, for packages that have nothing better.
+        sha1: Digest,
+        /// The package manifest inside.
+        manifest: ArchiveMember,
+    },
+    /// Nothing: the status alone is the answer, as for a 404.
+    Nothing,
+}
+
+/// What was found of the wanted member of an archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum ArchiveMember {
+    /// The member's bytes.
+    Found {
+        /// The bytes.
+        body: Body,
+    },
+    /// The archive has no such member.
+    Missing,
+    /// The archive could not be read to its end, or the member exceeds its limit.
+    Unreadable {
+        /// One sentence for people.
+        detail: String,
+    },
+}
+
+/// The bytes of a document. Its JSON form is the text itself where the bytes are UTF-8, and base64 otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body(pub Vec<u8>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum BodyWire {
+    Text(String),
+    Base64(String),
+}
+
+impl Serialize for Body {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(&self.0) {
+            Ok(text) => BodyWire::Text(text.to_owned()),
+            Err(_) => BodyWire::Base64(base64::engine::general_purpose::STANDARD.encode(&self.0)),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Body {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match BodyWire::deserialize(deserializer)? {
+            BodyWire::Text(text) => Ok(Self(text.into_bytes())),
+            BodyWire::Base64(text) => base64::engine::general_purpose::STANDARD
+                .decode(text)
+                .map(Self)
+                .map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+/// Everything that was observed about one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dossier {
+    /// The media type: [`SCHEMA`].
+    pub schema: String,
+    /// The version that the observations concern.
+    pub package: PackageVersion,
+    /// The observations; their order carries no meaning.
+    pub observations: Vec<Observation>,
+}
+
+impl Dossier {
+    /// A dossier of these observations.
+    pub fn new(package: PackageVersion, observations: Vec<Observation>) -> Self {
+        Self { schema: SCHEMA.to_owned(), package, observations }
+    }
+
+    /// The observation that answers `subject`.
+    pub fn observation(&self, subject: Subject) -> Option<&Observation> {
+        self.observations.iter().find(|observation| observation.subject == subject)
+    }
+
+    /// Adds an observation. What was observed for the same question before is replaced: it stays in the dossier of the
+    /// earlier look, which the store keeps.
+    pub fn observe(&mut self, observation: Observation) {
+        self.observations.retain(|earlier| earlier.subject != observation.subject);
+        self.observations.push(observation);
+    }
+
+    /// SHA-256 of the dossier's content: of its JSON form with the observations in the order of their questions.
+    pub fn digest(&self) -> Digest {
+        let mut ordered = self.clone();
+        ordered.observations.sort_by_key(|observation| observation.subject);
+        // Serialising to memory fails only for maps with keys that are not strings, and a dossier has no maps.
+        Digest::sha256_of(&serde_json::to_vec(&ordered).unwrap_or_default())
+    }
+}

@@ -1,0 +1,15 @@
+//! Hekate answers one question about one version of one package: did the registry publish what the build produced from
+//! the source that the build says it used, and did that build really happen?
+//!
+//! The path is coordinate → resolve → collect → authenticate → trace → correlate → decide → record → announce. Only the
+//! stages that fetch touch the world, through the traits in [`ports`].
+
+pub mod availability;
+pub mod check;
+pub mod dossier;
+pub mod package;
+pub mod ports;
+pub mod verdict;
+
+#[cfg(feature = "service")]
+pub mod adapters;
