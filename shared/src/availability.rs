@@ -72,7 +72,9 @@ impl<T> Availability<T> {
     pub fn as_ref(&self) -> Availability<&T> {
         match self {
             Self::Present(value) => Availability::Present(value),
-            Self::Absent { because } => Availability::Absent { because: because.clone() },
+            Self::Absent { because } => Availability::Absent {
+                because: because.clone(),
+            },
             Self::Unavailable(trouble) => Availability::Unavailable(trouble.clone()),
         }
     }

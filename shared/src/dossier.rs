@@ -176,18 +176,25 @@ pub struct Dossier {
 impl Dossier {
     /// A dossier of these observations.
     pub fn new(package: PackageVersion, observations: Vec<Observation>) -> Self {
-        Self { schema: SCHEMA.to_owned(), package, observations }
+        Self {
+            schema: SCHEMA.to_owned(),
+            package,
+            observations,
+        }
     }
 
     /// The observation that answers `subject`.
     pub fn observation(&self, subject: Subject) -> Option<&Observation> {
-        self.observations.iter().find(|observation| observation.subject == subject)
+        self.observations
+            .iter()
+            .find(|observation| observation.subject == subject)
     }
 
     /// Adds an observation. What was observed for the same question before is replaced: it stays in the dossier of the
     /// earlier look, which the store keeps.
     pub fn observe(&mut self, observation: Observation) {
-        self.observations.retain(|earlier| earlier.subject != observation.subject);
+        self.observations
+            .retain(|earlier| earlier.subject != observation.subject);
         self.observations.push(observation);
     }
 

@@ -4,12 +4,17 @@
 //! The path is coordinate → resolve → collect → authenticate → trace → correlate → decide → record → announce. Only the
 //! stages that fetch touch the world, through the traits in [`ports`].
 
+pub mod attestation;
+pub mod authenticate;
 pub mod availability;
 pub mod check;
 pub mod dossier;
+pub mod ecosystem;
 pub mod package;
+pub mod policy;
 pub mod ports;
 pub mod verdict;
+pub mod verifier;
 
 #[cfg(feature = "service")]
 pub mod adapters;

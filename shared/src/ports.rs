@@ -199,7 +199,12 @@ pub enum WorkItemError {
 impl WorkItem {
     /// A work item of the current schema.
     pub fn new(package: PackageVersion, reason: WorkReason) -> Self {
-        Self { schema: WORK_SCHEMA, package, reason, batch: None }
+        Self {
+            schema: WORK_SCHEMA,
+            package,
+            reason,
+            batch: None,
+        }
     }
 
     /// Decodes one message body. Bodies are decoded one by one, so that a malformed one fails alone.

@@ -11,7 +11,7 @@ use crate::package::{Digest, PackageVersion};
 
 mod decide;
 
-pub use decide::{Decision, Inputs, decide};
+pub use decide::{Decision, Inputs, decide, declared_integrity};
 
 /// The media type of a verdict, as `schema` carries it.
 pub const SCHEMA: &str = "urn:hekate:verdict:1";
@@ -103,6 +103,8 @@ pub struct Questions {
     pub log_only: YesNoUnknown,
     /// Did the registry publish something else than GitHub Actions built?
     pub mismatch: YesNoUnknown,
+    /// The checks that decided each answer, by the question's name.
+    pub decided_by: BTreeMap<String, Vec<crate::check::CheckId>>,
 }
 
 /// The artifact that the verdict is about.

@@ -2,6 +2,13 @@
 //!
 //! The ids are stable: alerts, dashboards and other verifiers name them.
 
+mod artifact;
+mod attestation;
+mod correlate;
+mod identity;
+mod log;
+mod registry;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -9,6 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::availability::{Unavailable, UnavailableReason};
 use crate::package::Digest;
+
+pub use correlate::{Evidence, correlate};
 
 /// Declares the closed set of checks with its stable spelling, family and severity, so that none can be forgotten.
 macro_rules! checks {
@@ -315,7 +324,13 @@ pub struct Finding {
 impl Finding {
     /// A finding without observed values.
     pub fn new(check: CheckId, outcome: Outcome, summary: impl Into<String>) -> Self {
-        Self { check, outcome, summary: summary.into(), observed: BTreeMap::new(), evidence: Vec::new() }
+        Self {
+            check,
+            outcome,
+            summary: summary.into(),
+            observed: BTreeMap::new(),
+            evidence: Vec::new(),
+        }
     }
 
     /// The question could not be asked, or its answer not be read.
@@ -420,10 +435,19 @@ mod wire {
                     return Err(format!("the unknown result of {} has no reason", wire.check));
                 }
                 (Result::Pass | Result::Fail | Result::Warn | Result::NotApplicable, Some(Reason::Unknown(_))) => {
-                    return Err(format!("the result of {} has a reason that only an unknown result has", wire.check));
+                    return Err(format!(
+                        "the result of {} has a reason that only an unknown result has",
+                        wire.check
+                    ));
                 }
             };
-            Ok(Self { check: wire.check, outcome, summary: wire.summary, observed: wire.observed, evidence: wire.evidence })
+            Ok(Self {
+                check: wire.check,
+                outcome,
+                summary: wire.summary,
+                observed: wire.observed,
+                evidence: wire.evidence,
+            })
         }
     }
 }
@@ -449,7 +473,8 @@ mod tests {
 
     #[test]
     fn an_unknown_result_without_a_reason_is_refused() {
-        let text = r#"{"check":"att.present","family":"attestation","result":"unknown","severity":"info","summary":""}"#;
+        let text =
+            r#"{"check":"att.present","family":"attestation","result":"unknown","severity":"info","summary":""}"#;
         assert!(serde_json::from_str::<Finding>(text).is_err());
     }
 

@@ -27,7 +27,10 @@ impl Ecosystem {
 
     /// The ecosystem of a purl type, in any case.
     pub fn from_purl_type(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|ecosystem| ecosystem.purl_type().eq_ignore_ascii_case(text))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|ecosystem| ecosystem.purl_type().eq_ignore_ascii_case(text))
     }
 }
 
@@ -73,8 +76,14 @@ impl PackageName {
     pub fn new(ecosystem: Ecosystem, text: &str) -> Result<Self, CoordinateError> {
         match ecosystem {
             Ecosystem::Npm => check_npm_name(text)
-                .map_err(|rule| CoordinateError::Name { name: text.to_owned(), rule })
-                .map(|()| Self { ecosystem, text: text.to_owned() }),
+                .map_err(|rule| CoordinateError::Name {
+                    name: text.to_owned(),
+                    rule,
+                })
+                .map(|()| Self {
+                    ecosystem,
+                    text: text.to_owned(),
+                }),
         }
     }
 
@@ -131,9 +140,10 @@ impl PackageVersion {
     pub fn new(name: PackageName, version: &str) -> Result<Self, CoordinateError> {
         match Selector::parse(name.ecosystem, version)? {
             Selector::Version(version) => Ok(Self { name, version }),
-            Selector::Tag(_) => {
-                Err(CoordinateError::Version { version: version.to_owned(), rule: "an exact version is needed here" })
-            }
+            Selector::Tag(_) => Err(CoordinateError::Version {
+                version: version.to_owned(),
+                rule: "an exact version is needed here",
+            }),
         }
     }
 
@@ -185,10 +195,14 @@ impl FromStr for PackageVersion {
     fn from_str(text: &str) -> Result<Self, CoordinateError> {
         let coordinate: Coordinate = text.parse()?;
         match coordinate.selector {
-            Selector::Version(version) => Ok(Self { name: coordinate.name, version }),
-            Selector::Tag(tag) => {
-                Err(CoordinateError::Version { version: tag, rule: "an exact version is needed here" })
-            }
+            Selector::Version(version) => Ok(Self {
+                name: coordinate.name,
+                version,
+            }),
+            Selector::Tag(tag) => Err(CoordinateError::Version {
+                version: tag,
+                rule: "an exact version is needed here",
+            }),
         }
     }
 }
@@ -201,7 +215,9 @@ impl Serialize for PackageVersion {
 
 impl<'de> Deserialize<'de> for PackageVersion {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -218,8 +234,10 @@ impl Selector {
     /// Parses what stands after the `@`.
     pub fn parse(ecosystem: Ecosystem, text: &str) -> Result<Self, CoordinateError> {
         match ecosystem {
-            Ecosystem::Npm => parse_npm_selector(text)
-                .map_err(|rule| CoordinateError::Version { version: text.to_owned(), rule }),
+            Ecosystem::Npm => parse_npm_selector(text).map_err(|rule| CoordinateError::Version {
+                version: text.to_owned(),
+                rule,
+            }),
         }
     }
 
@@ -243,19 +261,30 @@ pub struct Coordinate {
 impl Coordinate {
     /// A coordinate from its parts, as the HTTP API's path carries them.
     pub fn new(ecosystem: Ecosystem, name: &str, selector: &str) -> Result<Self, CoordinateError> {
-        Ok(Self { name: PackageName::new(ecosystem, name)?, selector: Selector::parse(ecosystem, selector)? })
+        Ok(Self {
+            name: PackageName::new(ecosystem, name)?,
+            selector: Selector::parse(ecosystem, selector)?,
+        })
     }
 }
 
 impl fmt::Display for Coordinate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}@{}", self.name.to_purl(), percent_encode(self.selector.as_str()))
+        write!(
+            formatter,
+            "{}@{}",
+            self.name.to_purl(),
+            percent_encode(self.selector.as_str())
+        )
     }
 }
 
 impl From<PackageVersion> for Coordinate {
     fn from(package: PackageVersion) -> Self {
-        Self { name: package.name, selector: Selector::Version(package.version) }
+        Self {
+            name: package.name,
+            selector: Selector::Version(package.version),
+        }
     }
 }
 
@@ -268,11 +297,17 @@ impl FromStr for Coordinate {
         if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkg:")) {
             return parse_purl(text);
         }
-        let (kind, rest) = text.split_once(':').ok_or_else(|| CoordinateError::Syntax(text.to_owned()))?;
-        let ecosystem = Ecosystem::from_purl_type(kind)
-            .ok_or_else(|| CoordinateError::UnsupportedEcosystem(kind.to_owned()))?;
+        let (kind, rest) = text
+            .split_once(':')
+            .ok_or_else(|| CoordinateError::Syntax(text.to_owned()))?;
+        let ecosystem =
+            Ecosystem::from_purl_type(kind).ok_or_else(|| CoordinateError::UnsupportedEcosystem(kind.to_owned()))?;
         // The first character of a scoped name is itself an `@`.
-        let version_at = rest.char_indices().skip(1).find(|&(_, character)| character == '@').map(|(index, _)| index);
+        let version_at = rest
+            .char_indices()
+            .skip(1)
+            .find(|&(_, character)| character == '@')
+            .map(|(index, _)| index);
         match version_at.and_then(|index| rest.split_at_checked(index)) {
             Some((name, version)) => Self::new(ecosystem, name, version.trim_start_matches('@')),
             None => Self::new(ecosystem, rest, "latest"),
@@ -314,14 +349,20 @@ fn check_npm_name(text: &str) -> Result<(), &'static str> {
     if bare.starts_with('.') {
         return Err("it starts with a dot");
     }
-    if is_npm_segment(bare) { Ok(()) } else { Err("it has characters that are not URL-safe") }
+    if is_npm_segment(bare) {
+        Ok(())
+    } else {
+        Err("it has characters that are not URL-safe")
+    }
 }
 
 fn is_npm_segment(text: &str) -> bool {
     // The characters that `encodeURIComponent` leaves alone, which is the rule of npm's own validator.
     !text.is_empty()
         && text != ".."
-        && text.chars().all(|character| character.is_ascii_alphanumeric() || "-_.!~*'()".contains(character))
+        && text
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "-_.!~*'()".contains(character))
 }
 
 fn parse_npm_selector(text: &str) -> Result<Selector, &'static str> {
@@ -341,7 +382,11 @@ fn parse_npm_selector(text: &str) -> Result<Selector, &'static str> {
     if nodejs_semver::Range::parse(text).is_ok() {
         return Err("ranges are not resolved; give an exact version or a dist-tag");
     }
-    if is_npm_segment(text) { Ok(Selector::Tag(text.to_owned())) } else { Err("it has characters that are not URL-safe") }
+    if is_npm_segment(text) {
+        Ok(Selector::Tag(text.to_owned()))
+    } else {
+        Err("it has characters that are not URL-safe")
+    }
 }
 
 /// Percent-encoding as the purl specification's canonical form has it: unreserved characters stay.
@@ -367,39 +412,64 @@ mod tests {
 
     #[test]
     fn a_purl_and_the_short_form_name_the_same_version() {
-        assert_eq!(coordinate("pkg:npm/%40scope/name@1.2.3"), coordinate("npm:@scope/name@1.2.3"));
+        assert_eq!(
+            coordinate("pkg:npm/%40scope/name@1.2.3"),
+            coordinate("npm:@scope/name@1.2.3")
+        );
         assert_eq!(coordinate("pkg:npm/sigstore@3.0.0"), coordinate("npm:sigstore@3.0.0"));
     }
 
     #[test]
     fn the_canonical_purl_round_trips() {
-        for text in ["pkg:npm/%40scope/name@1.2.3", "pkg:npm/sigstore@3.0.0-rc.1", "pkg:npm/a@1.0.0%2Bbuild"] {
+        for text in [
+            "pkg:npm/%40scope/name@1.2.3",
+            "pkg:npm/sigstore@3.0.0-rc.1",
+            "pkg:npm/a@1.0.0%2Bbuild",
+        ] {
             assert_eq!(text.parse::<PackageVersion>().unwrap().to_purl(), text);
         }
     }
 
     #[test]
     fn without_a_version_the_tag_is_latest() {
-        assert_eq!(coordinate("npm:@scope/name").selector, Selector::Tag("latest".to_owned()));
+        assert_eq!(
+            coordinate("npm:@scope/name").selector,
+            Selector::Tag("latest".to_owned())
+        );
         assert_eq!(coordinate("pkg:npm/name").selector, Selector::Tag("latest".to_owned()));
     }
 
     #[test]
     fn a_dist_tag_is_not_a_version() {
-        assert_eq!(coordinate("npm:name@next-11").selector, Selector::Tag("next-11".to_owned()));
+        assert_eq!(
+            coordinate("npm:name@next-11").selector,
+            Selector::Tag("next-11".to_owned())
+        );
         assert!("npm:name@next".parse::<PackageVersion>().is_err());
     }
 
     #[test]
     fn a_range_is_refused_with_what_to_do() {
         for range in ["npm:name@^1.2.3", "npm:name@1.x", "npm:name@>=2", "npm:name@v1.2.3"] {
-            assert!(matches!(range.parse::<Coordinate>(), Err(CoordinateError::Version { .. })), "{range}");
+            assert!(
+                matches!(range.parse::<Coordinate>(), Err(CoordinateError::Version { .. })),
+                "{range}"
+            );
         }
     }
 
     #[test]
     fn names_that_would_leave_their_path_segment_are_refused() {
-        for name in ["npm:../etc", "npm:@a/b/c", "npm:a b", "npm:", "npm:@/x@1.0.0", "npm:.hidden", "npm:@a", "npm:a/b"] {
+        for name in [
+            "npm:../etc",
+            "npm:@a/b/c",
+            "npm:a b",
+            "npm:",
+            "npm:@/x@1.0.0",
+            "npm:.hidden",
+            "npm:@a",
+            "npm:a/b",
+        ] {
             assert!(name.parse::<Coordinate>().is_err(), "{name}");
         }
     }
@@ -410,12 +480,18 @@ mod tests {
             "pkg:gem/rails@7.0.0".parse::<Coordinate>(),
             Err(CoordinateError::UnsupportedEcosystem("gem".to_owned()))
         );
-        assert!(matches!("cargo:serde@1.0.0".parse::<Coordinate>(), Err(CoordinateError::UnsupportedEcosystem(_))));
+        assert!(matches!(
+            "cargo:serde@1.0.0".parse::<Coordinate>(),
+            Err(CoordinateError::UnsupportedEcosystem(_))
+        ));
     }
 
     #[test]
     fn text_without_a_scheme_is_a_syntax_error() {
-        assert!(matches!("sigstore@1.0.0".parse::<Coordinate>(), Err(CoordinateError::Syntax(_))));
+        assert!(matches!(
+            "sigstore@1.0.0".parse::<Coordinate>(),
+            Err(CoordinateError::Syntax(_))
+        ));
     }
 
     #[test]

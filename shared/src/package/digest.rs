@@ -82,7 +82,11 @@ impl Digest {
         if bytes.len() == algorithm.length() {
             Ok(Self { algorithm, bytes })
         } else {
-            Err(DigestError::Length { algorithm: algorithm.name(), expected: algorithm.length(), actual: bytes.len() })
+            Err(DigestError::Length {
+                algorithm: algorithm.name(),
+                expected: algorithm.length(),
+                actual: bytes.len(),
+            })
         }
     }
 
@@ -94,12 +98,18 @@ impl Digest {
 
     /// The SHA-256 of `bytes`.
     pub fn sha256_of(bytes: &[u8]) -> Self {
-        Self { algorithm: DigestAlgorithm::Sha256, bytes: sha2::Sha256::digest(bytes).to_vec() }
+        Self {
+            algorithm: DigestAlgorithm::Sha256,
+            bytes: sha2::Sha256::digest(bytes).to_vec(),
+        }
     }
 
     /// The SHA-512 of `bytes`.
     pub fn sha512_of(bytes: &[u8]) -> Self {
-        Self { algorithm: DigestAlgorithm::Sha512, bytes: sha2::Sha512::digest(bytes).to_vec() }
+        Self {
+            algorithm: DigestAlgorithm::Sha512,
+            bytes: sha2::Sha512::digest(bytes).to_vec(),
+        }
     }
 
     /// The algorithm.
@@ -148,7 +158,9 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -188,7 +200,9 @@ impl FromStr for Integrity {
         let mut digests = Vec::new();
         for token in text.split_ascii_whitespace() {
             let value = token.split('?').next().unwrap_or(token);
-            let (name, encoded) = value.split_once('-').ok_or(DigestError::Encoding("a Subresource Integrity value"))?;
+            let (name, encoded) = value
+                .split_once('-')
+                .ok_or(DigestError::Encoding("a Subresource Integrity value"))?;
             // The specification tells user agents to ignore what they do not know; SHA-384 is such a token here.
             let Ok(algorithm) = algorithm_named(name) else { continue };
             let bytes = base64::engine::general_purpose::STANDARD
@@ -211,7 +225,11 @@ mod tests {
     fn a_digest_of_the_wrong_length_is_refused() {
         assert_eq!(
             Digest::from_hex(DigestAlgorithm::Sha256, "00ff"),
-            Err(DigestError::Length { algorithm: "sha256", expected: 32, actual: 2 })
+            Err(DigestError::Length {
+                algorithm: "sha256",
+                expected: 32,
+                actual: 2
+            })
         );
     }
 
@@ -223,7 +241,10 @@ mod tests {
 
     #[test]
     fn an_unknown_algorithm_is_refused() {
-        assert_eq!("md5:00".parse::<Digest>(), Err(DigestError::UnknownAlgorithm("md5".to_owned())));
+        assert_eq!(
+            "md5:00".parse::<Digest>(),
+            Err(DigestError::UnknownAlgorithm("md5".to_owned()))
+        );
     }
 
     #[test]
@@ -236,7 +257,10 @@ mod tests {
         let sha1 = base64::engine::general_purpose::STANDARD.encode([7_u8; 20]);
         let sha512 = base64::engine::general_purpose::STANDARD.encode([9_u8; 64]);
         let integrity: Integrity = format!("sha1-{sha1} sha512-{sha512}?x=1").parse().unwrap();
-        assert_eq!(integrity.strongest(), Digest::new(DigestAlgorithm::Sha512, [9; 64]).ok().as_ref());
+        assert_eq!(
+            integrity.strongest(),
+            Digest::new(DigestAlgorithm::Sha512, [9; 64]).ok().as_ref()
+        );
     }
 
     #[test]

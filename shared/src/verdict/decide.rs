@@ -1,8 +1,314 @@
-//! From findings to a verdict.
+//! The stage that turns findings into a verdict.
 
-/// placeholder
-pub struct Decision;
-/// placeholder
-pub struct Inputs;
-/// placeholder
-pub fn decide() {}
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Artifact, Build, Questions, SCHEMA, Status, TrustIdentity, Verdict, VerifierIdentity, YesNoUnknown};
+use crate::attestation::WorkflowRef;
+use crate::authenticate::Authenticated;
+use crate::check::{CheckId, Family, Finding, Outcome, Severity, Shade, UnknownReason};
+use crate::dossier::Dossier;
+use crate::package::Digest;
+use crate::policy::{CHECK_SET, Policy};
+
+/// What must have passed before anything is `attested`.
+const REQUIRED_FOR_ATTESTED: &[CheckId] = &[
+    CheckId::ArtTarballIntegrity,
+    CheckId::AttNonempty,
+    CheckId::AttPublishSig,
+    CheckId::AttProvenanceSig,
+    CheckId::AttSubjectDigest,
+    CheckId::AttSubjectName,
+    CheckId::AttStmtVsCert,
+    CheckId::LogInclusion,
+    CheckId::IdIssuer,
+];
+
+/// What must have passed besides before anything is `verified`.
+const REQUIRED_FOR_VERIFIED: &[CheckId] = &[
+    CheckId::RunExists,
+    CheckId::RunMatchesCert,
+    CheckId::RunConclusion,
+    CheckId::RunPublishStep,
+    CheckId::RunSigningStep,
+    CheckId::SrcCommitExists,
+];
+
+/// Everything that a verdict is made of besides its findings.
+pub struct Inputs<'a> {
+    /// What was observed.
+    pub dossier: &'a Dossier,
+    /// The same, with its attestations examined.
+    pub authenticated: &'a Authenticated,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// Which trust material was used.
+    pub trust: &'a TrustIdentity,
+    /// Who decides.
+    pub verifier: &'a VerifierIdentity,
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// A status with the checks that decided it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The status.
+    pub status: Status,
+    /// The checks, in their order.
+    pub decided_by: Vec<CheckId>,
+}
+
+impl Decision {
+    /// The worst status that the findings support, and the checks that make it so.
+    ///
+    /// `verified` and `attested` are produced by passes, never by the absence of failures; whatever fits no other status is
+    /// `indeterminate`.
+    pub fn from_findings(findings: &[Finding]) -> Self {
+        let of = |check: CheckId| {
+            findings
+                .iter()
+                .find(|finding| finding.check == check)
+                .map(|finding| finding.outcome)
+        };
+        let decided = |status, decided_by| Self { status, decided_by };
+
+        let failed = |severity: Severity| -> Vec<CheckId> {
+            let matching = |finding: &&Finding| finding.outcome.is_fail() && finding.check.severity() == severity;
+            findings.iter().filter(matching).map(|finding| finding.check).collect()
+        };
+        let critical = failed(Severity::Critical);
+        if !critical.is_empty() {
+            return decided(Status::Mismatch, critical);
+        }
+        let high = failed(Severity::High);
+        let warned = weighty_warnings(findings);
+        if !high.is_empty() || !warned.is_empty() {
+            return decided(Status::Suspicious, if high.is_empty() { warned } else { high });
+        }
+        if let Some(Outcome::NotApplicable(Some(Shade::Absent))) = of(CheckId::AttPresent) {
+            let served = of(CheckId::ArtTarballIntegrity);
+            return match served {
+                Some(Outcome::Pass(_) | Outcome::Warn(_)) => decided(Status::Unattested, vec![CheckId::AttPresent]),
+                Some(Outcome::Unknown(_) | Outcome::Fail(_) | Outcome::NotApplicable(_)) | None => {
+                    decided(Status::Indeterminate, vec![CheckId::ArtTarballIntegrity])
+                }
+            };
+        }
+        let recognised_elsewhere = matches!(
+            of(CheckId::IdIssuer),
+            Some(Outcome::Unknown(UnknownReason::Unsupported))
+        );
+        let blocking: Vec<CheckId> = REQUIRED_FOR_ATTESTED
+            .iter()
+            .copied()
+            .filter(|&check| match of(check) {
+                Some(Outcome::Pass(_)) => false,
+                // A build service that is recognised and not correlated: authentic, and not examined.
+                Some(Outcome::Unknown(UnknownReason::Unsupported)) => {
+                    let tolerated = matches!(check, CheckId::IdIssuer | CheckId::AttStmtVsCert);
+                    !(recognised_elsewhere && tolerated)
+                }
+                Some(Outcome::Unknown(_) | Outcome::Fail(_) | Outcome::Warn(_) | Outcome::NotApplicable(_)) | None => {
+                    true
+                }
+            })
+            .collect();
+        if !blocking.is_empty() {
+            return decided(Status::Indeterminate, blocking);
+        }
+        let unexamined: Vec<CheckId> = REQUIRED_FOR_VERIFIED
+            .iter()
+            .copied()
+            .filter(|&check| !of(check).is_some_and(Outcome::is_pass))
+            .collect();
+        if unexamined.is_empty() && !recognised_elsewhere {
+            decided(
+                Status::Verified,
+                [REQUIRED_FOR_ATTESTED, REQUIRED_FOR_VERIFIED].concat(),
+            )
+        } else {
+            decided(Status::Attested, REQUIRED_FOR_ATTESTED.to_vec())
+        }
+    }
+}
+
+/// Warnings of at least medium weight, if they come from two families or more.
+fn weighty_warnings(findings: &[Finding]) -> Vec<CheckId> {
+    let warned: Vec<CheckId> = findings
+        .iter()
+        .filter(|finding| matches!(finding.outcome, Outcome::Warn(_)) && finding.check.severity() >= Severity::Medium)
+        // A weak digest is the age of a package, which is no sign of an attack.
+        .filter(|finding| finding.outcome != Outcome::Warn(Some(Shade::WeakDigest)))
+        .map(|finding| finding.check)
+        .collect();
+    let families: BTreeSet<Family> = warned.iter().map(|check| check.family()).collect();
+    if families.len() > 1 { warned } else { Vec::new() }
+}
+
+/// Makes the verdict that the findings amount to.
+pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
+    let Decision { status, decided_by } = Decision::from_findings(&findings);
+    let undecided_for = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
+    let settled_for = SignedDuration::from_secs(i64::from(inputs.policy.settled_for));
+    let wait = if status.is_settled() {
+        settled_for
+    } else {
+        undecided_for
+    };
+    let later = |wait| inputs.now.checked_add(wait).unwrap_or(Timestamp::MAX);
+    Verdict {
+        schema: SCHEMA.to_owned(),
+        package: inputs.dossier.package.clone(),
+        status,
+        questions: answer_questions(&findings, status),
+        artifact: artifact(inputs.authenticated),
+        build: build(inputs.authenticated),
+        coverage: coverage(&findings),
+        findings,
+        decided_by,
+        checked_at: inputs.now,
+        valid_until: later(wait),
+        next_look_at: (!status.is_settled()).then(|| later(undecided_for)),
+        check_set: CHECK_SET.to_owned(),
+        policy: inputs.policy.digest(),
+        trust: inputs.trust.clone(),
+        dossier: inputs.dossier.digest(),
+        verifier: inputs.verifier.clone(),
+    }
+}
+
+/// Answers the three questions, each with the checks that decided it.
+fn answer_questions(findings: &[Finding], status: Status) -> Questions {
+    use YesNoUnknown::{No, Unknown, Yes};
+    let of = |check: CheckId| {
+        findings
+            .iter()
+            .find(|finding| finding.check == check)
+            .map(|finding| finding.outcome)
+    };
+    let passed = |check| of(check).is_some_and(Outcome::is_pass);
+    let failed = |check| of(check).is_some_and(Outcome::is_fail);
+
+    // 1. A certificate is issued to a running job only: an authentic one proves a build on GitHub Actions.
+    let proof_of_build = [
+        CheckId::AttProvenanceSig,
+        CheckId::LogInclusion,
+        CheckId::IdIssuer,
+        CheckId::AttSubjectDigest,
+    ];
+    let registry_only = match status {
+        Status::Downgraded => Yes,
+        Status::Attested | Status::Verified if proof_of_build.into_iter().all(passed) => No,
+        Status::Mismatch
+        | Status::Suspicious
+        | Status::Indeterminate
+        | Status::Unattested
+        | Status::Attested
+        | Status::Verified => Unknown,
+    };
+    let registry_only_by = if registry_only == No {
+        proof_of_build.to_vec()
+    } else {
+        vec![CheckId::AttPresent, CheckId::IdIssuer]
+    };
+
+    // 2. Only the run itself tells.
+    let log_only = if failed(CheckId::RunExists) {
+        Yes
+    } else if passed(CheckId::RunExists) {
+        No
+    } else {
+        Unknown
+    };
+
+    // 3. Bytes against what was attested of them.
+    let about_bytes = [
+        CheckId::ArtTarballIntegrity,
+        CheckId::AttSubjectDigest,
+        CheckId::AttSubjectName,
+    ];
+    let mismatch_by: Vec<CheckId> = about_bytes.into_iter().filter(|&check| failed(check)).collect();
+    let (mismatch, mismatch_by) = if !mismatch_by.is_empty() {
+        (Yes, mismatch_by)
+    } else if about_bytes.into_iter().all(passed) && passed(CheckId::AttProvenanceSig) && passed(CheckId::AttPublishSig)
+    {
+        (No, about_bytes.to_vec())
+    } else {
+        (Unknown, about_bytes.to_vec())
+    };
+
+    Questions {
+        registry_only,
+        log_only,
+        mismatch,
+        decided_by: BTreeMap::from([
+            ("registryOnly".to_owned(), registry_only_by),
+            ("logOnly".to_owned(), vec![CheckId::RunExists]),
+            ("mismatch".to_owned(), mismatch_by),
+        ]),
+    }
+}
+
+/// Per family, the part of its applicable checks that came to a result.
+fn coverage(findings: &[Finding]) -> BTreeMap<String, f64> {
+    Family::ALL
+        .iter()
+        .filter_map(|&family| {
+            let applicable: Vec<&Finding> = findings
+                .iter()
+                .filter(|finding| finding.check.family() == family)
+                .filter(|finding| !matches!(finding.outcome, Outcome::NotApplicable(_)))
+                .collect();
+            let answered = applicable
+                .iter()
+                .filter(|finding| !matches!(finding.outcome, Outcome::Unknown(_)))
+                .count();
+            let share = f64::from(u32::try_from(answered).ok()?) / f64::from(u32::try_from(applicable.len()).ok()?);
+            share
+                .is_finite()
+                .then(|| (family.as_str().to_owned(), (share * 100.0).round() / 100.0))
+        })
+        .collect()
+}
+
+fn artifact(authenticated: &Authenticated) -> Option<Artifact> {
+    let downloaded = authenticated.release.artifact.present()?;
+    Some(Artifact {
+        name: downloaded.name.clone(),
+        sha512: downloaded.sha512.to_hex(),
+        sha256: downloaded.sha256.to_hex(),
+        size: downloaded.size,
+    })
+}
+
+fn build(authenticated: &Authenticated) -> Option<Build> {
+    let provenances = authenticated.examination.present()?.authentic_provenances();
+    let provenance = provenances.first()?;
+    let certificate = provenance.certificate;
+    let config = certificate.build_config_uri.as_deref().or(certificate.signer());
+    Some(Build {
+        repository: certificate.source_repository_uri.clone(),
+        repository_id: certificate.source_repository_identifier.clone(),
+        owner_id: certificate.source_repository_owner_identifier.clone(),
+        commit: certificate.source_repository_digest.clone(),
+        r#ref: certificate.source_repository_ref.clone(),
+        workflow: config.map(|uri| WorkflowRef::parse(uri).map_or_else(|| uri.to_owned(), |workflow| workflow.path)),
+        signer: certificate.signer().map(str::to_owned),
+        run: certificate.run_invocation_uri.clone(),
+        trigger: certificate.build_trigger.clone(),
+        runner: certificate.runner_environment.clone(),
+        log_index: Some(provenance.attestation.log.index.clone()),
+        signed_at: Some(provenance.attestation.signed_at),
+    })
+}
+
+/// The digest that a verdict remembers the version by: what the metadata named, once it was read.
+pub fn declared_integrity(authenticated: &Authenticated) -> Option<Digest> {
+    authenticated
+        .release
+        .metadata
+        .present()
+        .and_then(|metadata| metadata.declared_digest.clone())
+}

@@ -1,0 +1,159 @@
+//! The stage that separates what is authentic from what was merely served.
+
+use jiff::Timestamp;
+
+use crate::attestation::{
+    CertificateIdentity, PredicateType, ProvenanceClaims, ProvenanceError, PublishPredicate, Refusal, Signer,
+    StatementError, TrustMaterial, UnverifiedAttestation, VerifiedAttestation,
+};
+use crate::availability::{Availability, Unavailable, UnavailableReason};
+use crate::ecosystem::Release;
+use crate::package::Digest;
+
+/// An attestation of a kind that is evaluated, with what became of it.
+#[derive(Debug)]
+pub struct Examined {
+    /// Digest of the bundle, by which findings cite it.
+    pub bundle: Digest,
+    /// The authentic attestation, or why it is refused.
+    pub result: Result<VerifiedAttestation, Refusal>,
+}
+
+/// The attestations of a release, sorted by kind. Their order as served is forgotten.
+#[derive(Debug, Default)]
+pub struct Examination {
+    /// Provenances.
+    pub provenances: Vec<Examined>,
+    /// Publish attestations.
+    pub publishes: Vec<Examined>,
+    /// The labels of all others.
+    pub unrecognised: Vec<String>,
+}
+
+/// A provenance that a certificate signed, with its claims.
+#[derive(Debug)]
+pub struct Provenance<'a> {
+    /// The attestation.
+    pub attestation: &'a VerifiedAttestation,
+    /// Facts: what the certificate says.
+    pub certificate: &'a CertificateIdentity,
+    /// Claims: what the statement says.
+    pub claims: Result<ProvenanceClaims, ProvenanceError>,
+}
+
+/// A publish attestation that the registry's key signed, with its claims.
+#[derive(Debug)]
+pub struct Publication<'a> {
+    /// The attestation.
+    pub attestation: &'a VerifiedAttestation,
+    /// What the registry says it accepted.
+    pub predicate: Result<PublishPredicate, StatementError>,
+}
+
+/// A release whose attestations have been examined.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// What was read.
+    pub release: Release,
+    /// Its attestations.
+    pub examination: Availability<Examination>,
+}
+
+impl Examination {
+    /// The authentic provenances, earliest first.
+    pub fn authentic_provenances(&self) -> Vec<Provenance<'_>> {
+        authentic(&self.provenances)
+            .filter_map(|attestation| match &attestation.signer {
+                Signer::Certificate(certificate) => Some(Provenance {
+                    attestation,
+                    certificate,
+                    claims: ProvenanceClaims::from_json(
+                        &attestation.statement.predicate_type,
+                        &attestation.statement.predicate,
+                    ),
+                }),
+                Signer::RegistryKey { .. } => None,
+            })
+            .collect()
+    }
+
+    /// The authentic publish attestations, earliest first.
+    pub fn authentic_publications(&self) -> Vec<Publication<'_>> {
+        authentic(&self.publishes)
+            .filter_map(|attestation| match &attestation.signer {
+                Signer::RegistryKey { .. } => Some(Publication {
+                    attestation,
+                    predicate: PublishPredicate::from_json(&attestation.statement.predicate),
+                }),
+                Signer::Certificate(_) => None,
+            })
+            .collect()
+    }
+
+    /// Every attestation of a kind that is evaluated.
+    pub fn recognised(&self) -> impl Iterator<Item = &Examined> {
+        self.provenances.iter().chain(&self.publishes)
+    }
+}
+
+fn authentic(examined: &[Examined]) -> impl Iterator<Item = &VerifiedAttestation> {
+    examined.iter().filter_map(|one| one.result.as_ref().ok())
+}
+
+/// Verifies every attestation of a release. All of them are verified, so that none hides behind another.
+pub fn authenticate(release: Release, trust: &TrustMaterial, now: Timestamp) -> Authenticated {
+    let examination = match &release.attestations {
+        Availability::Present(served) => examine(served, &release, trust, now),
+        Availability::Absent { because } => Availability::Absent {
+            because: because.clone(),
+        },
+        Availability::Unavailable(trouble) => Availability::Unavailable(trouble.clone()),
+    };
+    Authenticated { release, examination }
+}
+
+fn examine(
+    served: &[UnverifiedAttestation],
+    release: &Release,
+    trust: &TrustMaterial,
+    now: Timestamp,
+) -> Availability<Examination> {
+    let mut examination = Examination::default();
+    for attestation in served {
+        let list = match TrustMaterial::recognises(attestation) {
+            PredicateType::SlsaProvenanceV02 | PredicateType::SlsaProvenanceV1 => &mut examination.provenances,
+            PredicateType::NpmPublishV01 => &mut examination.publishes,
+            PredicateType::Unrecognised(label) => {
+                examination.unrecognised.push(label);
+                continue;
+            }
+        };
+        list.push(Examined {
+            bundle: attestation.digest(),
+            result: trust.verify(attestation, now),
+        });
+    }
+    let announced = release
+        .metadata
+        .present()
+        .is_some_and(|metadata| metadata.announces_attestations);
+    if examination.recognised().next().is_none() && !announced {
+        return Availability::Unavailable(Unavailable {
+            source: "the registry's list of attestations".to_owned(),
+            reason: UnavailableReason::Malformed,
+            detail: "the registry answered with a list that holds neither a provenance nor a publish attestation, and \
+                     not with the 404 that proves absence"
+                .to_owned(),
+        });
+    }
+    let key = |one: &Examined| {
+        (
+            one.result.as_ref().ok().map(|attestation| attestation.signed_at),
+            one.bundle.clone(),
+        )
+    };
+    examination.provenances.sort_by_key(key);
+    examination.publishes.sort_by_key(key);
+    examination.unrecognised.sort();
+    Availability::Present(examination)
+}

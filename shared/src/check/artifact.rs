@@ -1,0 +1,158 @@
+//! The family `art`: the bytes that the registry serves.
+
+use super::correlate::Evidence;
+use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
+use crate::availability::Availability;
+use crate::ecosystem::{Downloaded, InnerManifest};
+
+/// Passes if the registry's metadata has the version. A version that it does not have gets no verdict at all.
+pub(super) fn exists(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::ArtExists;
+    match &evidence.authenticated.release.metadata {
+        Availability::Present(metadata) => Finding::new(check, Outcome::Pass(None), "the registry lists the version")
+            .citing([metadata.evidence.clone()]),
+        Availability::Absent { because } => {
+            Finding::new(check, Outcome::Unknown(UnknownReason::NotRetained), because.clone())
+        }
+        Availability::Unavailable(trouble) => Finding::unavailable(check, trouble),
+    }
+}
+
+/// Compares the bytes with the digest in the metadata. Where they differed at first, the download past every cache is
+/// compared, and nothing is said if that one failed.
+pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::ArtTarballIntegrity;
+    let release = &evidence.authenticated.release;
+    let artifact = match &release.artifact {
+        Availability::Present(artifact) => artifact,
+        Availability::Absent { because } => {
+            return Finding::new(check, Outcome::Unknown(UnknownReason::NotRetained), because.clone());
+        }
+        Availability::Unavailable(trouble) => return Finding::unavailable(check, trouble),
+    };
+    let Some(metadata) = release.metadata.present() else {
+        return Finding::new(
+            check,
+            Outcome::Unknown(UnknownReason::Unreachable),
+            "there is no metadata to compare with",
+        );
+    };
+    let finding = |outcome, summary: &str| {
+        Finding::new(check, outcome, summary)
+            .observing("downloaded bytes", artifact.sha512.to_string())
+            .citing([metadata.evidence.clone(), artifact.sha256.clone()])
+    };
+    if let Some(declared) = &metadata.declared_digest {
+        let outcome = if artifact.has_digest(declared) {
+            Outcome::Pass(None)
+        } else {
+            Outcome::Fail(None)
+        };
+        let summary = if outcome.is_pass() {
+            "the bytes have the digest that the registry's metadata names"
+        } else {
+            "the registry serves other bytes than its metadata names"
+        };
+        return finding(outcome, summary).observing("metadata dist.integrity", declared.to_string());
+    }
+    match &metadata.declared_sha1 {
+        Some(declared) if artifact.sha1 == *declared => finding(
+            Outcome::Warn(Some(Shade::WeakDigest)),
+            "the bytes have the SHA-1 that the metadata names; there is no stronger digest",
+        )
+        .observing("metadata dist.shasum", declared.to_string()),
+        Some(declared) => finding(
+            Outcome::Fail(None),
+            "the registry serves other bytes than its metadata names",
+        )
+        .observing("metadata dist.shasum", declared.to_string())
+        .observing("downloaded bytes, sha1", artifact.sha1.to_string()),
+        None => finding(
+            Outcome::Unknown(UnknownReason::Stripped),
+            "the metadata names no digest",
+        ),
+    }
+}
+
+/// Compares name and version of the manifest inside with the version that was asked for.
+///
+/// `publishConfig.name` may rename the package on publication. Build metadata is no part of a version's identity
+/// (<https://semver.org/#spec-item-10>), and npm publishes without it.
+pub(super) fn tarball_manifest(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::ArtTarballManifest;
+    let release = &evidence.authenticated.release;
+    let artifact = match &release.artifact {
+        Availability::Present(artifact) => artifact,
+        Availability::Absent { because } => {
+            return Finding::new(check, Outcome::Unknown(UnknownReason::NotRetained), because.clone());
+        }
+        Availability::Unavailable(trouble) => return Finding::unavailable(check, trouble),
+    };
+    let manifest = match &artifact.manifest {
+        Availability::Present(manifest) => manifest,
+        Availability::Absent { because } => {
+            return Finding::new(check, Outcome::Fail(None), because.clone()).citing([artifact.sha256.clone()]);
+        }
+        Availability::Unavailable(trouble) => return Finding::unavailable(check, trouble),
+    };
+    compare_manifest(evidence, artifact, manifest)
+}
+
+fn compare_manifest(evidence: &Evidence<'_>, artifact: &Downloaded, manifest: &InnerManifest) -> Finding {
+    let package = &evidence.authenticated.release.package;
+    let name = package.name().as_str();
+    let named = [&manifest.name, &manifest.published_name]
+        .into_iter()
+        .flatten()
+        .any(|candidate| candidate == name);
+    let versioned = manifest
+        .version
+        .as_deref()
+        .is_some_and(|version| is_same_version(version, package.version()));
+    let outcome = if named && versioned {
+        Outcome::Pass(None)
+    } else {
+        Outcome::Fail(None)
+    };
+    let summary = if outcome.is_pass() {
+        "the manifest inside names this package and version"
+    } else {
+        "the manifest inside names another package or version"
+    };
+    Finding::new(CheckId::ArtTarballManifest, outcome, summary)
+        .observing("requested", format!("{name}@{}", package.version()))
+        .observing(
+            "package.json in the tarball",
+            format!(
+                "{}@{}",
+                manifest.name.as_deref().unwrap_or("(no name)"),
+                manifest.version.as_deref().unwrap_or("(no version)")
+            ),
+        )
+        .citing([artifact.sha256.clone()])
+}
+
+fn is_same_version(inner: &str, requested: &str) -> bool {
+    let without_build = |text: &str| {
+        let text = text.trim().trim_start_matches(['v', '=']).trim();
+        let mut version = nodejs_semver::Version::parse(text).ok()?.into_parts();
+        version.build.clear();
+        Some((version.major, version.minor, version.patch, version.pre_release))
+    };
+    inner == requested || without_build(inner).is_some_and(|inner| Some(inner) == without_build(requested))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_same_version;
+
+    #[test]
+    fn versions_are_compared_as_the_registry_normalises_them() {
+        assert!(is_same_version("v1.2.3", "1.2.3"));
+        assert!(is_same_version("1.2.3+build.5", "1.2.3"));
+        assert!(is_same_version("1.2.3-rc.1", "1.2.3-rc.1"));
+        assert!(!is_same_version("1.2.3-rc.1", "1.2.3"));
+        assert!(!is_same_version("1.2.30", "1.2.3"));
+        assert!(!is_same_version("", "1.2.3"));
+    }
+}

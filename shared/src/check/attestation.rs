@@ -1,0 +1,506 @@
+//! The family `att`: what the attestations say, and whether they say it of this package.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::correlate::{Evidence, not_run, refusal, worst};
+use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
+use crate::attestation::{
+    BuildType, CertificateIdentity, Claim, Issuer, ProvenanceClaims, Refusal, RefusedPart, RepositoryUri, Row,
+    RunInvocation, Signer, WorkflowRef,
+};
+use crate::authenticate::{Examined, Provenance};
+use crate::availability::Availability;
+use crate::package::DigestAlgorithm;
+
+/// Passes if the registry serves a provenance and a publish attestation. Absence is neither a failure nor trouble.
+pub(super) fn present(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttPresent;
+    let examination = match evidence.examination(check) {
+        Ok(examination) => examination,
+        Err(finding) => return finding,
+    };
+    let complete = !examination.provenances.is_empty() && !examination.publishes.is_empty();
+    let (outcome, summary) = if complete {
+        (
+            Outcome::Pass(None),
+            "the registry serves a provenance and a publish attestation",
+        )
+    } else {
+        (
+            Outcome::Warn(None),
+            "the registry serves attestations, but not both a provenance and a publish attestation",
+        )
+    };
+    let finding =
+        Finding::new(check, outcome, summary).citing(evidence.authenticated.release.attestations_evidence.clone());
+    if examination.unrecognised.is_empty() {
+        finding
+    } else {
+        finding.observing(
+            "predicate types that are not evaluated",
+            examination.unrecognised.join(", "),
+        )
+    }
+}
+
+/// The vacuity rule: an empty list verifies nothing. At least one provenance and one publish attestation must be
+/// authentic.
+pub(super) fn nonempty(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttNonempty;
+    let examination = match evidence.examination(check) {
+        Ok(examination) => examination,
+        Err(finding) => return finding,
+    };
+    let provenances = examination.authentic_provenances().len();
+    let publications = examination.authentic_publications().len();
+    let count = |finding: Finding| {
+        finding
+            .observing("authentic provenances", provenances.to_string())
+            .observing("authentic publish attestations", publications.to_string())
+    };
+    if provenances > 0 && publications > 0 {
+        let summary = "at least one provenance and one publish attestation are authentic";
+        return count(Finding::new(check, Outcome::Pass(None), summary));
+    }
+    // What is missing may be there in a form that cannot be judged, which is no vacuity.
+    let missing: &[&[Examined]] = match (provenances, publications) {
+        (0, 0) => &[&examination.provenances, &examination.publishes],
+        (0, _) => &[&examination.provenances],
+        (_, _) => &[&examination.publishes],
+    };
+    let undecided = missing
+        .iter()
+        .flat_map(|list| list.iter())
+        .find_map(|examined| match &examined.result {
+            Err(Refusal::Unsupported(detail) | Refusal::UnknownSigner(detail) | Refusal::NoTrustedTime(detail)) => {
+                Some(detail)
+            }
+            Err(Refusal::Forged { .. }) | Ok(_) => None,
+        });
+    count(match undecided {
+        Some(detail) => Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), detail.clone()),
+        None => Finding::new(
+            check,
+            Outcome::Fail(Some(Shade::Vacuous)),
+            "the registry announces attestations, and what it serves proves nothing",
+        ),
+    })
+}
+
+/// Passes if there is one of each kind, or if several say the same.
+pub(super) fn unique(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttUnique;
+    let examination = match evidence.examination(check) {
+        Ok(examination) => examination,
+        Err(finding) => return finding,
+    };
+    let distinct = |list: &[Examined]| {
+        list.iter()
+            .filter_map(|examined| examined.result.as_ref().ok())
+            .map(|attestation| {
+                let subject = &attestation.statement.subject;
+                (
+                    subject.name.clone(),
+                    subject.digests.clone(),
+                    attestation.statement.predicate.get().to_owned(),
+                )
+            })
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    let (provenances, publications) = (distinct(&examination.provenances), distinct(&examination.publishes));
+    if provenances == 0 && publications == 0 {
+        return not_run(check, "no attestation was authenticated");
+    }
+    let (outcome, summary) = if provenances > 1 || publications > 1 {
+        (
+            Outcome::Warn(Some(Shade::Ambiguous)),
+            "several authentic attestations of one kind say different things",
+        )
+    } else {
+        (
+            Outcome::Pass(None),
+            "the authentic attestations of each kind say one thing",
+        )
+    };
+    Finding::new(check, outcome, summary)
+        .observing("different provenances", provenances.to_string())
+        .observing("different publish attestations", publications.to_string())
+}
+
+/// Passes if every publish attestation is signed by a key of the registry that was valid at the logged time.
+pub(super) fn publish_sig(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttPublishSig;
+    let examination = match evidence.examination(check) {
+        Ok(examination) => examination,
+        Err(finding) => return finding,
+    };
+    let findings = examination.publishes.iter().map(|examined| {
+        judge_signature(check, examined, |signer| match signer {
+            Signer::RegistryKey { key_id } => Ok(("bundle publicKey.hint", key_id.clone())),
+            Signer::Certificate(_) => Err("a certificate signed it, where the registry's key must"),
+        })
+    });
+    worst(findings).unwrap_or_else(|| not_run(check, "the registry serves no publish attestation"))
+}
+
+/// Passes if every provenance is signed by a certificate of the trusted authority that was logged and valid when it
+/// signed.
+pub(super) fn provenance_sig(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttProvenanceSig;
+    let examination = match evidence.examination(check) {
+        Ok(examination) => examination,
+        Err(finding) => return finding,
+    };
+    let findings = examination.provenances.iter().map(|examined| {
+        judge_signature(check, examined, |signer| match signer {
+            Signer::Certificate(certificate) => Ok((
+                "certificate subject alternative name",
+                certificate
+                    .subject_alternative_name
+                    .clone()
+                    .unwrap_or_else(|| "(none)".to_owned()),
+            )),
+            Signer::RegistryKey { .. } => Err("the registry's key signed it, where a build's certificate must"),
+        })
+    });
+    worst(findings).unwrap_or_else(|| not_run(check, "the registry serves no provenance"))
+}
+
+fn judge_signature(
+    check: CheckId,
+    examined: &Examined,
+    signer: impl Fn(&Signer) -> Result<(&'static str, String), &'static str>,
+) -> Finding {
+    match &examined.result {
+        Ok(attestation) => match signer(&attestation.signer) {
+            Ok((place, who)) => Finding::new(check, Outcome::Pass(None), "signature, signer and signed time verify")
+                .observing(place, who)
+                .observing("trusted time", attestation.signed_at.to_string()),
+            Err(why) => Finding::new(check, Outcome::Fail(None), why),
+        }
+        .citing([examined.bundle.clone()]),
+        Err(reason) => refusal(check, RefusedPart::Signature, examined, reason),
+    }
+}
+
+/// The three-way digest: provenance, publish attestation and downloaded bytes, and with them the integrity by which
+/// clients install, are one SHA-512.
+pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttSubjectDigest;
+    let examination = match evidence.examination(check) {
+        Ok(examination) => examination,
+        Err(finding) => return finding,
+    };
+    let release = &evidence.authenticated.release;
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
+    let mut cited = Vec::new();
+    let provenances = examination.authentic_provenances();
+    let publications = examination.authentic_publications();
+    if provenances.is_empty() || publications.is_empty() {
+        return not_run(
+            check,
+            "there is no authentic pair of provenance and publish attestation to compare",
+        );
+    }
+    let attested = provenances
+        .iter()
+        .map(|provenance| ("provenance subject", provenance.attestation))
+        .chain(
+            publications
+                .iter()
+                .map(|publication| ("publish attestation subject", publication.attestation)),
+        );
+    for (index, (place, attestation)) in attested.enumerate() {
+        let Some(digest) = attestation.statement.subject.digest(DigestAlgorithm::Sha512) else {
+            let summary = format!("the {place} has no SHA-512");
+            return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary)
+                .citing([attestation.bundle.clone()]);
+        };
+        values.insert(format!("{place} {}", index + 1), digest.to_string());
+        cited.push(attestation.bundle.clone());
+    }
+    let declared = release
+        .metadata
+        .present()
+        .and_then(|metadata| metadata.declared_digest.as_ref());
+    if let Some(declared) = declared.filter(|digest| digest.algorithm() == DigestAlgorithm::Sha512) {
+        values.insert("metadata dist.integrity".to_owned(), declared.to_string());
+    }
+    let missing = match &release.artifact {
+        Availability::Present(artifact) => {
+            values.insert("downloaded bytes".to_owned(), artifact.sha512.to_string());
+            cited.push(artifact.sha256.clone());
+            None
+        }
+        Availability::Absent { because } => Some(Finding::new(
+            check,
+            Outcome::Unknown(UnknownReason::NotRetained),
+            because.clone(),
+        )),
+        Availability::Unavailable(trouble) => Some(Finding::unavailable(check, trouble)),
+    };
+    let agree = values.values().collect::<BTreeSet<_>>().len() == 1;
+    let finding = match (agree, missing) {
+        (false, _) => Finding::new(
+            check,
+            Outcome::Fail(None),
+            "what was attested is not what the registry serves",
+        ),
+        (true, Some(missing)) => missing,
+        (true, None) => Finding::new(
+            check,
+            Outcome::Pass(None),
+            "provenance, publish attestation and the served bytes have one digest",
+        ),
+    };
+    let finding = values
+        .into_iter()
+        .fold(finding, |finding, (place, value)| finding.observing(place, value));
+    finding.citing(cited)
+}
+
+/// Compares both subjects with the version, and the publish predicate's name, version and registry.
+pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttSubjectName;
+    let examination = match evidence.examination(check) {
+        Ok(examination) => examination,
+        Err(finding) => return finding,
+    };
+    let release = &evidence.authenticated.release;
+    let package = &release.package;
+    let provenances = examination.authentic_provenances();
+    let publications = examination.authentic_publications();
+    if provenances.is_empty() || publications.is_empty() {
+        return not_run(
+            check,
+            "there is no authentic pair of provenance and publish attestation to compare",
+        );
+    }
+    let mut wrong = Vec::new();
+    let mut cited = Vec::new();
+    let subjects = provenances
+        .iter()
+        .map(|provenance| ("provenance subject", provenance.attestation))
+        .chain(
+            publications
+                .iter()
+                .map(|publication| ("publish attestation subject", publication.attestation)),
+        );
+    for (place, attestation) in subjects {
+        cited.push(attestation.bundle.clone());
+        if !package.is_named_by(&attestation.statement.subject.name) {
+            wrong.push((place, attestation.statement.subject.name.clone()));
+        }
+    }
+    for publication in &publications {
+        match &publication.predicate {
+            Ok(predicate) => {
+                let expected = [package.name().as_str(), package.version(), release.registry];
+                let actual = [
+                    &*predicate.name,
+                    &*predicate.version,
+                    predicate.registry.trim_end_matches('/'),
+                ];
+                if expected != actual {
+                    wrong.push(("publish predicate", actual.join(" ")));
+                }
+            }
+            Err(error) => wrong.push(("publish predicate", error.to_string())),
+        }
+    }
+    let finding = if wrong.is_empty() {
+        Finding::new(
+            check,
+            Outcome::Pass(None),
+            "both attestations name this package and version",
+        )
+    } else {
+        Finding::new(
+            check,
+            Outcome::Fail(None),
+            "an attestation of another package, version or registry is served here",
+        )
+    };
+    let finding = finding.observing("requested", package.to_purl());
+    wrong
+        .into_iter()
+        .fold(finding, |finding, (place, value)| finding.observing(place, value))
+        .citing(cited)
+}
+
+/// Passes if the build type of every provenance is known. An unknown one is not understood, and no forgery.
+pub(super) fn predicate_known(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::AttPredicateKnown;
+    evidence.of_each_provenance(check, |provenance| match &provenance.claims {
+        Ok(ProvenanceClaims {
+            build_type: BuildType::Unknown(uri),
+            ..
+        }) => {
+            let summary = "the build type of the provenance is not known here";
+            Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary)
+                .observing("buildType", uri.clone())
+        }
+        Ok(claims) => Finding::new(
+            check,
+            Outcome::Pass(None),
+            "predicate type and build type of the provenance are known",
+        )
+        .observing("builder.id", claims.builder_id.clone()),
+        Err(error) => Finding::new(check, Outcome::Warn(None), error.to_string()),
+    })
+}
+
+/// Compares every value that the statement claims with the certificate, on every extension that the certificate carries.
+///
+/// A hijacked job can write anything into its statement, and nothing into its certificate.
+pub(super) fn statement_against_certificate(evidence: &Evidence<'_>) -> Finding {
+    evidence.of_each_provenance(CheckId::AttStmtVsCert, compare_statement)
+}
+
+fn compare_statement(provenance: &Provenance<'_>) -> Finding {
+    let check = CheckId::AttStmtVsCert;
+    let certificate = provenance.certificate;
+    let claims = match &provenance.claims {
+        Ok(claims) => claims,
+        Err(error) => return Finding::new(check, Outcome::Fail(None), error.to_string()),
+    };
+    let is_github = certificate.issuer == Some(Issuer::GitHubActions);
+    match (&claims.build_type, is_github) {
+        (BuildType::GitLab, false) => {
+            let summary = "builds on GitLab are recognised and not correlated";
+            return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary);
+        }
+        (BuildType::Unknown(uri), _) => {
+            let summary = "the statement is of a build type that is not correlated";
+            return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary)
+                .observing("buildType", uri.clone());
+        }
+        // The family of the build type must fit whoever vouched for the signer.
+        (BuildType::GitLab, true)
+        | (BuildType::GitHubWorkflow | BuildType::NpmGitHub | BuildType::SlsaGenerator, false) => {
+            return Finding::new(
+                check,
+                Outcome::Fail(None),
+                "the statement describes a build of another service",
+            )
+            .observing("statement builder.id", claims.builder_id.clone())
+            .observing(
+                "certificate 1.8 issuer",
+                certificate.issuer_url.as_deref().unwrap_or("(none)"),
+            );
+        }
+        (BuildType::GitHubWorkflow | BuildType::NpmGitHub | BuildType::SlsaGenerator, true) => {}
+    }
+    compare_claims(claims, certificate)
+}
+
+fn compare_claims(claims: &ProvenanceClaims, certificate: &CertificateIdentity) -> Finding {
+    let check = CheckId::AttStmtVsCert;
+    let mut compared: BTreeSet<Row> = BTreeSet::new();
+    let mut finding = Finding::new(check, Outcome::Pass(None), "");
+    let mut contradicted = Vec::new();
+    for claim in &claims.claims {
+        let Some((extension, fact)) = fact(claim.row, certificate) else {
+            continue;
+        };
+        compared.insert(claim.row);
+        if !agrees(claim, fact) {
+            contradicted.push(claim.place);
+            finding = finding
+                .observing(format!("statement {}", claim.place), claim.value.clone())
+                .observing(format!("certificate {extension}"), fact);
+        }
+    }
+    if let Some((place, value)) = foreign_builder(claims, certificate) {
+        contradicted.push(place);
+        finding = finding
+            .observing("statement builder.id", value)
+            .observing("certificate 1.9 build signer", certificate.signer().unwrap_or("(none)"));
+    }
+    // What every certificate carries, every statement must claim: leaving it out would leave nothing to contradict.
+    let essential = [
+        (Row::Repository, "repository"),
+        (Row::Commit, "commit"),
+        (Row::Ref, "ref"),
+        (Row::Run, "run"),
+        (Row::Workflow, "workflow"),
+    ];
+    for (row, name) in essential {
+        let alternatives: &[Row] = match row {
+            Row::Run => &[Row::Run, Row::RunNumbers],
+            Row::Workflow => &[Row::Workflow, Row::WorkflowPath],
+            _ => &[row],
+        };
+        if fact(row, certificate).is_some() && !alternatives.iter().any(|row| compared.contains(row)) {
+            contradicted.push(name);
+            finding = finding.observing(format!("statement {name}"), "(not claimed)");
+        }
+    }
+    if !compared.contains(&Row::Repository) || !compared.contains(&Row::Commit) {
+        if contradicted.is_empty() {
+            finding.outcome = Outcome::Unknown(UnknownReason::Unsupported);
+            finding.summary = "the certificate names neither repository nor commit to compare with".to_owned();
+            return finding;
+        }
+    }
+    if contradicted.is_empty() {
+        finding.summary = format!(
+            "the statement says what the certificate says, on {} facts",
+            compared.len()
+        );
+    } else {
+        finding.outcome = Outcome::Fail(None);
+        finding.summary = format!("the statement contradicts the certificate: {}", contradicted.join(", "));
+    }
+    finding
+}
+
+/// The fact in the certificate that a row is compared with, and where it stands.
+fn fact(row: Row, certificate: &CertificateIdentity) -> Option<(&'static str, &str)> {
+    let (extension, value) = match row {
+        Row::Repository => ("1.12 source repository", &certificate.source_repository_uri),
+        Row::Commit => ("1.13 source digest", &certificate.source_repository_digest),
+        Row::Ref => ("1.14 source ref", &certificate.source_repository_ref),
+        Row::RepositoryId => ("1.15 source repository id", &certificate.source_repository_identifier),
+        Row::OwnerId => ("1.17 source owner id", &certificate.source_repository_owner_identifier),
+        Row::Workflow | Row::WorkflowPath => ("1.18 build config", &certificate.build_config_uri),
+        Row::WorkflowDigest => ("1.19 build config digest", &certificate.build_config_digest),
+        Row::Runner => ("1.11 runner environment", &certificate.runner_environment),
+        Row::Trigger => ("1.20 build trigger", &certificate.build_trigger),
+        Row::Run | Row::RunNumbers => ("1.21 run invocation", &certificate.run_invocation_uri),
+    };
+    value.as_deref().map(|value| (extension, value))
+}
+
+/// Whether a claim says what the certificate says, compared as what it is: names of repositories case-insensitively,
+/// workflows and runs by their parts.
+fn agrees(claim: &Claim, fact: &str) -> bool {
+    match claim.row {
+        Row::Repository => {
+            matches!((RepositoryUri::parse(&claim.value), RepositoryUri::parse(fact)), (Some(a), Some(b)) if a == b)
+        }
+        Row::Workflow => {
+            matches!((WorkflowRef::parse(&claim.value), WorkflowRef::parse(fact)), (Some(a), Some(b)) if a == b)
+        }
+        Row::WorkflowPath => WorkflowRef::parse(fact).is_some_and(|workflow| workflow.path == claim.value),
+        Row::Run => {
+            matches!((RunInvocation::parse(&claim.value), RunInvocation::parse(fact)), (Some(a), Some(b)) if a == b)
+        }
+        Row::RunNumbers => {
+            RunInvocation::parse(fact).is_some_and(|run| claim.value == format!("{}-{}", run.run, run.attempt))
+        }
+        Row::Commit | Row::WorkflowDigest => claim.value.eq_ignore_ascii_case(fact),
+        Row::Ref | Row::RepositoryId | Row::OwnerId | Row::Runner | Row::Trigger => claim.value == fact,
+    }
+}
+
+/// A builder id that is a workflow must be of the signing workflow's repository and ref, or be the triggered workflow: the
+/// SLSA generator's builder and its signing workflow are two files of one repository.
+fn foreign_builder(claims: &ProvenanceClaims, certificate: &CertificateIdentity) -> Option<(&'static str, String)> {
+    let builder = WorkflowRef::parse(&claims.builder_id)?;
+    let signer = certificate.signer().and_then(WorkflowRef::parse)?;
+    let is_signers = builder.repository == signer.repository && builder.r#ref == signer.r#ref;
+    let config = certificate.build_config_uri.as_deref().and_then(WorkflowRef::parse);
+    (!is_signers && config.as_ref() != Some(&builder)).then(|| ("builder.id", claims.builder_id.clone()))
+}

@@ -1,0 +1,172 @@
+//! Registries: how each is asked, and how its answers read in the terms that the checks use.
+//!
+//! An ecosystem is one module with two functions: one that asks and fills a dossier, and one that reads a dossier. The
+//! checks know neither; they see a [`Release`].
+
+pub mod npm;
+
+use jiff::Timestamp;
+use thiserror::Error;
+use url::Url;
+
+use crate::attestation::UnverifiedAttestation;
+use crate::availability::Availability;
+use crate::dossier::Dossier;
+use crate::package::{Coordinate, Digest, Ecosystem, PackageVersion};
+use crate::ports::{FaultSide, Fetch};
+
+/// How a version was published, as the registry's metadata claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishMode {
+    /// With somebody's token.
+    Token,
+    /// By a trusted publisher of this kind, with a short-lived identity token.
+    TrustedPublisher(String),
+    /// Staged, and approved by a person.
+    Staged,
+}
+
+/// A signature of the registry over name, version and digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrySignature {
+    /// Id of the key.
+    pub key_id: String,
+    /// The signature's bytes; `None` if they do not decode.
+    pub signature: Option<Vec<u8>>,
+}
+
+/// What the registry's metadata says about a version. Claims, all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The collision-resistant digest of the artifact.
+    pub declared_digest: Option<Digest>,
+    /// Its SHA-1, for versions that have nothing better.
+    pub declared_sha1: Option<Digest>,
+    /// The text that the registry signs, where there is enough metadata for it.
+    pub signed_text: Option<String>,
+    /// The registry's signatures over that text.
+    pub signatures: Vec<RegistrySignature>,
+    /// Whether the metadata announces attestations.
+    pub announces_attestations: bool,
+    /// When the version was published.
+    pub published_at: Option<Timestamp>,
+    /// How; `None` where the metadata does not say.
+    pub publish_mode: Option<PublishMode>,
+    /// The repository that the metadata names.
+    pub declared_repository: Option<String>,
+    /// Digest of the document.
+    pub evidence: Digest,
+}
+
+/// The artifact as it was downloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Downloaded {
+    /// File name.
+    pub name: String,
+    /// SHA-512.
+    pub sha512: Digest,
+    /// SHA-256.
+    pub sha256: Digest,
+    /// SHA-1.
+    pub sha1: Digest,
+    /// Size in bytes.
+    pub size: u64,
+    /// The package manifest inside.
+    pub manifest: Availability<InnerManifest>,
+}
+
+impl Downloaded {
+    /// Whether these bytes have this digest.
+    pub fn has_digest(&self, digest: &Digest) -> bool {
+        [&self.sha512, &self.sha256, &self.sha1].contains(&digest)
+    }
+}
+
+/// The package manifest inside an artifact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InnerManifest {
+    /// Name.
+    pub name: Option<String>,
+    /// Name under which the manifest asks to be published, where it renames itself.
+    pub published_name: Option<String>,
+    /// Version.
+    pub version: Option<String>,
+    /// Source repository.
+    pub repository: Option<String>,
+}
+
+/// What a dossier holds, in the terms that the checks use.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// The version.
+    pub package: PackageVersion,
+    /// The registry's metadata.
+    pub metadata: Availability<Metadata>,
+    /// The attestations, as served.
+    pub attestations: Availability<Vec<UnverifiedAttestation>>,
+    /// Digest of the attestations' document.
+    pub attestations_evidence: Option<Digest>,
+    /// The artifact. Where its bytes first contradicted the metadata, the second download.
+    pub artifact: Availability<Downloaded>,
+    /// The value that a publish attestation's `registry` must have.
+    pub registry: &'static str,
+}
+
+/// One look at a version: whom to ask, and when the look began.
+pub struct Look<'a> {
+    /// Who asks.
+    pub fetch: &'a dyn Fetch,
+    /// Base URLs of the registries.
+    pub registries: &'a Registries,
+    /// When the look began.
+    pub at: Timestamp,
+    /// The dossier of an earlier look at the same version, for conditional requests.
+    pub previous: Option<&'a Dossier>,
+}
+
+/// Base URLs of the registries.
+#[derive(Clone, Debug)]
+pub struct Registries {
+    /// npm's public API.
+    pub npm: Url,
+}
+
+/// Why a look gave no dossier.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum LookFault {
+    /// The registry knows no such package or version.
+    #[error("{0}")]
+    NotFound(String),
+    /// The registry did not say which version is meant, so that there is nothing to give a verdict on.
+    #[error("{detail}")]
+    Upstream {
+        /// One sentence for people.
+        detail: String,
+        /// How long to wait before asking again, in seconds, if the registry said so.
+        retry_after: Option<u64>,
+    },
+}
+
+impl LookFault {
+    /// Whose doing it is.
+    pub fn side(&self) -> FaultSide {
+        match self {
+            Self::NotFound(_) => FaultSide::Caller,
+            Self::Upstream { .. } => FaultSide::Upstream,
+        }
+    }
+}
+
+/// Resolves a coordinate and collects everything that the registry serves of the version.
+pub async fn look(coordinate: &Coordinate, look: &Look<'_>) -> Result<Dossier, LookFault> {
+    match coordinate.name.ecosystem() {
+        Ecosystem::Npm => npm::look(coordinate, look).await,
+    }
+}
+
+/// Reads a dossier.
+pub fn read(dossier: &Dossier) -> Release {
+    match dossier.package.ecosystem() {
+        Ecosystem::Npm => npm::read(dossier),
+    }
+}

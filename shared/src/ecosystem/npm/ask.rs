@@ -1,0 +1,306 @@
+//! Asking npm: resolve a coordinate, then collect what is served of the version.
+
+use std::sync::Arc;
+
+use futures::future::join;
+use serde_json::Value;
+use url::Url;
+
+use super::packument::excerpt;
+use super::read;
+use crate::availability::{Availability, UnavailableReason};
+use crate::dossier::{Answer, Dossier, Observation, Subject};
+use crate::ecosystem::{Look, LookFault};
+use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
+use crate::ports::{Keep, Request};
+
+/// The largest packument that is read, in bytes. The largest public ones have some tens of megabytes.
+const PACKUMENT_LIMIT: u64 = 64 << 20;
+/// The largest version manifest or attestation list that is read, in bytes. Real lists have 15 kilobytes.
+const DOCUMENT_LIMIT: u64 = 4 << 20;
+/// The largest tarball that is hashed, in bytes.
+const TARBALL_LIMIT: u64 = 512 << 20;
+
+const JSON: &str = "application/json";
+
+/// Resolves a coordinate and collects packument, attestations and tarball of the version.
+pub async fn look(coordinate: &Coordinate, look: &Look<'_>) -> Result<Dossier, LookFault> {
+    let (package, metadata) = resolve(coordinate, look).await?;
+    let mut dossier = Dossier::new(package, metadata);
+    if let Some(manifest) = read::manifest(&dossier) {
+        collect(&mut dossier, &manifest, look).await;
+    }
+    Ok(dossier)
+}
+
+/// Finds the version that is meant, with the observations that say so.
+///
+/// The packument alone tells an unpublished version from one that never was. Where a registry answers 404 to it, the
+/// version's own manifest is asked for: some mirrors serve nothing else.
+async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<(PackageVersion, Vec<Observation>), LookFault> {
+    let (name, selector) = (&coordinate.name, &coordinate.selector);
+    let keep = {
+        let (name, selector) = (name.clone(), selector.clone());
+        Keep::Excerpt(Arc::new(move |bytes: &[u8]| excerpt(&name, &selector, bytes)))
+    };
+    let request = request(
+        look,
+        Subject::Packument,
+        &package_path(name),
+        JSON,
+        keep,
+        PACKUMENT_LIMIT,
+    );
+    let observed = look.fetch.fetch(request?).await;
+    match read::packument(name, &observed) {
+        Availability::Present(packument) => {
+            let version = packument.resolve(selector).ok_or_else(|| no_such_tag(coordinate))?;
+            if packument.versions.contains_key(version) {
+                Ok((package_version(name, version)?, vec![observed]))
+            } else if packument.time.contains_key(version) {
+                Err(LookFault::NotFound(format!("{name} {version} was unpublished")))
+            } else {
+                Err(LookFault::NotFound(format!("{name} has no version {version}")))
+            }
+        }
+        Availability::Absent { .. } => resolve_by_manifest(coordinate, look, observed).await,
+        Availability::Unavailable(trouble) => undecided(coordinate, vec![observed], &trouble.detail),
+    }
+}
+
+async fn resolve_by_manifest(
+    coordinate: &Coordinate,
+    look: &Look<'_>,
+    packument: Observation,
+) -> Result<(PackageVersion, Vec<Observation>), LookFault> {
+    let (name, selector) = (&coordinate.name, &coordinate.selector);
+    let path = format!("{}/{}", package_path(name), percent_encode(selector.as_str()));
+    let observed = look
+        .fetch
+        .fetch(request(
+            look,
+            Subject::VersionManifest,
+            &path,
+            JSON,
+            Keep::Whole,
+            DOCUMENT_LIMIT,
+        )?)
+        .await;
+    match read::version_manifest(name, &observed) {
+        Availability::Present(manifest) => {
+            let version = manifest.get("version").and_then(Value::as_str).unwrap_or_default();
+            let package = package_version(name, version)?;
+            match selector {
+                Selector::Version(wanted) if wanted != version => {
+                    Err(LookFault::NotFound(format!("{name} has no version {wanted}")))
+                }
+                Selector::Version(_) | Selector::Tag(_) => Ok((package, vec![packument, observed])),
+            }
+        }
+        Availability::Absent { .. } => Err(LookFault::NotFound(format!(
+            "{name} {} is not on the registry",
+            selector.as_str()
+        ))),
+        Availability::Unavailable(trouble) => undecided(coordinate, vec![packument, observed], &trouble.detail),
+    }
+}
+
+/// Without metadata an exact version still gets a verdict, which says that nothing could be decided; a tag names nothing.
+fn undecided(
+    coordinate: &Coordinate,
+    observations: Vec<Observation>,
+    detail: &str,
+) -> Result<(PackageVersion, Vec<Observation>), LookFault> {
+    match &coordinate.selector {
+        Selector::Version(version) => Ok((package_version(&coordinate.name, version)?, observations)),
+        Selector::Tag(tag) => Err(LookFault::Upstream {
+            detail: format!(
+                "which version {:?} of {} is could not be asked: {detail}",
+                tag, coordinate.name
+            ),
+            retry_after: observations.iter().find_map(retry_after),
+        }),
+    }
+}
+
+fn retry_after(observation: &Observation) -> Option<u64> {
+    match &observation.answer {
+        Answer::Unanswered { retry_after, .. } => *retry_after,
+        Answer::Answered(_) => None,
+    }
+}
+
+async fn collect(dossier: &mut Dossier, manifest: &Value, look: &Look<'_>) {
+    let package = dossier.package.clone();
+    let attestations_path = format!(
+        "/-/npm/v1/attestations/{}@{}",
+        encoded_name(package.name()),
+        percent_encode(package.version())
+    );
+    let attestations = observe(
+        look,
+        request(
+            look,
+            Subject::Attestations,
+            &attestations_path,
+            JSON,
+            Keep::Whole,
+            DOCUMENT_LIMIT,
+        ),
+    );
+    let tarball = observe(look, artifact_request(look, Subject::Artifact, &package, manifest));
+    let (attestations, tarball) = join(attestations, tarball).await;
+    for observation in [attestations, tarball].into_iter().flatten() {
+        dossier.observe(observation);
+    }
+    // A cache on the way may hold other bytes than the registry does: what contradicts the metadata is asked for once
+    // more, past every cache, before anybody is accused.
+    if read::artifact_contradicts_metadata(dossier) {
+        let again = artifact_request(look, Subject::ArtifactAgain, &package, manifest).map(|request| Request {
+            uncached: true,
+            previous: None,
+            ..request
+        });
+        if let Some(observation) = observe(look, again).await {
+            dossier.observe(observation);
+        }
+    }
+}
+
+/// Every URL here is built from a validated name and a configured base, so that a request fails to build only if the base
+/// itself cannot carry a path, which configuration refuses.
+async fn observe(look: &Look<'_>, request: Result<Request, LookFault>) -> Option<Observation> {
+    match request {
+        Ok(request) => Some(look.fetch.fetch(request).await),
+        Err(_unbuildable) => None,
+    }
+}
+
+fn artifact_request(
+    look: &Look<'_>,
+    subject: Subject,
+    package: &PackageVersion,
+    manifest: &Value,
+) -> Result<Request, LookFault> {
+    let path = manifest
+        .pointer("/dist/tarball")
+        .and_then(Value::as_str)
+        .and_then(|declared| path_on(&look.registries.npm, declared))
+        .unwrap_or_else(|| conventional_tarball_path(package));
+    request(look, subject, &path, "*/*", Keep::NpmTarball, TARBALL_LIMIT)
+}
+
+/// The path of a URL from metadata, relative to the configured base. Its host is thrown away: hosts never come from
+/// metadata.
+fn path_on(base: &Url, declared: &str) -> Option<String> {
+    let declared = Url::parse(declared).ok()?;
+    let prefix = base.path().trim_end_matches('/');
+    let path = declared.path().strip_prefix(prefix).unwrap_or(declared.path());
+    path.starts_with('/').then(|| path.to_owned())
+}
+
+fn conventional_tarball_path(package: &PackageVersion) -> String {
+    let (_scope, bare) = package.name().scope_and_name();
+    format!("/{}/-/{bare}-{}.tgz", package.name(), percent_encode(package.version()))
+}
+
+fn package_path(name: &PackageName) -> String {
+    format!("/{}", encoded_name(name))
+}
+
+/// `@scope/name` is one path segment, with the slash encoded in lower case as npm's own clients do.
+fn encoded_name(name: &PackageName) -> String {
+    name.as_str().replace('/', "%2f")
+}
+
+/// A version or tag has URL-safe characters and, for build metadata, a plus.
+fn percent_encode(text: &str) -> String {
+    text.replace('+', "%2B")
+}
+
+fn request(
+    look: &Look<'_>,
+    subject: Subject,
+    path: &str,
+    accept: &'static str,
+    keep: Keep,
+    limit: u64,
+) -> Result<Request, LookFault> {
+    let base = look.registries.npm.as_str().trim_end_matches('/');
+    let url = Url::parse(&format!("{base}{path}")).map_err(|source| LookFault::Upstream {
+        detail: format!("the configured base URL of npm cannot carry {path}: {source}"),
+        retry_after: None,
+    })?;
+    // Documents are asked for conditionally. Artifacts are hashed anew at every look: that their bytes stay the same is
+    // what is to be found out.
+    let previous = match subject {
+        Subject::Packument | Subject::VersionManifest | Subject::Attestations => {
+            look.previous.and_then(|dossier| dossier.observation(subject)).cloned()
+        }
+        Subject::Artifact | Subject::ArtifactAgain => None,
+    };
+    Ok(Request {
+        subject,
+        url,
+        accept,
+        keep,
+        limit,
+        at: look.at,
+        previous,
+        uncached: false,
+    })
+}
+
+fn package_version(name: &PackageName, version: &str) -> Result<PackageVersion, LookFault> {
+    PackageVersion::new(name.clone(), version).map_err(|source| LookFault::Upstream {
+        detail: format!("the registry names a version that is none: {source}"),
+        retry_after: None,
+    })
+}
+
+fn no_such_tag(coordinate: &Coordinate) -> LookFault {
+    LookFault::NotFound(format!(
+        "{} has no dist-tag {:?}",
+        coordinate.name,
+        coordinate.selector.as_str()
+    ))
+}
+
+/// What an answer that proves nothing amounts to.
+pub(super) fn unavailable_status(status: u16) -> Option<UnavailableReason> {
+    match status {
+        200 | 404 | 410 => None,
+        401 | 403 | 451 => Some(UnavailableReason::Private),
+        429 => Some(UnavailableReason::RateLimited),
+        500.. => Some(UnavailableReason::Unreachable),
+        _ => Some(UnavailableReason::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_of_a_tarball_url_is_thrown_away() {
+        let base = Url::parse("http://127.0.0.1:1/").unwrap();
+        assert_eq!(
+            path_on(&base, "https://evil.example/a/-/a-1.0.0.tgz").as_deref(),
+            Some("/a/-/a-1.0.0.tgz")
+        );
+    }
+
+    #[test]
+    fn a_base_with_a_path_is_not_doubled() {
+        let base = Url::parse("https://mirror.example/api/npm/").unwrap();
+        let declared = "https://mirror.example/api/npm/a/-/a-1.0.0.tgz";
+        assert_eq!(path_on(&base, declared).as_deref(), Some("/a/-/a-1.0.0.tgz"));
+    }
+
+    #[test]
+    fn a_tarball_url_that_is_none_gives_no_path() {
+        let base = Url::parse("http://127.0.0.1:1/").unwrap();
+        assert_eq!(path_on(&base, "../../etc"), None);
+        assert_eq!(path_on(&base, "data:text/plain,x"), None);
+    }
+}

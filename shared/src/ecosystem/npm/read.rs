@@ -1,0 +1,362 @@
+//! Reading npm's answers out of a dossier.
+
+use base64::Engine as _;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::REGISTRY_IDENTITY;
+use super::ask::unavailable_status;
+use super::packument::Packument;
+use crate::attestation::UnverifiedAttestation;
+use crate::availability::{Availability, Unavailable, UnavailableReason};
+use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject};
+use crate::ecosystem::{Downloaded, InnerManifest, Metadata, PublishMode, RegistrySignature, Release};
+use crate::package::{Digest, DigestAlgorithm, Integrity, PackageName};
+
+/// The most attestations that are evaluated of one version. Real answers have two.
+const ATTESTATION_LIMIT: usize = 64;
+
+/// Reads a dossier of an npm version.
+pub fn read(dossier: &Dossier) -> Release {
+    let metadata = metadata(dossier);
+    let attestations = attestations(dossier, &metadata);
+    let answered = dossier.observation(Subject::Attestations).and_then(response);
+    Release {
+        package: dossier.package.clone(),
+        attestations,
+        attestations_evidence: answered.map(|response| response.sha256.clone()),
+        artifact: artifact(dossier),
+        metadata,
+        registry: REGISTRY_IDENTITY,
+    }
+}
+
+/// The packument that an observation holds.
+pub(super) fn packument(name: &PackageName, observation: &Observation) -> Availability<Packument> {
+    document(
+        observation,
+        |bytes| Packument::parse(name, bytes),
+        "a packument of this package",
+    )
+}
+
+/// The version manifest that an observation holds.
+pub(super) fn version_manifest(name: &PackageName, observation: &Observation) -> Availability<Value> {
+    let parse = |bytes: &[u8]| {
+        let manifest: Value = serde_json::from_slice(bytes).ok()?;
+        (manifest.get("name").and_then(Value::as_str) == Some(name.as_str())).then_some(manifest)
+    };
+    document(observation, parse, "a version manifest of this package")
+}
+
+/// The manifest of the dossier's version, from whichever document has it.
+pub(super) fn manifest(dossier: &Dossier) -> Option<Value> {
+    let name = dossier.package.name();
+    let version = dossier.package.version();
+    if let Some(observation) = dossier.observation(Subject::VersionManifest) {
+        return version_manifest(name, observation)
+            .present()
+            .filter(|manifest| manifest.get("version").and_then(Value::as_str) == Some(version))
+            .cloned();
+    }
+    packument(name, dossier.observation(Subject::Packument)?)
+        .present()?
+        .manifest(version)
+}
+
+/// Whether the bytes of the first download have another digest than the metadata says.
+pub(super) fn artifact_contradicts_metadata(dossier: &Dossier) -> bool {
+    let Availability::Present(metadata) = metadata(dossier) else {
+        return false;
+    };
+    let Some(Availability::Present(artifact)) = dossier.observation(Subject::Artifact).map(downloaded) else {
+        return false;
+    };
+    metadata
+        .declared_digest
+        .as_ref()
+        .or(metadata.declared_sha1.as_ref())
+        .is_some_and(|declared| !artifact.has_digest(declared))
+}
+
+fn response(observation: &Observation) -> Option<&Response> {
+    match &observation.answer {
+        Answer::Answered(response) => Some(response),
+        Answer::Unanswered { .. } => None,
+    }
+}
+
+fn unavailable(source: &str, reason: UnavailableReason, detail: impl Into<String>) -> Unavailable {
+    Unavailable {
+        source: source.to_owned(),
+        reason,
+        detail: detail.into(),
+    }
+}
+
+/// A complete answer with status 200, an authoritative absence, or trouble.
+fn successful(observation: &Observation) -> Availability<&Response> {
+    match &observation.answer {
+        Answer::Unanswered { reason, detail, .. } => {
+            Availability::Unavailable(unavailable(&observation.url, *reason, detail.clone()))
+        }
+        Answer::Answered(response) => match (response.status, unavailable_status(response.status)) {
+            (200, _) => Availability::Present(response),
+            (status, None) => Availability::Absent {
+                because: format!("the registry answered {status} to {}", observation.url),
+            },
+            (status, Some(reason)) => Availability::Unavailable(unavailable(
+                &observation.url,
+                reason,
+                format!("the registry answered with status {status}"),
+            )),
+        },
+    }
+}
+
+fn document<T>(observation: &Observation, parse: impl Fn(&[u8]) -> Option<T>, what: &str) -> Availability<T> {
+    let response = match successful(observation) {
+        Availability::Present(response) => response,
+        Availability::Absent { because } => return Availability::Absent { because },
+        Availability::Unavailable(trouble) => return Availability::Unavailable(trouble),
+    };
+    let parsed = match &response.kept {
+        Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => parse(bytes),
+        Kept::Archive { .. } | Kept::Nothing => None,
+    };
+    parsed.map_or_else(
+        || {
+            let kind = response.content_type.as_deref().unwrap_or("no content type");
+            let detail = format!("the answer ({} bytes, {kind}) is not {what}", response.size);
+            Availability::Unavailable(unavailable(&observation.url, UnavailableReason::Malformed, detail))
+        },
+        Availability::Present,
+    )
+}
+
+fn metadata(dossier: &Dossier) -> Availability<Metadata> {
+    let name = dossier.package.name();
+    let version = dossier.package.version();
+    let packument_observed = dossier.observation(Subject::Packument);
+    let manifest_observed = dossier.observation(Subject::VersionManifest);
+    let Some(observation) = manifest_observed.or(packument_observed) else {
+        return Availability::Unavailable(unavailable("npm", UnavailableReason::Unreachable, "nothing was asked"));
+    };
+    let found = if manifest_observed.is_some() {
+        version_manifest(name, observation).map(|manifest| (Some(manifest), None))
+    } else {
+        packument(name, observation).map(|packument| {
+            let published_at = packument
+                .time
+                .get(version)
+                .and_then(Value::as_str)
+                .and_then(|text| text.parse().ok());
+            (packument.manifest(version), published_at)
+        })
+    };
+    let (manifest, published_at) = match found {
+        Availability::Present((Some(manifest), published_at)) => (manifest, published_at),
+        Availability::Present((None, _)) => {
+            return Availability::Absent {
+                because: format!("the packument has no version {version}"),
+            };
+        }
+        Availability::Absent { because } => return Availability::Absent { because },
+        Availability::Unavailable(trouble) => return Availability::Unavailable(trouble),
+    };
+    let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str);
+    let integrity = text("/dist/integrity");
+    let strongest = integrity.and_then(|text| text.parse::<Integrity>().ok()?.strongest().cloned());
+    let shasum = text("/dist/shasum").and_then(|digits| Digest::from_hex(DigestAlgorithm::Sha1, digits).ok());
+    let (declared_digest, weak) = match strongest {
+        Some(digest) if digest.algorithm().is_collision_resistant() => (Some(digest), None),
+        other => (None, other),
+    };
+    Availability::Present(Metadata {
+        declared_digest,
+        declared_sha1: weak.or(shasum),
+        signed_text: integrity.map(|integrity| format!("{name}@{version}:{integrity}")),
+        signatures: signatures(&manifest),
+        announces_attestations: manifest
+            .pointer("/dist/attestations")
+            .is_some_and(|value| !value.is_null()),
+        published_at,
+        publish_mode: publish_mode(&manifest),
+        declared_repository: repository_text(manifest.get("repository")),
+        evidence: response(observation).map_or_else(|| Digest::sha256_of(b""), |response| response.sha256.clone()),
+    })
+}
+
+fn signatures(manifest: &Value) -> Vec<RegistrySignature> {
+    let list = manifest.pointer("/dist/signatures").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|item| {
+            let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+            RegistrySignature {
+                key_id: text("keyid").to_owned(),
+                signature: base64::engine::general_purpose::STANDARD.decode(text("sig")).ok(),
+            }
+        })
+        .collect()
+}
+
+/// `_npmUser.approver` marks staged publishing, `_npmUser.trustedPublisher` a trusted publisher; both unsigned.
+fn publish_mode(manifest: &Value) -> Option<PublishMode> {
+    let user = manifest.get("_npmUser")?.as_object()?;
+    let approved = user
+        .get("approver")
+        .or_else(|| manifest.get("approver"))
+        .is_some_and(Value::is_object);
+    let publisher = user
+        .get("trustedPublisher")
+        .and_then(|publisher| publisher.get("id"))
+        .and_then(Value::as_str);
+    Some(match (approved, publisher) {
+        (true, _) => PublishMode::Staged,
+        (false, Some(id)) => PublishMode::TrustedPublisher(id.to_owned()),
+        (false, None) => PublishMode::Token,
+    })
+}
+
+/// `repository` is a text or an object with a `url`.
+fn repository_text(value: Option<&Value>) -> Option<String> {
+    let value = value?;
+    value
+        .as_str()
+        .or_else(|| value.get("url").and_then(Value::as_str))
+        .map(str::to_owned)
+}
+
+#[derive(Deserialize)]
+struct AttestationsWire {
+    attestations: Vec<AttestationWire>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AttestationWire {
+    #[serde(default)]
+    predicate_type: String,
+    bundle: Box<RawValue>,
+}
+
+fn attestations(dossier: &Dossier, metadata: &Availability<Metadata>) -> Availability<Vec<UnverifiedAttestation>> {
+    let Some(observation) = dossier.observation(Subject::Attestations) else {
+        let detail = "the attestations were not asked for, since the metadata could not be read";
+        return Availability::Unavailable(unavailable("npm", UnavailableReason::Unreachable, detail));
+    };
+    let parse = |bytes: &[u8]| {
+        let wire: AttestationsWire = serde_json::from_slice(bytes).ok()?;
+        (wire.attestations.len() <= ATTESTATION_LIMIT).then_some(wire.attestations)
+    };
+    let unverified = |item: AttestationWire| UnverifiedAttestation::new(item.predicate_type, item.bundle);
+    match document(observation, parse, "a list of attestations") {
+        Availability::Present(list) => Availability::Present(list.into_iter().map(unverified).collect()),
+        Availability::Absent { because } => absence(because, observation, metadata),
+        Availability::Unavailable(trouble) => Availability::Unavailable(trouble),
+    }
+}
+
+/// A 404 proves absence only beside metadata of the registry itself that announces nothing: a mirror that strips what it
+/// does not know strips the registry's signatures as well.
+fn absence(
+    because: String,
+    observation: &Observation,
+    metadata: &Availability<Metadata>,
+) -> Availability<Vec<UnverifiedAttestation>> {
+    let trouble = |reason, detail: &str| Availability::Unavailable(unavailable(&observation.url, reason, detail));
+    match metadata {
+        Availability::Present(metadata) if metadata.announces_attestations => trouble(
+            UnavailableReason::NotRetained,
+            "the metadata announces attestations that the registry does not serve",
+        ),
+        Availability::Present(metadata) if metadata.signatures.is_empty() => trouble(
+            UnavailableReason::Stripped,
+            "there is no attestation here, and the metadata has lost its registry signatures as well: a mirror that \
+             strips them cannot prove that there is none",
+        ),
+        Availability::Present(_) => Availability::Absent {
+            because: format!("the metadata announces no attestation, and {because}"),
+        },
+        Availability::Absent { .. } | Availability::Unavailable(_) => trouble(
+            UnavailableReason::Unreachable,
+            "without metadata a 404 proves no absence",
+        ),
+    }
+}
+
+fn artifact(dossier: &Dossier) -> Availability<Downloaded> {
+    let chosen = dossier
+        .observation(Subject::ArtifactAgain)
+        .or_else(|| dossier.observation(Subject::Artifact));
+    match chosen {
+        Some(observation) => downloaded(observation),
+        None => Availability::Unavailable(unavailable(
+            "npm",
+            UnavailableReason::Unreachable,
+            "the artifact was not asked for, since the metadata could not be read",
+        )),
+    }
+}
+
+fn downloaded(observation: &Observation) -> Availability<Downloaded> {
+    let trouble = |reason, detail: String| Availability::Unavailable(unavailable(&observation.url, reason, detail));
+    let response = match successful(observation) {
+        Availability::Present(response) => response,
+        // A version whose metadata is served and whose bytes are not is trouble, not proof.
+        Availability::Absent { because } => return trouble(UnavailableReason::NotRetained, because),
+        Availability::Unavailable(problem) => return Availability::Unavailable(problem),
+    };
+    let Kept::Archive { sha512, sha1, manifest } = &response.kept else {
+        return trouble(
+            UnavailableReason::Malformed,
+            "the answer was not read as an archive".to_owned(),
+        );
+    };
+    if response.size == 0 {
+        return trouble(UnavailableReason::Malformed, "the artifact is empty".to_owned());
+    }
+    let manifest = match manifest {
+        ArchiveMember::Found { body: Body(bytes) } => match serde_json::from_slice::<Value>(strip_bom(bytes)) {
+            Ok(value) => Availability::Present(inner_manifest(&value)),
+            Err(source) => Availability::Unavailable(unavailable(
+                &observation.url,
+                UnavailableReason::Malformed,
+                format!("package.json inside the tarball is not JSON: {source}"),
+            )),
+        },
+        ArchiveMember::Missing => Availability::Absent {
+            because: "the tarball has no package.json".to_owned(),
+        },
+        ArchiveMember::Unreadable { detail } => Availability::Unavailable(unavailable(
+            &observation.url,
+            UnavailableReason::Malformed,
+            detail.clone(),
+        )),
+    };
+    Availability::Present(Downloaded {
+        name: observation.url.rsplit('/').next().unwrap_or_default().to_owned(),
+        sha512: sha512.clone(),
+        sha256: response.sha256.clone(),
+        sha1: sha1.clone(),
+        size: response.size,
+        manifest,
+    })
+}
+
+/// npm's own reader strips a byte order mark.
+fn strip_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+fn inner_manifest(value: &Value) -> InnerManifest {
+    let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    InnerManifest {
+        name: text("/name"),
+        published_name: text("/publishConfig/name"),
+        version: text("/version"),
+        repository: repository_text(value.get("repository")),
+    }
+}

@@ -1,0 +1,120 @@
+//! A ready scenario with one package for each kind of answer.
+
+use crate::{Answer, Release, Scenario, World};
+use serde_json::json;
+
+/// One package of the demonstration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoCase {
+    /// The package URL.
+    pub purl: String,
+    /// What was done, in one line.
+    pub description: &'static str,
+    /// The status that a verifier should give: the worst that follows from what npm and the logs say.
+    pub expected: &'static str,
+}
+
+/// The demonstration.
+#[derive(Debug)]
+pub struct Demo {
+    /// What is served.
+    pub scenario: Scenario,
+    /// What there is to look at.
+    pub cases: Vec<DemoCase>,
+}
+
+impl Demo {
+    fn case(mut self, release: Release, description: &'static str, expected: &'static str) -> Self {
+        self.cases.push(DemoCase {
+            purl: release.purl(),
+            description,
+            expected,
+        });
+        self.scenario = self.scenario.release(release);
+        self
+    }
+}
+
+/// A scenario with one package for each kind of answer, in the shared world.
+pub fn demo() -> Demo {
+    let world = World::shared();
+    let foreign = World::foreign();
+    let another = Release::honest("@acme/borrowed", "2.0.0").publish(&world);
+    Demo {
+        scenario: Scenario::in_world(&world),
+        cases: Vec::new(),
+    }
+    .case(
+        Release::honest("@acme/widget", "1.2.3"),
+        "built and published by GitHub Actions, with provenance",
+        "attested",
+    )
+    .case(
+        Release::honest("@acme/tiles", "2.0.0").rekor_v2(),
+        "the same, recorded in the new generation of the signature log",
+        "attested",
+    )
+    .case(
+        Release::honest_of_2023("goggles", "1.0.5"),
+        "published in 2023, with the first format of provenance",
+        "attested",
+    )
+    .case(
+        Release::honest("left-out", "1.3.0").unattested(),
+        "published by hand and without any attestation, like most packages",
+        "unattested",
+    )
+    .case(
+        Release::honest("one-byte-off", "1.0.0").tarball_swapped_by_one_byte(),
+        "the registry serves a tarball that differs in one byte from the one that was attested",
+        "mismatch",
+    )
+    .case(
+        Release::honest("self-made", "3.1.0").certificate_by(&foreign),
+        "provenance signed with a certificate of an authority that nobody trusts",
+        "mismatch",
+    )
+    .case(
+        Release::honest("@acme/borrower", "2.0.0").attestations_of(&another),
+        "the attestations are genuine, but were made for another package",
+        "mismatch",
+    )
+    .case(
+        Release::honest("detour", "4.4.0")
+            .build(|build| "self-hosted".clone_into(&mut build.runner_environment))
+            .package_json(|package| {
+                if let Some(repository) = package.get_mut("repository") {
+                    *repository = json!({"type": "git", "url": "git+https://github.com/well-known/detour.git"});
+                }
+            }),
+        "built on somebody's own machine from another repository than package.json names",
+        "suspicious",
+    )
+    .case(
+        Release::honest("@acme/unlucky", "1.0.0").attestation_answer(Answer::Status(503, None)),
+        "the registry's attestation endpoint is out of order",
+        "indeterminate",
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_package_of_the_demonstration_is_served() {
+        let demo = demo();
+        assert_eq!(demo.cases.len(), 9);
+        for case in demo.cases {
+            let path = case.purl.replace("pkg:npm/", "/").replace("%40", "@");
+            let (name, version) = path.rsplit_once('@').unwrap();
+            assert_eq!(
+                demo.scenario.npm_response(&format!("{name}/{version}")).status,
+                200,
+                "{}",
+                case.purl
+            );
+        }
+    }
+}

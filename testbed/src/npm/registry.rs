@@ -1,0 +1,313 @@
+//! The registry's endpoints as a pure function from a request to a reply.
+
+use super::insert;
+use crate::{
+    answer::{Answer, Reply, Request},
+    release::{Published, apply},
+};
+use serde_json::{Map, Value, json};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+/// The media type of the abbreviated packument.
+const ABBREVIATED: &str = "application/vnd.npm.install-v1+json";
+
+/// Who published a version, as `_npmUser` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publisher {
+    /// The account's name.
+    pub name: String,
+    /// Its address.
+    pub email: String,
+    /// The provider of a trusted publisher, such as `github`, and the id of its configuration.
+    pub trusted_publisher: Option<(String, String)>,
+    /// Name and address of the person who approved a staged publication.
+    pub approver: Option<(String, String)>,
+}
+
+impl Publisher {
+    /// A build of `provider` that the maintainers trust to publish.
+    pub fn trusted(provider: &str) -> Self {
+        let (name, email) = match provider {
+            "gitlab" => ("GitLab CI/CD", "npm-oidc-no-reply@gitlab.com"),
+            _ => ("GitHub Actions", "npm-oidc-no-reply@github.com"),
+        };
+        Self {
+            name: name.to_owned(),
+            email: email.to_owned(),
+            trusted_publisher: Some((
+                provider.to_owned(),
+                "oidc:5b7ae5a6-0e0d-4c53-9c1b-9d6d2f3c8a11".to_owned(),
+            )),
+            approver: None,
+        }
+    }
+
+    /// A maintainer with a token.
+    pub fn maintainer() -> Self {
+        Self {
+            name: "alice".to_owned(),
+            email: "alice@example.com".to_owned(),
+            trusted_publisher: None,
+            approver: None,
+        }
+    }
+
+    /// With a person who approved the staged publication.
+    #[must_use]
+    pub fn approved_by(mut self, name: &str, email: &str) -> Self {
+        self.approver = Some((name.to_owned(), email.to_owned()));
+        self
+    }
+
+    pub(crate) fn npm_user(&self) -> Value {
+        let mut user = json!({"name": self.name, "email": self.email});
+        if let Some((id, configuration)) = &self.trusted_publisher {
+            insert(
+                &mut user,
+                "trustedPublisher",
+                json!({"id": id, "oidcConfigId": configuration}),
+            );
+        }
+        if let Some((name, email)) = &self.approver {
+            insert(&mut user, "approver", json!({"name": name, "email": email}));
+        }
+        user
+    }
+}
+
+/// The registry of one scenario.
+#[derive(Debug, Default)]
+pub(crate) struct Npm {
+    packages: BTreeMap<String, Vec<Published>>,
+    keys: Value,
+    /// How the registry answers whatever it is asked.
+    pub(crate) answer: Answer,
+    /// How it answers for its keys.
+    pub(crate) keys_answer: Answer,
+    attempts: Mutex<BTreeMap<String, u32>>,
+}
+
+impl Npm {
+    pub(crate) fn new(keys: Value) -> Self {
+        Self {
+            keys,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn add(&mut self, release: Published) {
+        self.packages.entry(release.name.clone()).or_default().push(release);
+    }
+
+    pub(crate) fn published(&self, name: &str, version: &str) -> Option<&Published> {
+        self.packages
+            .get(name)?
+            .iter()
+            .rev()
+            .find(|release| release.version == version)
+    }
+
+    /// The reply to `request`. It depends on earlier requests only where [`Answer::FailTimes`] says so.
+    pub(crate) fn respond(&self, request: &Request) -> Reply {
+        let path = decode(request.path.split('?').next().unwrap_or_default());
+        let attempt = self.attempt(&path);
+        self.answer.reply(attempt, || self.resource(request, &path, attempt))
+    }
+
+    fn resource(&self, request: &Request, path: &str, attempt: u32) -> Reply {
+        let path = path.trim_start_matches('/');
+        if path == "-/npm/v1/keys" {
+            return self
+                .keys_answer
+                .reply(attempt, || Reply::json(&self.keys).conditional(request));
+        }
+        if let Some(coordinate) = path.strip_prefix("-/npm/v1/attestations/") {
+            return self.attestations(request, coordinate, attempt);
+        }
+        let mut segments = path.split('/');
+        let name = match segments.next().unwrap_or_default() {
+            scope if scope.starts_with('@') => {
+                format!("{scope}/{}", segments.next().unwrap_or_default())
+            }
+            name => name.to_owned(),
+        };
+        let Some(releases) = self.packages.get(&name) else {
+            return Reply::not_found();
+        };
+        match (segments.next(), segments.next(), segments.next()) {
+            (None, ..) => Self::packument(request, &name, releases, attempt),
+            (Some("-"), Some(file), None) => Self::tarball(releases, file, attempt),
+            (Some(version), None, _) => Self::manifest(request, releases, version, attempt),
+            _ => Reply::not_found(),
+        }
+    }
+
+    fn attestations(&self, request: &Request, coordinate: &str, attempt: u32) -> Reply {
+        let found = coordinate
+            .rsplit_once('@')
+            .and_then(|(name, version)| self.published(name, version));
+        let Some(release) = found else {
+            return Reply::not_found();
+        };
+        release.answers.attestations.reply(attempt, || {
+            if release.attestations.is_empty() || release.unpublished {
+                Reply::not_found()
+            } else {
+                Reply::json(&json!({"attestations": release.attestations})).conditional(request)
+            }
+        })
+    }
+
+    fn tarball(releases: &[Published], file: &str, attempt: u32) -> Reply {
+        let wanted = |release: &&Published| {
+            let base = release.name.rsplit('/').next().unwrap_or_default();
+            file == format!("{base}-{}.tgz", release.version) && !release.unpublished
+        };
+        releases
+            .iter()
+            .rev()
+            .find(wanted)
+            .map_or_else(Reply::not_found, |release| {
+                release.answers.tarball.reply(attempt, || {
+                    Reply::bytes_of("application/octet-stream", release.tarball.clone())
+                })
+            })
+    }
+
+    fn manifest(request: &Request, releases: &[Published], version: &str, attempt: u32) -> Reply {
+        let tags = tags(releases);
+        let version = tags.get(version).and_then(Value::as_str).unwrap_or(version);
+        let wanted = |release: &&Published| release.version == version && !release.unpublished;
+        match releases.iter().rev().find(wanted) {
+            Some(release) => release
+                .answers
+                .manifest
+                .reply(attempt, || Reply::json(&release.manifest).conditional(request)),
+            None => Reply {
+                status: 404,
+                ..Reply::json(&json!(format!("version not found: {version}")))
+            },
+        }
+    }
+
+    fn packument(request: &Request, name: &str, releases: &[Published], attempt: u32) -> Reply {
+        let answer = releases
+            .iter()
+            .rev()
+            .find_map(|release| release.answers.packument.as_ref());
+        answer.unwrap_or(&Answer::Normal).reply(attempt, || {
+            let document = packument(name, releases);
+            let accept = request.accept.as_deref().unwrap_or_default();
+            if accept.trim_start().starts_with(ABBREVIATED) {
+                let reply = Reply::bytes_of(ABBREVIATED, abbreviated(&document).to_string().into_bytes());
+                reply.conditional(request)
+            } else {
+                Reply::json(&document).conditional(request)
+            }
+        })
+    }
+
+    /// Counts the request, and says how many there were before it of the same resource.
+    fn attempt(&self, path: &str) -> u32 {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = attempts.entry(path.to_owned()).or_default();
+        *count += 1;
+        *count - 1
+    }
+}
+
+fn tags(releases: &[Published]) -> Map<String, Value> {
+    releases
+        .iter()
+        .filter(|release| !release.unpublished)
+        .filter_map(|release| Some((release.tag.clone()?, json!(release.version))))
+        .collect()
+}
+
+/// The full packument.
+fn packument(name: &str, releases: &[Published]) -> Value {
+    let served = || releases.iter().filter(|release| !release.unpublished);
+    let versions: Map<_, _> = served()
+        .map(|release| (release.version.clone(), release.manifest.clone()))
+        .collect();
+    let moments = || releases.iter().map(|release| release.published_at);
+    let mut time = Map::new();
+    time.insert("created".to_owned(), json!(moments().min().map(time_text)));
+    time.insert("modified".to_owned(), json!(moments().max().map(time_text)));
+    for release in releases {
+        time.insert(release.version.clone(), json!(time_text(release.published_at)));
+    }
+    let latest = served().next_back().map(|release| &release.manifest);
+    let member = |name: &str| {
+        latest
+            .and_then(|manifest| manifest.get(name))
+            .cloned()
+            .unwrap_or_default()
+    };
+    let mut document = json!({
+        "_id": name,
+        "_rev": format!("{}-{}", releases.len(), hex::encode(crate::encoding::sha1(name.as_bytes()))),
+        "name": name,
+        "description": member("description"),
+        "dist-tags": tags(releases),
+        "versions": versions,
+        "time": time,
+        "maintainers": member("maintainers"),
+        "repository": member("repository"),
+        "license": member("license"),
+        "readme": "",
+    });
+    for release in releases {
+        apply(&release.packument, &mut document);
+    }
+    document
+}
+
+/// RFC 3339 with milliseconds, as the registry writes times.
+fn time_text(at: jiff::Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+/// The packument without times and publishers, for installing.
+fn abbreviated(document: &Value) -> Value {
+    let versions: Map<_, _> = document
+        .get("versions")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(version, manifest)| {
+            let kept = ["name", "version", "dependencies", "bin", "engines", "dist"];
+            let kept = kept
+                .into_iter()
+                .filter_map(|name| Some((name.to_owned(), manifest.get(name)?.clone())));
+            (version.clone(), Value::Object(kept.collect()))
+        })
+        .collect();
+    json!({
+        "name": document.get("name"),
+        "modified": document.pointer("/time/modified"),
+        "dist-tags": document.get("dist-tags"),
+        "versions": versions,
+    })
+}
+
+/// Undoes percent-encoding; what is not valid stays as it is.
+fn decode(path: &str) -> String {
+    let mut decoded = Vec::new();
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = match tail {
+            [high, low, after @ ..] if *first == b'%' => hex::decode([*high, *low])
+                .ok()
+                .and_then(|byte| Some((*byte.first()?, after))),
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((*first, tail));
+        decoded.push(byte);
+        rest = after;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}

@@ -1,0 +1,213 @@
+//! Making everything that a release consists of, in the order in which it happens.
+
+use super::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release, apply};
+use crate::{
+    Attestation, Claims, Flavour, Parties, SignatureEncoding, World,
+    attestation::PUBLISH,
+    build::{SLSA_V1, SLSA_V02},
+    bundle::{Seal, Signer},
+    encoding::{base64, sha1, sha512},
+    keys::P256Key,
+    npm::{self, registry::Publisher, tarball},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use std::sync::OnceLock;
+
+impl Release {
+    /// Builds, signs, logs and publishes, in `world`.
+    pub fn publish(&self, world: &World) -> Published {
+        let mut package_json = self.honest_package_json();
+        apply(&self.package_json, &mut package_json);
+        let mut tarball = tarball::pack(&package_json);
+        let digest = sha512(&tarball);
+        let sha512 = hex::encode(&digest);
+        let integrity = format!("sha512-{}", base64(&digest));
+        let shasum = hex::encode(sha1(&tarball));
+
+        let mut attestations = Vec::new();
+        if self.publish_attested {
+            attestations.push(self.publish_item(world, &sha512));
+        }
+        if self.provenance_attested {
+            attestations.push(self.provenance_item(world, &sha512));
+        }
+        apply(&self.attestations, &mut attestations);
+
+        let mut manifest = self.manifest(world, package_json, &integrity, &shasum, tarball.len());
+        apply(&self.metadata, &mut manifest);
+        apply(&self.tarball, &mut tarball);
+        let prerelease = self.version.contains('-');
+        Published {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            published_at: self.published_at.unwrap_or(self.at + SignedDuration::from_secs(3)),
+            manifest,
+            tarball,
+            attestations,
+            tag: self.tag.clone().or_else(|| (!prerelease).then(|| "latest".to_owned())),
+            unpublished: self.unpublished,
+            packument: self.packument.clone(),
+            answers: self.answers.clone(),
+        }
+    }
+
+    fn honest_package_json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "version": self.version,
+            "description": format!("The package {}.", self.name),
+            "main": "index.js",
+            "license": "MIT",
+            "repository": {"type": "git", "url": format!("git+{}.git", self.build.repository_uri())},
+        })
+    }
+
+    fn provenance_item(&self, world: &World, sha512: &str) -> Value {
+        let mut plan = Provenance {
+            flavour: self.flavour,
+            format: self.format.clone(),
+            encoding: SignatureEncoding::Der,
+            keyid: String::new(),
+            parties: Parties::of(world),
+            certified_at: self.at - SignedDuration::from_secs(3),
+            logged_at: self.at,
+        };
+        apply(&self.provenance, &mut plan);
+        let mut claims = Claims::of(&self.build);
+        apply(&self.certificate, &mut claims);
+        let mut statement = self.build.provenance_statement(plan.flavour, &self.purl(), sha512);
+        apply(&self.statement, &mut statement);
+
+        let key = P256Key::generate();
+        let authority = &plan.parties.certificate_authority.certificate_authority;
+        let certificate = authority.issue(&claims, key.spki(), plan.certified_at, &plan.parties.ct_log.ct_log);
+        let mut bundle = Seal {
+            signer: Signer::Certificate {
+                key: &key,
+                certificate: &certificate,
+                authorities: authority.chain(),
+            },
+            keyid: &plan.keyid,
+            encoding: plan.encoding,
+            format: &plan.format,
+            parties: &plan.parties,
+            at: plan.logged_at,
+        }
+        .bundle(statement.to_string().as_bytes());
+        apply(&self.bundle, &mut bundle);
+        let predicate_type = statement
+            .get("predicateType")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        Attestation { predicate_type, bundle }.into_item()
+    }
+
+    fn publish_item(&self, world: &World, sha512: &str) -> Value {
+        let mut plan = PublishAttestation {
+            format: self.publish_format.clone(),
+            encoding: SignatureEncoding::Der,
+            key: RegistryKeyChoice::InUse,
+            hint: None,
+            keyid: None,
+            parties: Parties::of(world),
+            logged_at: self.at + SignedDuration::from_secs(2),
+        };
+        apply(&self.publish, &mut plan);
+        let mut statement = json!({
+            "_type": "https://in-toto.io/Statement/v0.1",
+            "subject": [{"name": self.purl(), "digest": {"sha512": sha512}}],
+            "predicateType": PUBLISH,
+            "predicate": {"name": self.name, "version": self.version, "registry": npm::REGISTRY},
+        });
+        apply(&self.publish_statement, &mut statement);
+        let (key, key_id) = choose(&plan.parties.registry, plan.key, plan.logged_at);
+        let mut bundle = Seal {
+            signer: Signer::ManagedKey {
+                key,
+                hint: plan.hint.as_deref().unwrap_or(&key_id),
+            },
+            keyid: plan.keyid.as_deref().unwrap_or(&key_id),
+            encoding: plan.encoding,
+            format: &plan.format,
+            parties: &plan.parties,
+            at: plan.logged_at,
+        }
+        .bundle(statement.to_string().as_bytes());
+        apply(&self.publish_bundle, &mut bundle);
+        Attestation {
+            predicate_type: PUBLISH.to_owned(),
+            bundle,
+        }
+        .into_item()
+    }
+
+    fn manifest(&self, world: &World, package_json: Value, integrity: &str, shasum: &str, packed_size: usize) -> Value {
+        let id = format!("{}@{}", self.name, self.version);
+        let registry = self.registry_world.as_ref().unwrap_or(world);
+        let (key, key_id) = choose(registry, self.registry_key, self.at);
+        let base = self.name.rsplit('/').next().unwrap_or_default();
+        let mut dist = json!({
+            "integrity": integrity,
+            "shasum": shasum,
+            "tarball": format!("{}/{}/-/{base}-{}.tgz", npm::METADATA_HOST, self.name, self.version),
+            "fileCount": 3,
+            "unpackedSize": packed_size * 2,
+            "signatures": [{"keyid": key_id, "sig": base64(key.sign(format!("{id}:{integrity}").as_bytes()))}],
+        });
+        if self.provenance_attested {
+            let predicate_type = match self.flavour {
+                Flavour::SlsaV1 => SLSA_V1,
+                Flavour::SlsaV02 | Flavour::NodeBuilder | Flavour::GitLab => SLSA_V02,
+            };
+            let segment = npm::path_segment(&self.name);
+            let url = format!(
+                "{}/-/npm/v1/attestations/{segment}@{}",
+                npm::METADATA_HOST,
+                self.version
+            );
+            npm::insert(
+                &mut dist,
+                "attestations",
+                json!({"url": url, "provenance": {"predicateType": predicate_type}}),
+            );
+        }
+        let publisher = self.publisher.clone().unwrap_or_else(|| {
+            if self.provenance_attested {
+                Publisher::trusted(self.build.provider.trusted_publisher())
+            } else {
+                Publisher::maintainer()
+            }
+        });
+        let mut manifest = package_json;
+        npm::insert(&mut manifest, "_id", json!(id));
+        npm::insert(&mut manifest, "gitHead", json!(self.build.commit));
+        npm::insert(&mut manifest, "_nodeVersion", json!("24.11.0"));
+        npm::insert(&mut manifest, "_npmVersion", json!("12.0.2"));
+        npm::insert(&mut manifest, "_hasShrinkwrap", json!(false));
+        npm::insert(&mut manifest, "_npmUser", publisher.npm_user());
+        npm::insert(
+            &mut manifest,
+            "maintainers",
+            json!([{"name": "alice", "email": "alice@example.com"}]),
+        );
+        npm::insert(&mut manifest, "dist", dist);
+        manifest
+    }
+}
+
+/// The chosen key of the registry, and its id.
+fn choose(world: &World, choice: RegistryKeyChoice, at: Timestamp) -> (&P256Key, String) {
+    static UNKNOWN: OnceLock<P256Key> = OnceLock::new();
+    let key = match choice {
+        RegistryKeyChoice::InUse => world.registry_key_at(at),
+        RegistryKeyChoice::Current => &world.current_registry_key,
+        RegistryKeyChoice::Expired => &world.expired_registry_key,
+        RegistryKeyChoice::Unknown => {
+            let key = UNKNOWN.get_or_init(P256Key::generate);
+            return (key, crate::keys::npm_key_id(key.spki()));
+        }
+    };
+    (key.key(), key.key_id().to_owned())
+}

@@ -1,0 +1,166 @@
+//! What every party of a supply chain does.
+
+use crate::{Answer, Published, Release, Reply, Request, Served, World, encoding::pem, npm::Npm};
+use serde_json::Value;
+use std::{io, path::Path, sync::Arc};
+
+/// A supply chain with what was released in it. Parties that are not mentioned are honest and have nothing.
+#[derive(Debug)]
+pub struct Scenario {
+    world: World,
+    npm: Npm,
+    rekor: Answer,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Scenario {
+    /// An empty scenario in the shared world.
+    pub fn new() -> Self {
+        Self::in_world(&World::shared())
+    }
+
+    /// An empty scenario in `world`.
+    pub fn in_world(world: &World) -> Self {
+        Self {
+            world: world.clone(),
+            npm: Npm::new(world.npm_keys_endpoint()),
+            rekor: Answer::Normal,
+        }
+    }
+
+    /// The world that the scenario plays in.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Publishes a release on npm. The order is that of the registry: a later release moves the dist-tag.
+    #[must_use]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "a scenario reads as a list of what was released"
+    )]
+    pub fn release(self, release: Release) -> Self {
+        let published = release.publish(&self.world);
+        self.published(published)
+    }
+
+    /// Adds a release that was made already.
+    #[must_use]
+    pub fn published(mut self, release: Published) -> Self {
+        self.npm.add(release);
+        self
+    }
+
+    /// How npm answers every request.
+    #[must_use]
+    pub fn npm_answer(mut self, answer: Answer) -> Self {
+        self.npm.answer = answer;
+        self
+    }
+
+    /// How npm answers for its keys.
+    #[must_use]
+    pub fn npm_keys_answer(mut self, answer: Answer) -> Self {
+        self.npm.keys_answer = answer;
+        self
+    }
+
+    /// How the logs answer every request.
+    #[must_use]
+    pub fn rekor_answer(mut self, answer: Answer) -> Self {
+        self.rekor = answer;
+        self
+    }
+
+    /// What was published as `name` and `version` on npm.
+    pub fn npm_release(&self, name: &str, version: &str) -> Option<&Published> {
+        self.npm.published(name, version)
+    }
+
+    /// npm's reply to a plain `GET` of `path`, without a socket.
+    pub fn npm_response(&self, path: &str) -> Reply {
+        self.npm.respond(&Request::get(path))
+    }
+
+    /// npm's reply to `request`, without a socket.
+    pub fn npm_reply(&self, request: &Request) -> Reply {
+        self.npm.respond(request)
+    }
+
+    /// The logs' reply to a plain `GET` of `path`, without a socket.
+    pub fn rekor_response(&self, path: &str) -> Reply {
+        self.rekor_reply(&Request::get(path))
+    }
+
+    /// The logs' reply to `request`: the first generation below `/api/v1`, the second below `/api/v2`.
+    ///
+    /// The search index of the first generation knows digests only: those of the statement and of its subjects.
+    pub fn rekor_reply(&self, request: &Request) -> Reply {
+        self.rekor
+            .reply(0, || self.log_resource(request).unwrap_or_else(Reply::not_found))
+    }
+
+    fn log_resource(&self, request: &Request) -> Option<Reply> {
+        let path = request.path.as_str();
+        if let Some(resource) = path.strip_prefix("/api/v2/") {
+            let content_type = if resource == "checkpoint" {
+                "text/plain"
+            } else {
+                "application/octet-stream"
+            };
+            return Some(Reply::bytes_of(content_type, self.world.rekor_v2.resource(resource)?));
+        }
+        let log = &self.world.rekor_v1;
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let number = |name: &str| {
+            let value = query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .find(|(key, _)| *key == name)?;
+            value.1.parse().ok()
+        };
+        match path {
+            "/api/v1/log" => Some(Reply::json(&log.info())),
+            "/api/v1/log/publicKey" => Some(Reply::bytes_of(
+                "application/x-pem-file",
+                pem("PUBLIC KEY", log.spki()).into_bytes(),
+            )),
+            "/api/v1/log/proof" => Some(Reply::json(
+                &log.consistency(number("firstSize").unwrap_or(1), number("lastSize")?)?,
+            )),
+            "/api/v1/index/retrieve" => {
+                let query: Value = serde_json::from_slice(&request.body).ok()?;
+                let hash = query.get("hash")?.as_str()?;
+                Some(Reply::json(&log.search(hash).into()))
+            }
+            "/api/v1/log/entries" => Some(Reply::json(&log.entry(number("logIndex")?)?)),
+            _ => Some(Reply::json(
+                &log.entry_by_uuid(path.strip_prefix("/api/v1/log/entries/")?)?,
+            )),
+        }
+    }
+
+    /// The reply of `party`, as the server asks for it.
+    pub(crate) fn reply(&self, party: &str, request: &Request) -> Reply {
+        match party {
+            "npm" => self.npm_reply(request),
+            "rekor" => self.rekor_reply(request),
+            _ => Reply::not_found(),
+        }
+    }
+
+    /// Writes `trusted_root.json` and `npm-keys.json` into `directory`.
+    pub fn write_trust(&self, directory: &Path) -> io::Result<()> {
+        self.world.write_trust(directory)
+    }
+
+    /// Serves every party on a loopback port until the result is dropped. Needs a Tokio runtime.
+    pub async fn serve(self) -> io::Result<Served> {
+        Served::start(Arc::new(self)).await
+    }
+}
