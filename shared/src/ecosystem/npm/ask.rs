@@ -46,7 +46,10 @@ pub async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolve
         Availability::Present(packument) => {
             let version = packument.resolve(selector).ok_or_else(|| no_such_tag(coordinate))?;
             if packument.versions.contains_key(version) {
-                Ok(Resolved { package: package_version(name, version)?, observations: vec![observed] })
+                Ok(Resolved {
+                    package: package_version(name, version)?,
+                    observations: vec![observed],
+                })
             } else if packument.time.contains_key(version) {
                 Err(LookFault::NotFound(format!("{name} {version} was unpublished")))
             } else {
@@ -84,9 +87,10 @@ async fn resolve_by_manifest(
                 Selector::Version(wanted) if wanted != version => {
                     Err(LookFault::NotFound(format!("{name} has no version {wanted}")))
                 }
-                Selector::Version(_) | Selector::Tag(_) => {
-                    Ok(Resolved { package, observations: vec![packument, observed] })
-                }
+                Selector::Version(_) | Selector::Tag(_) => Ok(Resolved {
+                    package,
+                    observations: vec![packument, observed],
+                }),
             }
         }
         Availability::Absent { .. } => Err(LookFault::NotFound(format!(
@@ -98,15 +102,12 @@ async fn resolve_by_manifest(
 }
 
 /// Without metadata an exact version still gets a verdict, which says that nothing could be decided; a tag names nothing.
-fn undecided(
-    coordinate: &Coordinate,
-    observations: Vec<Observation>,
-    detail: &str,
-) -> Result<Resolved, LookFault> {
+fn undecided(coordinate: &Coordinate, observations: Vec<Observation>, detail: &str) -> Result<Resolved, LookFault> {
     match &coordinate.selector {
-        Selector::Version(version) => {
-            Ok(Resolved { package: package_version(&coordinate.name, version)?, observations })
-        }
+        Selector::Version(version) => Ok(Resolved {
+            package: package_version(&coordinate.name, version)?,
+            observations,
+        }),
         Selector::Tag(tag) => Err(LookFault::Upstream {
             detail: format!(
                 "which version {:?} of {} is could not be asked: {detail}",
@@ -129,7 +130,9 @@ fn retry_after(observation: &Observation) -> Option<u64> {
 pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
     let package = resolved.package.clone();
     let mut dossier = Dossier::new(resolved.package, resolved.observations);
-    let Some(manifest) = read::manifest(&dossier) else { return dossier };
+    let Some(manifest) = read::manifest(&dossier) else {
+        return dossier;
+    };
     let attestations_path = format!(
         "/-/npm/v1/attestations/{}@{}",
         encoded_name(package.name()),
