@@ -1,1 +1,4 @@
 //! The ports' implementations for the real world.
+
+pub mod http;
+pub mod tuf;
