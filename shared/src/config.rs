@@ -59,6 +59,11 @@ mod public {
     pub(super) const TUF: &str = "https://tuf-repo-cdn.sigstore.dev";
 }
 
+/// The TUF target with npm's keys. It bears the name of npm's public registry, whichever mirror serves the packages.
+pub fn npm_keys_target() -> String {
+    format!("{}/keys.json", public::NPM.trim_start_matches("https://"))
+}
+
 /// Where trust material comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustConfig {

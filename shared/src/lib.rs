@@ -24,3 +24,5 @@ pub mod config;
 pub mod entrypoints;
 #[cfg(feature = "service")]
 pub mod service;
+#[cfg(feature = "service")]
+pub mod wiring;

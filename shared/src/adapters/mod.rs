@@ -1,4 +1,5 @@
 //! The ports' implementations for the real world.
 
 pub mod http;
+pub mod judges;
 pub mod tuf;

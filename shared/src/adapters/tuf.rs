@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sigstore_trust_root::SigstoreInstance;
 use sigstore_tuf::transport::FetchFuture;
 use sigstore_tuf::{FileStore, MemoryStore, MetadataStore as _, Repository, TrustedMetadataSet, Updater};
 use thiserror::Error;
@@ -61,16 +60,6 @@ impl TrustConfig {
             usable_for: SignedDuration::from_hours(7 * 24),
             budget: Duration::from_secs(20),
         }
-    }
-
-    /// Sigstore's public instance, starting from the root that its own crate embeds.
-    pub fn public_good(npm_keys_target: impl Into<String>) -> Result<Self, url::ParseError> {
-        let instance = SigstoreInstance::PublicGood;
-        Ok(Self::new(
-            Url::parse(instance.tuf_url())?,
-            instance.tuf_root(),
-            npm_keys_target,
-        ))
     }
 }
 

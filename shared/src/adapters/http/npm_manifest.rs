@@ -55,7 +55,14 @@ struct Limits {
 /// The archive is read to its end, as far as it unpacks to at most 1 GiB, because a later entry overwrites an earlier
 /// one. Bytes after the end of the gzip stream are left unread unless they begin another gzip member.
 /// Memory stays within a few times the manifest's limit of 2 MiB, whatever the archive says about itself.
-pub fn read_npm_manifest(archive: impl BufRead) -> ArchiveMember {
+pub fn read_npm_manifest(mut archive: impl BufRead) -> ArchiveMember {
+    // RFC 1952, 2.3.1: a gzip member begins with these two bytes. Chunks may be as short as one byte, and a stream that
+    // begins with the first of them is left to the reader below to judge.
+    match archive.fill_buf() {
+        Ok([first, ..]) if *first != 0x1f => return ArchiveMember::NotAnArchive,
+        Ok([_, second, ..]) if *second != 0x8b => return ArchiveMember::NotAnArchive,
+        Ok(_) | Err(_) => {}
+    }
     read_within(
         archive,
         Limits {

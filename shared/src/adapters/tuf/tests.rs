@@ -504,10 +504,3 @@ async fn a_name_that_leads_out_of_the_repository_is_not_asked_for() {
     }
     assert_eq!(scene.server.calls(), 0);
 }
-
-#[test]
-fn the_public_instance_starts_from_the_embedded_root() {
-    let config = TrustConfig::public_good("npm.example/keys.json").unwrap();
-    assert!(TrustedMetadataSet::from_root(&config.root).is_ok());
-    assert_eq!(config.repository.scheme(), "https");
-}
