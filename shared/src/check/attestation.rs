@@ -419,30 +419,23 @@ fn compare_claims(claims: &ProvenanceClaims, certificate: &CertificateIdentity) 
             .observing("certificate 1.9 build signer", certificate.signer().unwrap_or("(none)"));
     }
     // What every certificate carries, every statement must claim: leaving it out would leave nothing to contradict.
-    let essential = [
-        (Row::Repository, "repository"),
-        (Row::Commit, "commit"),
-        (Row::Ref, "ref"),
-        (Row::Run, "run"),
-        (Row::Workflow, "workflow"),
+    let essential: &[(&str, Row, &[Row])] = &[
+        ("repository", Row::Repository, &[Row::Repository]),
+        ("commit", Row::Commit, &[Row::Commit]),
+        ("ref", Row::Ref, &[Row::Ref]),
+        ("run", Row::Run, &[Row::Run, Row::RunNumbers]),
+        ("workflow", Row::Workflow, &[Row::Workflow, Row::WorkflowPath]),
     ];
-    for (row, name) in essential {
-        let alternatives: &[Row] = match row {
-            Row::Run => &[Row::Run, Row::RunNumbers],
-            Row::Workflow => &[Row::Workflow, Row::WorkflowPath],
-            _ => &[row],
-        };
-        if fact(row, certificate).is_some() && !alternatives.iter().any(|row| compared.contains(row)) {
+    for &(name, row, claimed_by) in essential {
+        if fact(row, certificate).is_some() && !claimed_by.iter().any(|row| compared.contains(row)) {
             contradicted.push(name);
             finding = finding.observing(format!("statement {name}"), "(not claimed)");
         }
     }
-    if !compared.contains(&Row::Repository) || !compared.contains(&Row::Commit) {
-        if contradicted.is_empty() {
-            finding.outcome = Outcome::Unknown(UnknownReason::Unsupported);
-            finding.summary = "the certificate names neither repository nor commit to compare with".to_owned();
-            return finding;
-        }
+    let comparable = compared.contains(&Row::Repository) && compared.contains(&Row::Commit);
+    if contradicted.is_empty() && !comparable {
+        let summary = "the certificate names neither repository nor commit to compare with";
+        return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary);
     }
     if contradicted.is_empty() {
         finding.summary = format!(

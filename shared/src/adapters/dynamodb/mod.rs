@@ -64,7 +64,11 @@ impl DynamoDbStore {
     /// again here.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
-        Self { blobs: Blobs::new(client.clone(), table.clone()), client, table }
+        Self {
+            blobs: Blobs::new(client.clone(), table.clone()),
+            client,
+            table,
+        }
     }
 
     /// Creates the table if it is not there, and waits until it can be used. For local mode: a deployment declares its
@@ -105,7 +109,9 @@ impl DynamoDbStore {
                 let text =
                     text.ok_or_else(|| StoreFault::Corrupt(format!("the text {digest} of a verdict is missing")))?;
                 if Digest::sha256_of(&text) != *digest {
-                    return Err(StoreFault::Corrupt(format!("the text {digest} of a verdict has another digest")));
+                    return Err(StoreFault::Corrupt(format!(
+                        "the text {digest} of a verdict has another digest"
+                    )));
                 }
                 rows::verdict_from_json(&text)
             }
@@ -123,10 +129,16 @@ impl DynamoDbStore {
         let mut blobs = Vec::new();
         // What the row names was written before the row, and evidence is never deleted.
         if row.is_none_or(|row| row.dossier != dossier.digest) {
-            blobs.push(Blob { key: rows::dossier_key(&dossier.digest), bytes: &dossier.outline });
+            blobs.push(Blob {
+                key: rows::dossier_key(&dossier.digest),
+                bytes: &dossier.outline,
+            });
             for (digest, bytes) in &dossier.bodies {
                 if row.is_none_or(|row| !row.bodies.contains(digest)) {
-                    blobs.push(Blob { key: rows::body_key(digest), bytes });
+                    blobs.push(Blob {
+                        key: rows::body_key(digest),
+                        bytes,
+                    });
                 }
             }
         }
@@ -307,7 +319,9 @@ impl VerdictStore for DynamoDbStore {
 
     async fn memory(&self, package: &PackageVersion) -> Result<Memory, StoreFault> {
         let row = self.current_row(package).await?;
-        Ok(Memory { first_seen: row.and_then(|row| row.first_seen) })
+        Ok(Memory {
+            first_seen: row.and_then(|row| row.first_seen),
+        })
     }
 
     /// Records a verdict with its dossier:
@@ -348,7 +362,8 @@ impl VerdictStore for DynamoDbStore {
             // 4.
             let written = match (&seen, place) {
                 (seen, Place::Replaces { changed }) => {
-                    self.replace(seen.as_ref(), verdict, &packed, &bodies, first_seen, changed).await?
+                    self.replace(seen.as_ref(), verdict, &packed, &bodies, first_seen, changed)
+                        .await?
                 }
                 (Some(seen), Place::Unsettled) => self.keep(seen, verdict, first_seen, true).await?,
                 (Some(seen), Place::Late) => {
@@ -380,7 +395,9 @@ impl VerdictStore for DynamoDbStore {
     }
 
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault> {
-        let Some(outline) = self.blobs.read_one(&rows::dossier_key(digest)).await? else { return Ok(None) };
+        let Some(outline) = self.blobs.read_one(&rows::dossier_key(digest)).await? else {
+            return Ok(None);
+        };
         let outline = evidence::Outline::from_json(digest, &outline)?;
         let keys: Vec<String> = outline.bodies().map(rows::body_key).collect();
         let bodies = self.blobs.read(&keys).await?;
@@ -464,7 +481,9 @@ impl Place {
             None => Self::Replaces { changed: true },
             Some(current) if current.checked_at > verdict.checked_at => Self::Late,
             Some(current) if current.status.is_settled() && !verdict.status.is_settled() => Self::Unsettled,
-            Some(current) => Self::Replaces { changed: changes(current, verdict) },
+            Some(current) => Self::Replaces {
+                changed: changes(current, verdict),
+            },
         }
     }
 }
@@ -480,7 +499,11 @@ fn lost_transaction(fault: &SdkError<TransactWriteItemsError>) -> bool {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = fault.as_service_error() else {
         return false;
     };
-    let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).peekable();
+    let mut codes = cancelled
+        .cancellation_reasons()
+        .iter()
+        .filter_map(|reason| reason.code())
+        .peekable();
     codes.peek().is_some()
         && codes.all(|code| {
             matches!(
@@ -496,9 +519,9 @@ fn lost_transaction(fault: &SdkError<TransactWriteItemsError>) -> bool {
 
 /// Whether an update did not happen because somebody else wrote, or is writing, the row.
 fn lost_update(fault: &SdkError<UpdateItemError>) -> bool {
-    fault.as_service_error().is_some_and(|fault| {
-        fault.is_conditional_check_failed_exception() || fault.is_transaction_conflict_exception()
-    })
+    fault
+        .as_service_error()
+        .is_some_and(|fault| fault.is_conditional_check_failed_exception() || fault.is_transaction_conflict_exception())
 }
 
 /// A request that has no answer after the client's retries.

@@ -535,7 +535,9 @@ mod tests {
     fn detail(member: &ArchiveMember) -> &str {
         match member {
             ArchiveMember::Unreadable { detail } => detail,
-            ArchiveMember::Found { .. } | ArchiveMember::Missing => panic!("readable: {member:?}"),
+            ArchiveMember::Found { .. } | ArchiveMember::Missing | ArchiveMember::NotAnArchive => {
+                panic!("readable: {member:?}")
+            }
         }
     }
 
