@@ -10,4 +10,8 @@ pub mod sqs;
 pub mod tuf;
 
 #[cfg(test)]
+#[cfg_attr(
+    not(feature = "embedded"),
+    expect(dead_code, reason = "the only adapter of the store runs against the embedded server")
+)]
 mod conformance;
