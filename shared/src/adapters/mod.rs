@@ -12,6 +12,11 @@ pub mod tuf;
 #[cfg(test)]
 #[cfg_attr(
     not(feature = "embedded"),
-    expect(dead_code, reason = "the only adapter of the store runs against the embedded server")
+    expect(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        reason = "the only adapter of the store runs against the embedded server"
+    )
 )]
 mod conformance;
