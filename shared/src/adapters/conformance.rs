@@ -20,6 +20,7 @@ macro_rules! verdict_store_conformance {
             a_recorded_verdict_is_current
             a_verdict_never_overwrites_a_newer_one
             a_verdict_that_comes_late_is_still_in_the_history
+            a_late_change_makes_the_current_verdict_a_change
             the_same_verdict_can_be_recorded_twice
             indeterminate_never_replaces_a_settled_verdict
             indeterminate_still_schedules_the_next_look
@@ -36,7 +37,7 @@ macro_rules! verdict_store_conformance {
             an_unknown_dossier_is_none
             a_verdict_of_any_length_comes_back_whole
             two_workers_cannot_hold_the_same_lease
-            a_lease_can_be_renewed_by_its_holder
+            a_lease_is_not_given_to_its_holder_twice
             an_expired_item_that_is_still_served_is_ignored
             only_the_holder_releases_a_lease
             a_released_lease_can_be_taken
@@ -72,10 +73,10 @@ pub(crate) fn verdict(dossier: &Dossier, status: Status, decided_by: &[&str], se
         "schema": crate::verdict::SCHEMA,
         "package": dossier.package,
         "status": status,
-        "questions": { "registryOnly": "no", "logOnly": "no", "mismatch": "unknown" },
+        "questions": { "registryOnly": "no", "logOnly": "no", "mismatch": "unknown", "decidedBy": {} },
         "findings": [],
         "decidedBy": decided_by,
-        "coverage": { "run": 0.75 },
+        "coverage": { "run": 13.0 / 14.0, "source": 1.0 / 3.0 },
         "checkedAt": at(seconds),
         "validUntil": at(seconds + 600),
         "nextLookAt": at(seconds + 600),
@@ -217,6 +218,13 @@ pub(crate) async fn a_verdict_that_comes_late_is_still_in_the_history(store: &im
     let (late, _) = record(store, Status::Mismatch, &["run.conclusion"], 30).await;
     record(store, Status::Verified, &[], 20).await;
     record(store, Status::Indeterminate, &[], 40).await;
+    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [last, late, first]);
+}
+
+pub(crate) async fn a_late_change_makes_the_current_verdict_a_change(store: &impl VerdictStore) {
+    let (first, _) = record(store, Status::Verified, &[], 0).await;
+    let (last, _) = record(store, Status::Verified, &[], 60).await;
+    let (late, _) = record(store, Status::Mismatch, &["run.conclusion"], 30).await;
     assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [last, late, first]);
 }
 
@@ -487,7 +495,7 @@ pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Verdict
     }
 }
 
-pub(crate) async fn a_lease_can_be_renewed_by_its_holder(store: &impl VerdictStore) {
+pub(crate) async fn a_lease_is_not_given_to_its_holder_twice(store: &impl VerdictStore) {
     assert!(
         store
             .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
@@ -495,14 +503,14 @@ pub(crate) async fn a_lease_can_be_renewed_by_its_holder(store: &impl VerdictSto
             .unwrap()
     );
     assert!(
-        store
-            .acquire_lease(&package("1.0.0"), "one", at(30), at(90))
+        !store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "two", at(89), at(200))
+            .acquire_lease(&package("1.0.0"), "one", at(59), at(119))
             .await
             .unwrap()
     );

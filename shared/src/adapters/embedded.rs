@@ -247,6 +247,7 @@ fn serve(listener: TcpListener, database: Database, stopped: oneshot::Receiver<(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the store under test is a file")]
 mod tests {
     use std::process::Command;
     use std::time::Instant;

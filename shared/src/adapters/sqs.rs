@@ -203,7 +203,8 @@ mod tests {
             match refuse(entry["MessageBody"].as_str().unwrap()) {
                 None => successful.push(json!({ "Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "" })),
                 Some(sender) => {
-                    failed.push(json!({ "Id": entry["Id"], "SenderFault": sender, "Code": "Refused", "Message": "no" }))
+                    failed
+                        .push(json!({ "Id": entry["Id"], "SenderFault": sender, "Code": "Refused", "Message": "no" }));
                 }
             }
         }

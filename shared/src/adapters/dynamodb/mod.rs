@@ -41,7 +41,8 @@ mod blobs;
 mod evidence;
 mod rows;
 mod table;
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests;
 
 pub use rows::SCHEMA;
@@ -217,19 +218,28 @@ impl DynamoDbStore {
     }
 
     /// Appends a verdict that arrives after a newer one, if it differs from the one that was current at its time: what a
-    /// slow look found out must not be lost because a faster one overtook it.
-    async fn append_late(&self, verdict: &Verdict, packed: &rows::PackedVerdict) -> Result<(), StoreFault> {
+    /// slow look found out must not be lost because a faster one overtook it. Then the newer one is a change, too.
+    async fn append_late(
+        &self,
+        verdict: &Verdict,
+        packed: &rows::PackedVerdict,
+        current: &Verdict,
+    ) -> Result<(), StoreFault> {
         let earlier = self.history_page(&verdict.package, Some(verdict.checked_at), 1).await?;
         if earlier.first().is_some_and(|earlier| !changes(earlier, verdict)) {
             return Ok(());
         }
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(packed.history_item(verdict)))
-            .send()
-            .await
-            .map_err(unreachable)?;
+        if changes(verdict, current) {
+            self.append(rows::PackedVerdict::new(current)?.history_item(current))
+                .await?;
+        }
+        self.append(packed.history_item(verdict)).await
+    }
+
+    /// Writes a row of the history. Its key follows from its content, so that writing it again changes nothing.
+    async fn append(&self, item: Item) -> Result<(), StoreFault> {
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        request.send().await.map_err(unreachable)?;
         Ok(())
     }
 
@@ -367,8 +377,10 @@ impl VerdictStore for DynamoDbStore {
                 }
                 (Some(seen), Place::Unsettled) => self.keep(seen, verdict, first_seen, true).await?,
                 (Some(seen), Place::Late) => {
-                    if verdict.status.is_settled() {
-                        self.append_late(verdict, &packed).await?;
+                    if verdict.status.is_settled()
+                        && let Some(current) = &current
+                    {
+                        self.append_late(verdict, &packed, current).await?;
                     }
                     self.keep(seen, verdict, first_seen, false).await?
                 }
@@ -404,6 +416,9 @@ impl VerdictStore for DynamoDbStore {
         outline.into_dossier(|body| bodies.get(&rows::body_key(body))).map(Some)
     }
 
+    /// Whoever holds the lease cannot take it again: one process may look at several versions, or be asked twice for the
+    /// same, under one name. The price is that a request which is repeated by the client because its answer was lost
+    /// finds its own lease, and the version is left alone until that expires.
     async fn acquire_lease(
         &self,
         package: &PackageVersion,
@@ -416,12 +431,9 @@ impl VerdictStore for DynamoDbStore {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(rows::lease(package, holder, until)))
-            // The same holder may take it again: that is also what a repeated request whose answer was lost looks like.
-            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR #holder = :holder")
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
             .expression_attribute_names("#until", "until")
-            .expression_attribute_names("#holder", "holder")
             .expression_attribute_values(":now", rows::text(rows::instant(now)))
-            .expression_attribute_values(":holder", rows::text(holder))
             .send()
             .await;
         match result {

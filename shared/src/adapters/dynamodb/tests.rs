@@ -89,11 +89,14 @@ fn sample(seconds: i64) -> (Verdict, Dossier) {
     (verdict(&dossier, Status::Verified, &[], seconds), dossier)
 }
 
-fn fault(kind: &str, more: Value) -> Reply {
-    let mut body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": kind });
-    body.as_object_mut()
-        .unwrap()
-        .append(&mut more.as_object().unwrap().clone());
+fn fault(kind: &str) -> Reply {
+    fault_with(kind, json!({}))
+}
+
+/// A fault with members of its own besides type and message.
+fn fault_with(kind: &str, mut body: Value) -> Reply {
+    body["__type"] = format!("com.amazonaws.dynamodb.v20120810#{kind}").into();
+    body["message"] = kind.into();
     (400, body)
 }
 
@@ -159,8 +162,8 @@ async fn a_verdict_takes_one_read_and_two_writes() {
 #[tokio::test]
 async fn evidence_is_written_before_the_verdict() {
     let fixture = Fixture::new().await;
-    let (store, _) = fixture
-        .wired(|call, _| (call.operation == "TransactWriteItems").then(|| fault("AccessDeniedException", json!({}))));
+    let (store, _) =
+        fixture.wired(|call, _| (call.operation == "TransactWriteItems").then(|| fault("AccessDeniedException")));
     let (verdict, evidence) = sample(0);
     assert!(matches!(
         store.record(&verdict, &evidence, None).await,
@@ -234,7 +237,7 @@ async fn a_throttled_write_is_retried() {
             "BatchWriteItem" => "ProvisionedThroughputExceededException",
             _ => "RequestLimitExceeded",
         };
-        (before == 0).then(|| fault(kind, json!({})))
+        (before == 0).then(|| fault(kind))
     });
     let (verdict, evidence) = sample(0);
     store.record(&verdict, &evidence, None).await.unwrap();
@@ -245,7 +248,7 @@ async fn a_throttled_write_is_retried() {
 #[tokio::test]
 async fn a_store_that_throttles_for_good_is_unreachable() {
     let fixture = Fixture::new().await;
-    let (store, _) = fixture.wired(|_, _| Some(fault("ThrottlingException", json!({}))));
+    let (store, _) = fixture.wired(|_, _| Some(fault("ThrottlingException")));
     assert!(matches!(
         store.current(&package("1.0.0")).await,
         Err(StoreFault::Unreachable(_))
@@ -259,7 +262,7 @@ async fn a_transaction_in_conflict_with_another_is_decided_again() {
         let (store, wire) = fixture.wired(move |call, before| {
             (call.operation == "TransactWriteItems" && before == 0).then(|| {
                 let reasons = json!({ "CancellationReasons": [{ "Code": code }, { "Code": "None" }] });
-                fault("TransactionCanceledException", reasons)
+                fault_with("TransactionCanceledException", reasons)
             })
         });
         let dossier = dossier(&package(&format!("1.0.0-{code}")), 0, b"[]");
@@ -286,7 +289,7 @@ async fn a_transaction_that_can_never_succeed_is_not_repeated() {
     let (store, wire) = fixture.wired(|call, _| {
         (call.operation == "TransactWriteItems").then(|| {
             let reasons = json!({ "CancellationReasons": [{ "Code": "ValidationError" }, { "Code": "None" }] });
-            fault("TransactionCanceledException", reasons)
+            fault_with("TransactionCanceledException", reasons)
         })
     });
     let (verdict, evidence) = sample(0);
