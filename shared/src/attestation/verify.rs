@@ -86,6 +86,8 @@ pub struct UnverifiedAttestation {
     pub declared_predicate_type: String,
     /// The Sigstore bundle, as JSON text.
     bundle: Box<RawValue>,
+    /// SHA-256 of that text.
+    digest: Digest,
 }
 
 #[derive(Deserialize)]
@@ -97,15 +99,17 @@ struct PayloadHead {
 impl UnverifiedAttestation {
     /// An attestation with its label.
     pub fn new(declared_predicate_type: String, bundle: Box<RawValue>) -> Self {
+        let digest = Digest::sha256_of(bundle.get().as_bytes());
         Self {
             declared_predicate_type,
             bundle,
+            digest,
         }
     }
 
     /// SHA-256 of the bundle's JSON text, by which findings cite it.
-    pub fn digest(&self) -> Digest {
-        Digest::sha256_of(self.bundle.get().as_bytes())
+    pub fn digest(&self) -> &Digest {
+        &self.digest
     }
 }
 
@@ -236,7 +240,7 @@ impl TrustMaterial {
                 promise: entry.inclusion_promise.is_some(),
             },
             signed_at,
-            bundle: attestation.digest(),
+            bundle: attestation.digest().clone(),
             declared_predicate_type: attestation.declared_predicate_type.clone(),
         })
     }

@@ -294,7 +294,7 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
         }
     }
     for publication in &publications {
-        match &publication.predicate {
+        match publication.predicate {
             Ok(predicate) => {
                 let expected = [package.name().as_str(), package.version(), release.registry];
                 let actual = [
@@ -332,7 +332,7 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
 /// Passes if the build type of every provenance is known. An unknown one is not understood, and no forgery.
 pub(super) fn predicate_known(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::AttPredicateKnown;
-    evidence.of_each_provenance(check, |provenance| match &provenance.claims {
+    evidence.of_each_provenance(check, |provenance| match provenance.claims {
         Ok(ProvenanceClaims {
             build_type: BuildType::Unknown(uri),
             ..
@@ -361,7 +361,7 @@ pub(super) fn statement_against_certificate(evidence: &Evidence<'_>) -> Finding 
 fn compare_statement(provenance: &Provenance<'_>) -> Finding {
     let check = CheckId::AttStmtVsCert;
     let certificate = provenance.certificate;
-    let claims = match &provenance.claims {
+    let claims = match provenance.claims {
         Ok(claims) => claims,
         Err(error) => return Finding::new(check, Outcome::Fail(None), error.to_string()),
     };
