@@ -1,0 +1,196 @@
+//! The commands and their options.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// How a run ends, for the help of the commands that judge.
+const EXIT_STATUS: &str = "\
+Exit status:
+  0   every package is acceptable
+  1   a package is not: mismatch, suspicious, downgraded, or below --require
+  2   wrong usage or input: a name that is none, a version that does not exist
+  75  it could not be told: indeterminate, or an upstream is down; try again
+
+Over several packages the first of 1, 2, 75 and 0 that applies to any of them
+is the status.";
+
+/// Did the registry publish what the build produced from the source that it says it used?
+#[derive(Debug, Parser)]
+#[command(
+    name = "hekate",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "`hekate demo` shows every kind of answer without the internet. `hekate config` lists the environment\n\
+                  variables. RUST_LOG sets what is logged on standard error."
+)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Verify versions of packages
+    ///
+    /// Fetches what the registry serves of each version, verifies its attestations, and compares all of it. The verdict is
+    /// kept in the store, so that a second look is fast and remembers the first.
+    #[command(after_help = EXIT_STATUS)]
+    Verify(Verify),
+    /// Derive the verdict of a saved case again, offline
+    ///
+    /// Reads what `hekate verify --dossier FILE` saved, and needs neither the network nor the store: a verdict is a function
+    /// of its case. Prints what `verify` printed.
+    #[command(after_help = EXIT_STATUS)]
+    Replay(Replay),
+    /// Serve the HTTP API, with worker and sweeper, in this process
+    ///
+    /// Ends on SIGINT or SIGTERM after the requests under way, within ten seconds. Nobody is asked who they are: keep it on
+    /// a loopback address, or behind something that asks.
+    Serve(Serve),
+    /// Verify a generated supply chain with honest and attacked packages
+    ///
+    /// Everything is made in memory with real cryptography and served on a loopback port: nothing is asked of the internet,
+    /// and nothing is kept. The exit status is 1 if any verdict is another than expected.
+    Demo(Demo),
+    /// Verify a Sigstore bundle, by the protocol of Sigstore's conformance suite
+    ///
+    /// Exit status: 0 if the bundle verifies for the artifact and the signer, 1 if not, 2 on wrong usage.
+    VerifyBundle(VerifyBundle),
+    /// Show the environment variables that configure this program
+    Config,
+}
+
+/// How verdicts are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One screen for people
+    Text,
+    /// One JSON document per line
+    Json,
+}
+
+/// The least that is acceptable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Requirement {
+    /// An authentic build attested these bytes
+    Attested,
+    /// Besides, the build run itself was examined
+    Verified,
+}
+
+/// `hekate verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// A purl such as pkg:npm/%40scope/name@1.2.3, or npm:@scope/name@1.2.3; without a version, what `latest` names
+    #[arg(required = true, value_name = "PACKAGE")]
+    pub(crate) packages: Vec<String>,
+    /// How verdicts are printed on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Save everything that the verdict is a function of, for `hekate replay`; one package at a time
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dossier: Option<PathBuf>,
+    /// Look again, even if a verdict is remembered
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// The least that is acceptable; without it, a package without attestations is
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) require: Option<Requirement>,
+}
+
+/// `hekate replay`.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// A file that `hekate verify --dossier` saved
+    #[arg(required = true, value_name = "CASE")]
+    pub(crate) cases: Vec<PathBuf>,
+    /// How verdicts are printed on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// The least that is acceptable; without it, a package without attestations is
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) require: Option<Requirement>,
+}
+
+/// `hekate serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// `hekate demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How the results are printed on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Leave the HTTP API up on the generated supply chain, to try it out
+    #[arg(long)]
+    pub(crate) serve: bool,
+    /// Where to listen with --serve; port 0 takes any that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "serve")]
+    pub(crate) listen: SocketAddr,
+    /// Verify nothing: serve the registry alone until standard input ends, and say in one line of JSON where it is
+    #[arg(long, conflicts_with_all = ["serve", "format"])]
+    pub(crate) registry: bool,
+}
+
+/// `hekate verify-bundle`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyBundle {
+    /// Trust the staging instance of Sigstore instead of the public-good one
+    #[arg(long, conflicts_with = "trusted_root")]
+    pub(crate) staging: bool,
+    /// The Sigstore bundle
+    #[arg(long, value_name = "FILE")]
+    pub(crate) bundle: PathBuf,
+    /// The signer: the subject alternative name that the certificate must have, exactly
+    #[arg(long, value_name = "IDENTITY", required_unless_present = "key", requires = "certificate_oidc_issuer")]
+    pub(crate) certificate_identity: Option<String>,
+    /// Who must have vouched for the signer
+    #[arg(long, value_name = "URL", requires = "certificate_identity")]
+    pub(crate) certificate_oidc_issuer: Option<String>,
+    /// The signer's public key, PEM: for bundles that carry no certificate
+    #[arg(long, value_name = "FILE", conflicts_with = "certificate_identity")]
+    pub(crate) key: Option<PathBuf>,
+    /// Whom to trust: a Sigstore trusted_root.json instead of the one built in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trusted_root: Option<PathBuf>,
+    /// The artifact's file, or sha256: and its digest in hexadecimal
+    #[arg(value_name = "FILE_OR_DIGEST")]
+    pub(crate) artifact: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_and_options_fit_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_text_fits_a_terminal_of_eighty_columns() {
+        let mut command = Arguments::command().term_width(80);
+        let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+        let mut texts = vec![command.render_long_help().to_string()];
+        for name in names {
+            let sub = command.find_subcommand_mut(&name).unwrap().clone();
+            texts.push(sub.term_width(80).render_long_help().to_string());
+        }
+        for line in texts.iter().flat_map(|text| text.lines()) {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}

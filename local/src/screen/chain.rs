@@ -1,0 +1,275 @@
+//! The chain from the source to the bytes: which link each check speaks of, and what is to be said of each link.
+
+use hekate::check::{CheckId, Finding, Outcome, Shade, UnknownReason};
+use hekate::verdict::Verdict;
+use jiff::Timestamp;
+
+use super::{Mark, Screen};
+
+/// A link of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    /// The commit that was built.
+    Source,
+    /// The run that built it, and signed for it.
+    Build,
+    /// The record in the transparency log.
+    Log,
+    /// What the registry attested when it took the package.
+    Publish,
+    /// What the registry's metadata says now.
+    Registry,
+    /// What the registry serves now.
+    Bytes,
+}
+
+impl Link {
+    /// From the source to the bytes.
+    pub(super) const ALL: [Self; 6] =
+        [Self::Source, Self::Build, Self::Log, Self::Publish, Self::Registry, Self::Bytes];
+
+    /// The word for it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Build => "build",
+            Self::Log => "log",
+            Self::Publish => "publish",
+            Self::Registry => "registry",
+            Self::Bytes => "bytes",
+        }
+    }
+
+    /// The link that a check speaks of.
+    fn of(check: CheckId) -> Self {
+        match check {
+            CheckId::IdSourceRepo
+            | CheckId::SrcRepoState
+            | CheckId::SrcCommitExists
+            | CheckId::SrcCommitReachable
+            | CheckId::SrcRefExists
+            | CheckId::SrcTagMatchesVersion
+            | CheckId::SrcGitHeadMatches
+            | CheckId::SrcCommitSignature
+            | CheckId::SrcAuthorCommitterSpoof
+            | CheckId::SrcPrAssociated
+            | CheckId::SrcCommitToPublishAge
+            | CheckId::SrcVersionInCommit => Self::Source,
+
+            CheckId::AttNonempty
+            | CheckId::AttUnique
+            | CheckId::AttProvenanceSig
+            | CheckId::AttPredicateKnown
+            | CheckId::AttStmtVsCert
+            | CheckId::IdIssuer
+            | CheckId::IdRunnerEnv
+            | CheckId::IdSignerWorkflow
+            | CheckId::RunExists
+            | CheckId::RunDisappeared
+            | CheckId::RunMatchesCert
+            | CheckId::RunConclusion
+            | CheckId::RunPublishStep
+            | CheckId::RunSigningStep
+            | CheckId::RunAttemptSane
+            | CheckId::RunActor
+            | CheckId::RunForkHead
+            | CheckId::RunEnvironmentGate => Self::Build,
+
+            CheckId::LogInclusion | CheckId::LogTimeOrder => Self::Log,
+
+            CheckId::AttPresent | CheckId::AttPublishSig | CheckId::AttSubjectName => Self::Publish,
+
+            CheckId::ArtExists | CheckId::RegSignature | CheckId::RegIntegrityStable | CheckId::RegPublishMode => {
+                Self::Registry
+            }
+
+            CheckId::ArtTarballIntegrity | CheckId::ArtTarballManifest | CheckId::AttSubjectDigest => Self::Bytes,
+        }
+    }
+}
+
+/// What is to be said of one link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Said {
+    /// The worst of its checks.
+    pub(super) mark: Mark,
+    /// Its decisive fact.
+    pub(super) fact: Option<String>,
+    /// Why its mark is not a pass.
+    pub(super) reason: Option<String>,
+}
+
+/// What is to be said of a link.
+///
+/// Its mark is the worst of its checks, and a pass only if one of them passed. Checks that were not run count as unknown
+/// where others of the link have an answer; beside nothing but checks that do not apply, they do not apply either.
+pub(super) fn said(link: Link, verdict: &Verdict, screen: Screen) -> Said {
+    let findings = || verdict.findings.iter().filter(|finding| Link::of(finding.check) == link);
+    let worst = findings().max_by_key(|finding| weight(finding));
+    let answered = findings().any(|finding| !is_silent(finding));
+    let absent = findings().find(|finding| matches!(finding.outcome, Outcome::NotApplicable(Some(Shade::Absent))));
+    let (mark, telling) = match (worst, answered, absent) {
+        (Some(_), false, Some(absent)) => (Mark::NotApplicable, Some(absent)),
+        (Some(worst), _, _) => (Mark::from(worst.outcome), Some(worst)),
+        (None, _, _) => (Mark::Unknown, None),
+    };
+    Said {
+        mark,
+        fact: fact(link, verdict, screen),
+        reason: telling.filter(|_| mark != Mark::Pass).map(|finding| finding.summary.clone()),
+    }
+}
+
+/// What stands out first: among equal marks the graver check.
+fn weight(finding: &Finding) -> (Mark, bool, hekate::check::Severity) {
+    let ran = finding.outcome != Outcome::Unknown(UnknownReason::NotRun);
+    (Mark::from(finding.outcome), ran, finding.check.severity())
+}
+
+/// Whether a check neither ran nor had to.
+fn is_silent(finding: &Finding) -> bool {
+    match finding.outcome {
+        Outcome::NotApplicable(_) | Outcome::Unknown(UnknownReason::NotRun) => true,
+        Outcome::Pass(_) | Outcome::Fail(_) | Outcome::Warn(_) | Outcome::Unknown(_) => false,
+    }
+}
+
+fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
+    let build = verdict.build.as_ref();
+    match link {
+        Link::Source => {
+            let build = build?;
+            let repository = bare(build.repository.as_deref()?);
+            let commit = build.commit.as_deref().map(|commit| format!(" @ {}", head(commit, 7)));
+            let r#ref = build.r#ref.as_deref().map(|r#ref| format!(", {}", short_ref(r#ref)));
+            Some([Some(repository.to_owned()), commit, r#ref].into_iter().flatten().collect())
+        }
+        Link::Build => {
+            let build = build?;
+            let run = build.run.as_deref().and_then(run_number);
+            let facts = [
+                build.workflow.as_deref().map(|path| path.trim_start_matches(".github/workflows/").to_owned()),
+                run,
+                build.trigger.as_deref().map(|trigger| format!("on {trigger}")),
+                build.runner.clone(),
+            ];
+            list(facts)
+        }
+        Link::Log => {
+            let build = build?;
+            let index = build.log_index.as_deref().map(|index| format!("entry {index}"));
+            list([index, build.signed_at.map(|at| format!("signed {}", to_the_second(at)))])
+        }
+        Link::Publish => {
+            let finding = find(verdict, CheckId::AttPublishSig).filter(|finding| finding.outcome.is_pass())?;
+            let key = finding.observed.get("bundle publicKey.hint");
+            let time = finding.observed.get("trusted time").and_then(|time| time.parse::<Timestamp>().ok());
+            list([
+                Some("attested by the registry".to_owned()),
+                time.map(to_the_second),
+                key.map(|key| format!("key {}", screen.shortened(key.trim_start_matches("SHA256:"), 12))),
+            ])
+        }
+        Link::Registry => {
+            let signed = find(verdict, CheckId::RegSignature)
+                .filter(|finding| finding.outcome.is_pass())
+                .map(|_| "metadata signed by the registry".to_owned());
+            let mode = find(verdict, CheckId::RegPublishMode).and_then(|finding| match finding.outcome {
+                Outcome::Pass(Some(shade)) | Outcome::Warn(Some(shade)) => publish_mode(shade),
+                Outcome::Pass(None)
+                | Outcome::Fail(_)
+                | Outcome::Warn(None)
+                | Outcome::Unknown(_)
+                | Outcome::NotApplicable(_) => None,
+            });
+            list([signed, mode.map(str::to_owned)])
+        }
+        Link::Bytes => {
+            let artifact = verdict.artifact.as_ref()?;
+            Some(format!("sha512 {}{}, {}", head(&artifact.sha512, 16), screen.ellipsis(), size(artifact.size)))
+        }
+    }
+}
+
+fn publish_mode(shade: Shade) -> Option<&'static str> {
+    match shade {
+        Shade::Token => Some("says: published with a token"),
+        Shade::TrustedPublisher => Some("says: by a trusted publisher"),
+        Shade::StagedPublish => Some("says: staged, then approved"),
+        Shade::Vacuous
+        | Shade::WeakDigest
+        | Shade::Absent
+        | Shade::FirstSeen
+        | Shade::NoExpectation
+        | Shade::SelfHosted
+        | Shade::Ambiguous
+        | Shade::Staged => None,
+    }
+}
+
+/// The finding of a check.
+pub(super) fn find(verdict: &Verdict, check: CheckId) -> Option<&Finding> {
+    verdict.findings.iter().find(|finding| finding.check == check)
+}
+
+fn list(parts: impl IntoIterator<Item = Option<String>>) -> Option<String> {
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn head(text: &str, characters: usize) -> String {
+    text.chars().take(characters).collect()
+}
+
+/// An address without its scheme.
+fn bare(uri: &str) -> &str {
+    uri.trim_start_matches("https://")
+}
+
+fn short_ref(r#ref: &str) -> String {
+    let of = |prefix: &str, word: &str| r#ref.strip_prefix(prefix).map(|name| format!("{word} {name}"));
+    of("refs/tags/", "tag").or_else(|| of("refs/heads/", "branch")).unwrap_or_else(|| r#ref.to_owned())
+}
+
+/// The run's number, with its attempt if it is not the first.
+fn run_number(invocation: &str) -> Option<String> {
+    let (_, rest) = invocation.split_once("/actions/runs/")?;
+    let (run, attempt) = rest.split_once("/attempts/").unwrap_or((rest, "1"));
+    Some(if attempt == "1" { format!("run {run}") } else { format!("run {run}, attempt {attempt}") })
+}
+
+fn to_the_second(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// A number of bytes, in a unit that keeps it short.
+fn size(bytes: u64) -> String {
+    indicatif::HumanBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_link_has_a_check() {
+        for link in Link::ALL {
+            assert!(CheckId::ALL.iter().any(|&check| Link::of(check) == link), "{link:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_is_named_by_its_number_and_a_later_attempt() {
+        let run = |attempt: u32| format!("https://github.com/o/r/actions/runs/12/attempts/{attempt}");
+        assert_eq!(run_number(&run(1)).as_deref(), Some("run 12"));
+        assert_eq!(run_number(&run(3)).as_deref(), Some("run 12, attempt 3"));
+        assert_eq!(run_number("https://gitlab.com/o/r/-/jobs/7"), None);
+    }
+
+    #[test]
+    fn refs_are_named_as_people_do() {
+        assert_eq!(short_ref("refs/tags/v1"), "tag v1");
+        assert_eq!(short_ref("refs/heads/main"), "branch main");
+        assert_eq!(short_ref("refs/pull/1/merge"), "refs/pull/1/merge");
+    }
+}

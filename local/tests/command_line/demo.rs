@@ -1,0 +1,77 @@
+//! `hekate demo`.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::{hekate, run};
+
+#[test]
+fn every_package_gets_the_verdict_that_is_expected() {
+    let ran = run(hekate().arg("demo"));
+    assert_eq!(ran.status, 0, "{}", ran.out);
+    assert!(ran.out.contains("All 9 verdicts are as expected."), "{}", ran.out);
+    assert_eq!(ran.out.matches('✓').count(), 9, "{}", ran.out);
+    for line in ran.out.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn its_json_has_a_line_for_each_package() {
+    let ran = run(hekate().args(["demo", "--format", "json"]));
+    let cases = testbed::demo().cases;
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), cases.len());
+    for (line, case) in lines.iter().zip(cases) {
+        assert_eq!(line["package"], case.purl);
+        assert_eq!(line["got"], case.expected);
+        assert_eq!(line["verdict"]["status"], case.expected);
+    }
+}
+
+#[test]
+fn the_environment_does_not_lead_it_elsewhere() {
+    let ran = run(hekate().arg("demo").env("HEKATE_NPM_URL", "nonsense").env("HEKATE_STORE", "/dev/null/nowhere"));
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
+fn the_registry_alone_says_in_one_line_where_it_is_and_ends_with_its_input() {
+    let mut registry = hekate()
+        .args(["demo", "--registry"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(registry.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
+    let packages = line["packages"].as_array().unwrap();
+    let of = |expected: &str| packages.iter().find(|package| package["expected"] == expected).unwrap()["purl"].as_str();
+
+    let folder = tempfile::tempdir().unwrap();
+    let verify = |purl: &str| {
+        run(hekate()
+            .env("HEKATE_NPM_URL", line["npmUrl"].as_str().unwrap())
+            .env("HEKATE_TRUSTED_ROOT", line["trustedRoot"].as_str().unwrap())
+            .env("HEKATE_NPM_KEYS", line["npmKeys"].as_str().unwrap())
+            .env("HEKATE_STORE", folder.path().join("store.db"))
+            .args(["verify", "--format", "json", purl]))
+    };
+    for expected in ["attested", "unattested", "mismatch", "suspicious", "indeterminate"] {
+        assert_eq!(verify(of(expected).unwrap()).json()["status"], expected);
+    }
+    assert_eq!(verify(of("absent").unwrap()).status, 2);
+    assert_eq!(verify(of("unavailable").unwrap()).status, 75);
+
+    drop(registry.stdin.take());
+    assert!(registry.wait().unwrap().success());
+    let mut rest = String::new();
+    output.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "");
+    assert!(!std::path::Path::new(line["trustedRoot"].as_str().unwrap()).exists(), "nothing is left behind");
+}

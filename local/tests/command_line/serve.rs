@@ -1,0 +1,177 @@
+//! `hekate serve`.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+
+use crate::{Bed, hekate};
+
+/// A running server, ended at the end of a test.
+struct Server {
+    process: Child,
+    base: String,
+}
+
+impl Server {
+    fn start(bed: &Bed) -> Self {
+        Self::of(bed.hekate().args(["serve", "--listen", "127.0.0.1:0"]))
+    }
+
+    fn of(command: &mut std::process::Command) -> Self {
+        let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let line = lines.find_map(|line| line.unwrap().split_once("http://").map(|(_, rest)| rest.to_owned())).unwrap();
+        // Whoever writes to a closed pipe fails: the rest has to be read.
+        std::thread::spawn(move || lines.for_each(drop));
+        let address = line.split(',').next().unwrap();
+        Self { process, base: format!("http://{address}") }
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let response = Client::new().get(format!("{}{path}", self.base)).send().await.unwrap();
+        (response.status(), response.json().await.unwrap())
+    }
+
+    async fn verdict(&self, path: &str) -> Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        assert_eq!(body["schema"], "urn:hekate:verdict:1");
+        body
+    }
+
+    async fn error(&self, path: &str) -> (u16, String) {
+        let (status, body) = self.get(path).await;
+        assert!(body["error"]["message"].is_string(), "{path}: {body}");
+        (status.as_u16(), body["error"]["code"].as_str().unwrap().to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.process.kill();
+        self.process.wait().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_spelling_of_a_version_gets_its_verdict() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    for path in [
+        "/v1/verdicts/npm/@acme/widget/1.2.3",
+        "/v1/verdicts/npm/%40acme%2Fwidget/1.2.3",
+        "/v1/verdicts/npm/%40acme/widget/1.2.3",
+        "/v1/verdicts/npm/@acme/widget/latest",
+        "/v1/verdicts?purl=pkg:npm/%2540acme/widget@1.2.3",
+        "/v1/verdicts?purl=pkg%3Anpm%2F%2540acme%2Fwidget%401.2.3",
+        "/package/@acme/widget",
+    ] {
+        let verdict = server.verdict(path).await;
+        assert_eq!(verdict["package"], "pkg:npm/%40acme/widget@1.2.3", "{path}");
+        assert_eq!(verdict["status"], "attested", "{path}");
+    }
+    assert_eq!(server.verdict("/v1/verdicts/npm/one-byte-off/1.0.0").await["status"], "mismatch");
+    assert_eq!(server.verdict("/package/left-out").await["status"], "unattested");
+    assert_eq!(server.get("/healthz").await, (StatusCode::OK, serde_json::json!({"status": "ok"})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verdict_is_remembered_until_a_fresh_one_is_asked_for() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let path = "/v1/verdicts/npm/@acme/widget/1.2.3";
+    let first = server.verdict(path).await;
+    bed.served.forget_requests();
+    assert_eq!(server.verdict(path).await, first);
+    assert_eq!(bed.served.npm_paths(), [""; 0]);
+    let fresh = server.verdict(&format!("{path}?fresh=true")).await;
+    assert_ne!(fresh["checkedAt"], first["checkedAt"]);
+    assert!(!bed.served.npm_paths().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn evidence_and_history_are_served_once_there_are_any() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let path = "/v1/verdicts/npm/@acme/widget/1.2.3";
+    assert_eq!(server.error(&format!("{path}/dossier")).await, (404, "not_found".to_owned()));
+    assert_eq!(server.error(&format!("{path}/history")).await, (404, "not_found".to_owned()));
+    server.verdict(path).await;
+    let (status, dossier) = server.get(&format!("{path}/dossier")).await;
+    assert_eq!((status, &dossier["schema"]), (StatusCode::OK, &Value::from("urn:hekate:dossier:1")));
+    let (status, history) = server.get(&format!("{path}/history")).await;
+    assert_eq!((status, history["verdicts"].as_array().unwrap().len()), (StatusCode::OK, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_answered_is_told_in_one_envelope() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    for (path, status, code) in [
+        ("/v1/verdicts/npm/@acme/widget/9.9.9", 404, "not_found"),
+        ("/package/nobody-made-this", 404, "not_found"),
+        ("/no/such/route", 404, "not_found"),
+        ("/v1/verdicts/npm/left-out/^1.0.0", 400, "bad_package"),
+        ("/v1/verdicts/gem/rails/7.0.0", 400, "unsupported_ecosystem"),
+        ("/v1/verdicts?purl=nonsense", 400, "bad_package"),
+        ("/v1/verdicts", 400, "bad_query"),
+        ("/v1/verdicts/npm/left-out/1.3.0?fresh=maybe", 400, "bad_query"),
+    ] {
+        assert_eq!(server.error(path).await, (status, code.to_owned()), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_requests_for_one_version_cause_one_look() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let path = "/v1/verdicts/npm/@acme/widget/1.2.3";
+    let verdicts = futures::future::join_all((0..8).map(|_| server.verdict(path))).await;
+    let first = &verdicts[0];
+    assert!(verdicts.iter().all(|verdict| verdict == first));
+    let tarballs = bed.served.npm_paths().into_iter().filter(|path| path.ends_with(".tgz")).count();
+    assert_eq!(tarballs, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_remembers_over_a_restart_and_shares_its_store_with_the_command_line() {
+    let bed = Bed::demo().await;
+    let first = Server::start(&bed).verdict("/v1/verdicts/npm/left-out/1.3.0").await;
+    bed.served.forget_requests();
+    let server = Server::start(&bed);
+    assert_eq!(server.verdict("/v1/verdicts/npm/left-out/1.3.0").await, first);
+    assert_eq!(bed.verify(&["npm:left-out@1.3.0", "--format", "json"]).json(), first);
+    assert_eq!(bed.served.npm_paths(), [""; 0]);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_ends_at_a_signal_without_an_error() {
+    let bed = Bed::demo().await;
+    for signal in ["-INT", "-TERM"] {
+        let mut server = Server::start(&bed);
+        server.verdict("/v1/verdicts/npm/left-out/1.3.0").await;
+        let id = server.process.id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert_eq!(server.process.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_taken_says_what_to_do() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let taken = server.base.trim_start_matches("http://");
+    let ran = crate::run(bed.hekate().args(["serve", "--listen", taken]));
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.err.contains("--listen"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demonstration_can_be_left_up() {
+    let server = Server::of(hekate().args(["demo", "--serve", "--listen", "127.0.0.1:0"]));
+    assert_eq!(server.verdict("/v1/verdicts/npm/one-byte-off/1.0.0").await["status"], "mismatch");
+}
