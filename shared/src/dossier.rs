@@ -121,6 +121,8 @@ pub enum ArchiveMember {
     },
     /// The archive has no such member.
     Missing,
+    /// The bytes are no gzip stream at all: an error page, say, and no archive that anybody could install.
+    NotAnArchive,
     /// The archive could not be read to its end, or the member exceeds its limit.
     Unreadable {
         /// One sentence for people.

@@ -18,3 +18,11 @@ pub mod verifier;
 
 #[cfg(feature = "service")]
 pub mod adapters;
+#[cfg(feature = "service")]
+pub mod config;
+#[cfg(feature = "service")]
+pub mod entrypoints;
+#[cfg(feature = "service")]
+pub mod service;
+#[cfg(feature = "service")]
+pub mod wiring;

@@ -11,6 +11,7 @@ use url::Url;
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::package::{Digest, PackageVersion};
 use crate::verdict::Verdict;
+use crate::verifier::Judge;
 
 /// Whose doing a fault is. The side alone decides the HTTP status and whether a queue delivers again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,4 +240,11 @@ pub enum QueueFault {
 pub trait WorkQueue: Send + Sync {
     /// Queues all items; what was accepted before a fault stays queued, which at-least-once delivery allows.
     async fn send(&self, items: &[WorkItem]) -> Result<(), QueueFault>;
+}
+
+/// Gives the judge of the moment: trust material is refreshed while a process lives.
+#[async_trait]
+pub trait Judges: Send + Sync {
+    /// The judge to use at `now`.
+    async fn judge(&self, now: Timestamp) -> Arc<Judge>;
 }

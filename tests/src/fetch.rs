@@ -83,9 +83,11 @@ impl ScenarioFetch {
             return Err(trouble);
         }
         if reply.status == 304 {
-            return earlier
-                .map(|response| Answer::Answered(response.clone()))
-                .ok_or((UnavailableReason::Malformed, "304 to an unconditional request", None));
+            return earlier.map(|response| Answer::Answered(response.clone())).ok_or((
+                UnavailableReason::Malformed,
+                "304 to an unconditional request",
+                None,
+            ));
         }
         let bytes = match &reply.body {
             testbed::Body::Bytes(bytes) if bytes.len() as u64 <= request.limit => bytes,
@@ -148,14 +150,20 @@ fn keep(keep: &Keep, bytes: &[u8]) -> Kept {
 }
 
 /// SHA-1 of bytes.
+///
+/// # Panics
+///
+/// Never: the hash has the length of its algorithm.
 #[expect(clippy::expect_used, reason = "SHA-1 has twenty bytes")]
 pub fn sha1_of(bytes: &[u8]) -> Digest {
     Digest::new(DigestAlgorithm::Sha1, sha1::Sha1::digest(bytes).to_vec()).expect("a digest of its length")
 }
 
-/// `package.json` in the top folder of a gzipped tar archive; the last one, as an installer would have it.
 fn manifest(bytes: &[u8]) -> ArchiveMember {
-    match find_manifest(bytes) {
+    if !bytes.is_empty() && !bytes.starts_with(&[0x1f, 0x8b]) {
+        return ArchiveMember::NotAnArchive;
+    }
+    match manifest_in(bytes) {
         Ok(Some(bytes)) => ArchiveMember::Found { body: Body(bytes) },
         Ok(None) => ArchiveMember::Missing,
         Err(error) => ArchiveMember::Unreadable {
@@ -164,7 +172,8 @@ fn manifest(bytes: &[u8]) -> ArchiveMember {
     }
 }
 
-fn find_manifest(bytes: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+/// `package.json` in the top folder of a gzipped tar archive; the last one, as an installer would have it.
+pub fn manifest_in(bytes: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
     let mut found = None;
     for entry in tar::Archive::new(GzDecoder::new(bytes)).entries()? {
         let mut entry = entry?;

@@ -30,6 +30,10 @@ pub fn trust_in(world: &World, origin: TrustOrigin) -> Result<TrustMaterial, Tru
 }
 
 /// A base URL for a `Fetch` that opens no socket.
+///
+/// # Panics
+///
+/// Never: the URL is a literal.
 #[expect(clippy::expect_used, reason = "a literal")]
 pub fn no_address() -> Url {
     Url::parse("http://npm.testbed.example/").expect("a URL")

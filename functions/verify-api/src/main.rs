@@ -1,2 +1,30 @@
-//! Hekate.
-fn main() {}
+//! The verify API as a Lambda function behind API Gateway.
+
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use hekate::entrypoints::api::{Api, router};
+use hekate::wiring;
+use lambda_http::{Body, Error, Request, Response, service_fn};
+use tower::ServiceExt as _;
+
+/// The most that one answer may have, in bytes: what Lambda returns to API Gateway is limited to this.
+const ANSWER_LIMIT: usize = 6 << 20;
+
+#[tokio::main]
+async fn main() -> Result<(), Error> {
+    wiring::init_logs(true, "info");
+    let config = wiring::config_from_environment()?;
+    let service = Arc::new(wiring::aws(&config).await?);
+    let router = router(Api { service, clock: wiring::now });
+    // Concurrent hosting wants answers that can be shared between threads, which a streamed body cannot.
+    lambda_http::run_concurrent(service_fn(move |request: Request| {
+        let router = router.clone();
+        async move {
+            let (parts, body) = router.oneshot(request).await?.into_parts();
+            let bytes = to_bytes(body, ANSWER_LIMIT).await?;
+            Ok::<_, Error>(Response::from_parts(parts, Body::from(bytes.to_vec())))
+        }
+    }))
+    .await
+}

@@ -11,7 +11,7 @@ use url::Url;
 
 use crate::attestation::UnverifiedAttestation;
 use crate::availability::Availability;
-use crate::dossier::Dossier;
+use crate::dossier::{Dossier, Observation};
 use crate::package::{Coordinate, Digest, Ecosystem, PackageVersion};
 use crate::ports::{FaultSide, Fetch};
 
@@ -157,11 +157,32 @@ impl LookFault {
     }
 }
 
-/// Resolves a coordinate and collects everything that the registry serves of the version.
-pub async fn look(coordinate: &Coordinate, look: &Look<'_>) -> Result<Dossier, LookFault> {
+/// A coordinate that the registry has resolved, with what it said about the version.
+#[derive(Clone, Debug)]
+pub struct Resolved {
+    /// The version that is meant.
+    pub package: PackageVersion,
+    /// The metadata as observed.
+    pub observations: Vec<Observation>,
+}
+
+/// Finds the version that a coordinate means.
+pub async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
     match coordinate.name.ecosystem() {
-        Ecosystem::Npm => npm::look(coordinate, look).await,
+        Ecosystem::Npm => npm::resolve(coordinate, look).await,
     }
+}
+
+/// Collects everything that the registry serves of a resolved version.
+pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
+    match resolved.package.ecosystem() {
+        Ecosystem::Npm => npm::collect(resolved, look).await,
+    }
+}
+
+/// Resolves, then collects.
+pub async fn look(coordinate: &Coordinate, look: &Look<'_>) -> Result<Dossier, LookFault> {
+    Ok(collect(resolve(coordinate, look).await?, look).await)
 }
 
 /// Reads a dossier.

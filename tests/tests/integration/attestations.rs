@@ -6,11 +6,6 @@ use serde_json::{Value, json};
 use testbed::attestation::PUBLISH;
 use testbed::{Published, Release, World};
 
-/// The list of attestations of a release in the shared world.
-pub(crate) fn items_of(release: &Release) -> Vec<Value> {
-    release.publish(&World::shared()).attestations
-}
-
 /// The item whose label is npm's publish attestation, or the other one.
 pub(crate) fn item(published: &Published, publish: bool) -> Value {
     let wanted = |item: &&Value| (item["predicateType"] == PUBLISH) == publish;
@@ -41,7 +36,11 @@ pub(crate) fn labelled(mut item: Value, label: &str) -> Value {
 pub(crate) fn provenance_by_the_registry(release: &Release) -> Value {
     let provenance = provenance_of(release);
     let (statement, label) = (statement_of(&provenance), provenance["predicateType"].clone());
-    let signed = publish_attestation_of(&release.clone().publish_statement(move |value| value.clone_from(&statement)));
+    let signed = publish_attestation_of(
+        &release
+            .clone()
+            .publish_statement(move |value| value.clone_from(&statement)),
+    );
     labelled(signed, label.as_str().unwrap())
 }
 

@@ -11,6 +11,8 @@
 mod attestations;
 mod catalogue;
 mod corpus;
+mod defects;
 mod refusals;
 mod shape;
+mod tampering;
 mod theorems;

@@ -68,7 +68,11 @@ fn a_message_signature_in_place_of_an_envelope_is_unsupported() {
             "signature": "AAAA",
         });
     }));
-    assert!(matches!(refusal_of(&item), Refusal::Unsupported(_)), "{:?}", refusal_of(&item));
+    assert!(
+        matches!(refusal_of(&item), Refusal::Unsupported(_)),
+        "{:?}",
+        refusal_of(&item)
+    );
 }
 
 #[test]
@@ -103,7 +107,11 @@ fn a_proof_alone_tells_no_trusted_time() {
         provenance_of(&widget().bundle_format(format.clone())),
         publish_attestation_of(&widget().publish_format(format)),
     ] {
-        assert!(matches!(refusal_of(&item), Refusal::NoTrustedTime(_)), "{:?}", refusal_of(&item));
+        assert!(
+            matches!(refusal_of(&item), Refusal::NoTrustedTime(_)),
+            "{:?}",
+            refusal_of(&item)
+        );
     }
 }
 
@@ -139,7 +147,10 @@ fn bundles_that_do_not_parse_are_forged_where_their_format_is_known() {
     for (bundle, supported) in [
         (json!({}), false),
         (json!("text"), false),
-        (json!({"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}), true),
+        (
+            json!({"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}),
+            true,
+        ),
     ] {
         let item = json!({"predicateType": "https://slsa.dev/provenance/v1", "bundle": bundle});
         let refusal = refusal_of(&item);
@@ -153,10 +164,14 @@ async fn every_reason_for_silence_reaches_a_finding() {
     let mut reasons = BTreeSet::new();
     for (_name, shape) in catalogue::all() {
         if let Ok(judged) = shape.judged_without_sockets().await {
-            reasons.extend(CheckId::ALL.iter().filter_map(|check| match outcome_of(&judged, *check) {
-                Outcome::Unknown(reason) => Some(format!("{reason:?}")),
-                Outcome::Pass(_) | Outcome::Fail(_) | Outcome::Warn(_) | Outcome::NotApplicable(_) => None,
-            }));
+            reasons.extend(
+                CheckId::ALL
+                    .iter()
+                    .filter_map(|check| match outcome_of(&judged, *check) {
+                        Outcome::Unknown(reason) => Some(format!("{reason:?}")),
+                        Outcome::Pass(_) | Outcome::Fail(_) | Outcome::Warn(_) | Outcome::NotApplicable(_) => None,
+                    }),
+            );
         }
     }
     let expected = [

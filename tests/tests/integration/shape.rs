@@ -1,7 +1,9 @@
 //! One thing that a registry can serve, with what a verifier has to say to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use hekate::adapters::http::{HttpFetch, HttpFetchConfig};
 use hekate::attestation::{TrustMaterial, TrustOrigin};
 use hekate::check::{CheckId, Outcome};
 use hekate::ecosystem::LookFault;
@@ -139,6 +141,22 @@ impl Shape {
         self.judged(&ScenarioFetch::new(self.scenario()), no_address()).await
     }
 
+    /// The same over a socket, through the adapter that the product uses. Its patience is short, since shapes hang.
+    pub(crate) async fn judged_over_http(&mut self) -> Result<Judged, LookFault> {
+        let scenario = std::mem::replace(&mut self.scenario, Arc::new(Scenario::new()));
+        let served = Arc::into_inner(scenario).unwrap().serve().await.unwrap();
+        let mut config = HttpFetchConfig::new("hekate-tests");
+        config.use_proxies = false;
+        config.connect_timeout = Duration::from_secs(2);
+        config.read_timeout = Duration::from_millis(700);
+        config.backoff_base = Duration::from_millis(1);
+        config.max_retry_after = Duration::ZERO;
+        config.attempts = 2;
+        let fetch = HttpFetch::new(config).unwrap();
+        let npm = Url::parse(&served.npm_url()).unwrap();
+        self.judged(&fetch, npm).await
+    }
+
     /// Walks the path and compares. What a shape does not state about a verdict holds for every verdict.
     pub(crate) fn meets(&self, name: &str, result: &Result<Judged, LookFault>) {
         let expected = self.expected.as_ref().expect("a shape says what it expects");
@@ -159,7 +177,14 @@ impl Shape {
         let findings: Vec<_> = verdict
             .findings
             .iter()
-            .map(|finding| format!("{:24} {:?}: {}", finding.check.as_str(), finding.outcome, finding.summary))
+            .map(|finding| {
+                format!(
+                    "{:24} {:?}: {}",
+                    finding.check.as_str(),
+                    finding.outcome,
+                    finding.summary
+                )
+            })
             .filter(|line| !line.starts_with("run.") && !line.starts_with("src."))
             .collect();
         let findings = findings.join("\n");
@@ -173,7 +198,11 @@ impl Shape {
             assert_eq!(&verdict.decided_by, checks, "{context}");
         }
         let listed: Vec<_> = verdict.findings.iter().map(|finding| finding.check).collect();
-        assert_eq!(listed, CheckId::ALL, "{name}: every check has one finding, in the order of the checks");
+        assert_eq!(
+            listed,
+            CheckId::ALL,
+            "{name}: every check has one finding, in the order of the checks"
+        );
         assert!(!verdict.decided_by.is_empty(), "{context}");
     }
 }

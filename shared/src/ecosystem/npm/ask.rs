@@ -10,7 +10,7 @@ use super::packument::excerpt;
 use super::read;
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{Answer, Dossier, Observation, Subject};
-use crate::ecosystem::{Look, LookFault};
+use crate::ecosystem::{Look, LookFault, Resolved};
 use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
 use crate::ports::{Keep, Request};
 
@@ -23,21 +23,11 @@ const TARBALL_LIMIT: u64 = 512 << 20;
 
 const JSON: &str = "application/json";
 
-/// Resolves a coordinate and collects packument, attestations and tarball of the version.
-pub async fn look(coordinate: &Coordinate, look: &Look<'_>) -> Result<Dossier, LookFault> {
-    let (package, metadata) = resolve(coordinate, look).await?;
-    let mut dossier = Dossier::new(package, metadata);
-    if let Some(manifest) = read::manifest(&dossier) {
-        collect(&mut dossier, &manifest, look).await;
-    }
-    Ok(dossier)
-}
-
 /// Finds the version that is meant, with the observations that say so.
 ///
 /// The packument alone tells an unpublished version from one that never was. Where a registry answers 404 to it, the
 /// version's own manifest is asked for: some mirrors serve nothing else.
-async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<(PackageVersion, Vec<Observation>), LookFault> {
+pub async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
     let (name, selector) = (&coordinate.name, &coordinate.selector);
     let keep = {
         let (name, selector) = (name.clone(), selector.clone());
@@ -56,7 +46,10 @@ async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<(PackageVer
         Availability::Present(packument) => {
             let version = packument.resolve(selector).ok_or_else(|| no_such_tag(coordinate))?;
             if packument.versions.contains_key(version) {
-                Ok((package_version(name, version)?, vec![observed]))
+                Ok(Resolved {
+                    package: package_version(name, version)?,
+                    observations: vec![observed],
+                })
             } else if packument.time.contains_key(version) {
                 Err(LookFault::NotFound(format!("{name} {version} was unpublished")))
             } else {
@@ -72,7 +65,7 @@ async fn resolve_by_manifest(
     coordinate: &Coordinate,
     look: &Look<'_>,
     packument: Observation,
-) -> Result<(PackageVersion, Vec<Observation>), LookFault> {
+) -> Result<Resolved, LookFault> {
     let (name, selector) = (&coordinate.name, &coordinate.selector);
     let path = format!("{}/{}", package_path(name), percent_encode(selector.as_str()));
     let observed = look
@@ -94,7 +87,10 @@ async fn resolve_by_manifest(
                 Selector::Version(wanted) if wanted != version => {
                     Err(LookFault::NotFound(format!("{name} has no version {wanted}")))
                 }
-                Selector::Version(_) | Selector::Tag(_) => Ok((package, vec![packument, observed])),
+                Selector::Version(_) | Selector::Tag(_) => Ok(Resolved {
+                    package,
+                    observations: vec![packument, observed],
+                }),
             }
         }
         Availability::Absent { .. } => Err(LookFault::NotFound(format!(
@@ -106,13 +102,12 @@ async fn resolve_by_manifest(
 }
 
 /// Without metadata an exact version still gets a verdict, which says that nothing could be decided; a tag names nothing.
-fn undecided(
-    coordinate: &Coordinate,
-    observations: Vec<Observation>,
-    detail: &str,
-) -> Result<(PackageVersion, Vec<Observation>), LookFault> {
+fn undecided(coordinate: &Coordinate, observations: Vec<Observation>, detail: &str) -> Result<Resolved, LookFault> {
     match &coordinate.selector {
-        Selector::Version(version) => Ok((package_version(&coordinate.name, version)?, observations)),
+        Selector::Version(version) => Ok(Resolved {
+            package: package_version(&coordinate.name, version)?,
+            observations,
+        }),
         Selector::Tag(tag) => Err(LookFault::Upstream {
             detail: format!(
                 "which version {:?} of {} is could not be asked: {detail}",
@@ -130,8 +125,14 @@ fn retry_after(observation: &Observation) -> Option<u64> {
     }
 }
 
-async fn collect(dossier: &mut Dossier, manifest: &Value, look: &Look<'_>) {
-    let package = dossier.package.clone();
+/// Collects attestations and tarball of a resolved version. Without its metadata nothing else is asked for: neither answer
+/// could be judged.
+pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
+    let package = resolved.package.clone();
+    let mut dossier = Dossier::new(resolved.package, resolved.observations);
+    let Some(manifest) = read::manifest(&dossier) else {
+        return dossier;
+    };
     let attestations_path = format!(
         "/-/npm/v1/attestations/{}@{}",
         encoded_name(package.name()),
@@ -148,15 +149,15 @@ async fn collect(dossier: &mut Dossier, manifest: &Value, look: &Look<'_>) {
             DOCUMENT_LIMIT,
         ),
     );
-    let tarball = observe(look, artifact_request(look, Subject::Artifact, &package, manifest));
+    let tarball = observe(look, artifact_request(look, Subject::Artifact, &package, &manifest));
     let (attestations, tarball) = join(attestations, tarball).await;
     for observation in [attestations, tarball].into_iter().flatten() {
         dossier.observe(observation);
     }
     // A cache on the way may hold other bytes than the registry does: what contradicts the metadata is asked for once
     // more, past every cache, before anybody is accused.
-    if read::artifact_contradicts_metadata(dossier) {
-        let again = artifact_request(look, Subject::ArtifactAgain, &package, manifest).map(|request| Request {
+    if read::artifact_contradicts_metadata(&dossier) {
+        let again = artifact_request(look, Subject::ArtifactAgain, &package, &manifest).map(|request| Request {
             uncached: true,
             previous: None,
             ..request
@@ -165,6 +166,7 @@ async fn collect(dossier: &mut Dossier, manifest: &Value, look: &Look<'_>) {
             dossier.observe(observation);
         }
     }
+    dossier
 }
 
 /// Every URL here is built from a validated name and a configured base, so that a request fails to build only if the base

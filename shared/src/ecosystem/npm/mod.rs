@@ -5,7 +5,7 @@ mod ask;
 mod packument;
 mod read;
 
-pub use ask::look;
+pub use ask::{collect, resolve};
 pub use read::read;
 
 /// The `registry` that npm's own publish attestations name. It identifies npm, whatever mirror serves the attestation, so

@@ -319,6 +319,11 @@ fn downloaded(observation: &Observation) -> Availability<Downloaded> {
         return trouble(UnavailableReason::Malformed, "the artifact is empty".to_owned());
     }
     let manifest = match manifest {
+        ArchiveMember::NotAnArchive => {
+            let kind = response.content_type.as_deref().unwrap_or("no content type");
+            let detail = format!("the answer ({} bytes, {kind}) is not a tarball", response.size);
+            return trouble(UnavailableReason::Malformed, detail);
+        }
         ArchiveMember::Found { body: Body(bytes) } => match serde_json::from_slice::<Value>(strip_bom(bytes)) {
             Ok(value) => Availability::Present(inner_manifest(&value)),
             Err(source) => Availability::Unavailable(unavailable(

@@ -1,0 +1,257 @@
+//! Bytes of any length under a key, in as many rows as they need.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read as _;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::primitives::Blob as Binary;
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+
+use crate::ports::StoreFault;
+
+use super::rows::{self, Item};
+use super::unreachable;
+
+/// The most bytes of one row, before compression, which at worst adds less than one part in two hundred. A row may have
+/// 400 KB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
+pub(super) const PART: usize = 350 * 1024;
+
+/// The most rows of one BatchWriteItem. With parts of this size it stays below the 16 MB of one request, too.
+const WRITE_BATCH: usize = 25;
+
+/// The most rows of one BatchGetItem.
+const READ_BATCH: usize = 100;
+
+/// Waiting times between attempts: 20 ms, doubling to 1 s, each with up to as much again at random, and at most eight.
+pub(super) fn backoff() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(Duration::from_millis(20))
+        .with_max_delay(Duration::from_secs(1))
+        .with_factor(2.0)
+        .with_max_times(8)
+        .with_jitter()
+        .build()
+}
+
+/// Bytes and the partition key that they are kept under.
+pub(super) struct Blob<'a> {
+    /// The partition key. Same key, same bytes.
+    pub(super) key: String,
+    /// The bytes.
+    pub(super) bytes: &'a [u8],
+}
+
+/// Reads and writes blobs.
+///
+/// The bytes are cut into parts before each part is compressed. So a part depends on nothing but the bytes, and a blob of
+/// which some parts were written by another version of the compressor, after a write that stopped half-way, is whole.
+#[derive(Clone, Debug)]
+pub(super) struct Blobs {
+    client: Client,
+    table: String,
+}
+
+impl Blobs {
+    pub(super) fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// Writes every part of every blob. What a request leaves unprocessed is sent again, with growing pauses for as long
+    /// as nothing at all is processed.
+    pub(super) async fn write(&self, blobs: Vec<Blob<'_>>) -> Result<(), StoreFault> {
+        let mut requests = Vec::new();
+        // A request that names a row twice is refused as a whole.
+        let distinct: BTreeMap<String, &[u8]> = blobs.into_iter().map(|blob| (blob.key, blob.bytes)).collect();
+        for (key, bytes) in &distinct {
+            for item in parts(key, bytes)? {
+                let put = PutRequest::builder().set_item(Some(item)).build().map_err(unreachable)?;
+                requests.push(WriteRequest::builder().put_request(put).build());
+            }
+        }
+        for batch in requests.chunks(WRITE_BATCH) {
+            let mut left = batch.to_vec();
+            let mut delays = backoff();
+            while !left.is_empty() {
+                let sent = left.len();
+                let output = self
+                    .client
+                    .batch_write_item()
+                    .request_items(&self.table, left)
+                    .send()
+                    .await
+                    .map_err(unreachable)?;
+                left = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+                pause(&mut delays, sent, left.len()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes under one key.
+    pub(super) async fn read_one(&self, key: &str) -> Result<Option<Vec<u8>>, StoreFault> {
+        let keys = [key.to_owned()];
+        Ok(self.read(&keys).await?.remove(key))
+    }
+
+    /// The bytes under each of the keys that are there. A blob of which a part is missing is corrupt.
+    ///
+    /// The reads are strongly consistent: the evidence of a verdict recorded a moment ago would otherwise look lost.
+    pub(super) async fn read(&self, keys: &[String]) -> Result<HashMap<String, Vec<u8>>, StoreFault> {
+        let firsts: BTreeMap<(String, usize), Part> =
+            self.read_parts(keys.iter().map(|key| (key.clone(), 0)).collect()).await?;
+        let others = firsts
+            .iter()
+            .flat_map(|((key, _), part)| (1..part.of).map(|number| (key.clone(), number)))
+            .collect();
+        let mut found = self.read_parts(others).await?;
+
+        let mut blobs = HashMap::new();
+        for ((key, _), first) in firsts {
+            let mut bytes = first.bytes;
+            for number in 1..first.of {
+                let part = found.remove(&(key.clone(), number)).ok_or_else(|| {
+                    StoreFault::Corrupt(format!("part {number} of the {} parts of {key} is missing", first.of))
+                })?;
+                bytes.extend_from_slice(&part.bytes);
+            }
+            blobs.insert(key, bytes);
+        }
+        Ok(blobs)
+    }
+
+    async fn read_parts(&self, wanted: Vec<(String, usize)>) -> Result<BTreeMap<(String, usize), Part>, StoreFault> {
+        let mut found = BTreeMap::new();
+        for batch in wanted.chunks(READ_BATCH) {
+            let mut left: Vec<Item> = batch.iter().map(|(key, number)| part_key(key, *number)).collect();
+            let mut delays = backoff();
+            while !left.is_empty() {
+                let sent = left.len();
+                let request = KeysAndAttributes::builder()
+                    .set_keys(Some(left))
+                    .consistent_read(true)
+                    .build()
+                    .map_err(unreachable)?;
+                let output = self
+                    .client
+                    .batch_get_item()
+                    .request_items(&self.table, request)
+                    .send()
+                    .await
+                    .map_err(unreachable)?;
+                for item in output.responses.unwrap_or_default().into_values().flatten() {
+                    let part = Part::from_item(&item)?;
+                    found.insert((part.key.clone(), part.number), part);
+                }
+                left = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
+                pause(&mut delays, sent, left.len()).await?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Waits before what is left of a batch is sent again; starts over with short pauses when there was progress.
+async fn pause(delays: &mut ExponentialBackoff, sent: usize, left: usize) -> Result<(), StoreFault> {
+    if left == 0 {
+        return Ok(());
+    }
+    if left < sent {
+        *delays = backoff();
+    }
+    let delay = delays
+        .next()
+        .ok_or_else(|| StoreFault::Unreachable(format!("{left} rows of a batch were left unprocessed").into()))?;
+    tokio::time::sleep(delay).await;
+    Ok(())
+}
+
+struct Part {
+    key: String,
+    number: usize,
+    of: usize,
+    bytes: Vec<u8>,
+}
+
+impl Part {
+    fn from_item(item: &Item) -> Result<Self, StoreFault> {
+        rows::check_schema(item)?;
+        let key = rows::text_of(item, "pk")?.to_owned();
+        let number = rows::text_of(item, "sk")?
+            .strip_prefix("PART#")
+            .and_then(|number| number.parse().ok())
+            .ok_or_else(|| StoreFault::Corrupt(format!("a row of {key} is not a part")))?;
+        let bytes = decompress(rows::binary_of(item, "data")?, rows::number_of(item, "size")?)
+            .ok_or_else(|| StoreFault::Corrupt(format!("part {number} of {key} cannot be decompressed")))?;
+        Ok(Self { number, of: rows::number_of(item, "parts")?, bytes, key })
+    }
+}
+
+fn part_key(key: &str, number: usize) -> Item {
+    HashMap::from([
+        ("pk".to_owned(), rows::text(key)),
+        ("sk".to_owned(), rows::text(format!("PART#{number:04}"))),
+    ])
+}
+
+fn parts(key: &str, bytes: &[u8]) -> Result<Vec<Item>, StoreFault> {
+    let of = bytes.len().div_ceil(PART).max(1);
+    (0..of)
+        .map(|number| {
+            let part = bytes.chunks(PART).nth(number).unwrap_or_default();
+            let mut item = part_key(key, number);
+            item.insert("schema".to_owned(), rows::number(rows::SCHEMA));
+            item.insert("data".to_owned(), AttributeValue::B(Binary::new(compress(part)?)));
+            item.insert("size".to_owned(), rows::number(part.len()));
+            item.insert("parts".to_owned(), rows::number(of));
+            Ok(item)
+        })
+        .collect()
+}
+
+/// Compresses with zstd at its default level.
+pub(super) fn compress(bytes: &[u8]) -> Result<Vec<u8>, StoreFault> {
+    zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(unreachable)
+}
+
+/// Decompresses to exactly `size` bytes; memory grows with what comes out, not with what the row claims.
+pub(super) fn decompress(data: &[u8], size: usize) -> Option<Vec<u8>> {
+    let limit = u64::try_from(size).ok()?.checked_add(1)?;
+    let mut bytes = Vec::new();
+    zstd::Decoder::new(data).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    (bytes.len() == size).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incompressible_parts_fit_into_rows() {
+        let noise = crate::adapters::conformance::noise(3 * PART + 1);
+        let items = parts("BODY#x", &noise).unwrap();
+        assert_eq!(items.len(), 4);
+        for item in &items {
+            assert!(rows::binary_of(item, "data").unwrap().len() < 360 * 1024);
+        }
+        let whole: Vec<u8> = items.iter().flat_map(|item| Part::from_item(item).unwrap().bytes).collect();
+        assert_eq!(whole, noise);
+    }
+
+    #[test]
+    fn an_empty_body_has_one_part() {
+        let items = parts("BODY#x", b"").unwrap();
+        assert_eq!(items.len(), 1);
+        assert_eq!(Part::from_item(&items[0]).unwrap().bytes, b"");
+    }
+
+    #[test]
+    fn data_longer_or_shorter_than_its_row_says_is_refused() {
+        let data = compress(b"hekate").unwrap();
+        assert_eq!(decompress(&data, 6).as_deref(), Some(&b"hekate"[..]));
+        assert_eq!(decompress(&data, 5), None);
+        assert_eq!(decompress(&data, 7), None);
+        assert_eq!(decompress(b"not zstd", 8), None);
+    }
+}

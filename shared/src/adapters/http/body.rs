@@ -1,0 +1,246 @@
+//! Reading a body within its limit.
+
+use std::io::{self, BufRead, Read};
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::Digest as _;
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::npm_manifest::read_npm_manifest;
+use super::{Trouble, broken};
+use crate::availability::UnavailableReason;
+use crate::dossier::{Body, Kept};
+use crate::package::{Digest, DigestAlgorithm};
+use crate::ports::Keep;
+
+/// The most bytes that are read of the body of an answer whose status alone matters, and the most that are kept of a
+/// body that nothing could be selected from.
+pub(super) const GLIMPSE: u64 = 64 * 1024;
+/// Chunks of an archive on their way from the socket to the digests. A chunk is at most what the connection reads at
+/// once, about 400 kB.
+const CHUNKS_IN_FLIGHT: usize = 8;
+
+/// A body that has been read.
+pub(super) struct ReadBody {
+    pub(super) size: u64,
+    pub(super) sha256: Digest,
+    pub(super) kept: Kept,
+}
+
+/// Reads the whole body of a success as `keep` says; beyond `limit` bytes it is too large.
+pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -> Result<ReadBody, Trouble> {
+    // A length is declared only where no transfer encoding hides the real one.
+    if response.content_length().is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    match keep {
+        Keep::Whole => {
+            let body = collect(response, limit).await?;
+            off_the_reactor(move || {
+                ReadBody::of(&body, |body| Kept::Whole {
+                    body: Body(body.to_vec()),
+                })
+            })
+            .await
+        }
+        Keep::Excerpt(select) => {
+            let select = Arc::clone(select);
+            let body = collect(response, limit).await?;
+            off_the_reactor(move || {
+                ReadBody::of(&body, |body| match select(body) {
+                    Some(excerpt) => Kept::Excerpt { body: Body(excerpt) },
+                    None => Kept::Whole {
+                        body: Body(body.iter().copied().take(glimpse()).collect()),
+                    },
+                })
+            })
+            .await
+        }
+        Keep::NpmTarball => archive(response, limit).await,
+    }
+}
+
+/// Reads the beginning of a body whose content does not matter.
+pub(super) async fn glance(mut response: reqwest::Response) -> Result<ReadBody, Trouble> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+        body.extend(chunk.iter().take(glimpse() - body.len()));
+        if body.len() == glimpse() {
+            break;
+        }
+    }
+    Ok(ReadBody::of(&body, |_body| Kept::Nothing))
+}
+
+impl ReadBody {
+    fn of(body: &[u8], keep: impl FnOnce(&[u8]) -> Kept) -> Self {
+        Self {
+            size: body.len() as u64,
+            sha256: Digest::sha256_of(body),
+            kept: keep(body),
+        }
+    }
+}
+
+async fn collect(mut response: reqwest::Response, limit: u64) -> Result<Vec<u8>, Trouble> {
+    let declared = response
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let mut body = Vec::with_capacity(declared.unwrap_or(0).min(most));
+    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+        let length = body.len().saturating_add(chunk.len());
+        if length > most {
+            return Err(too_large(limit));
+        }
+        if length > body.capacity() {
+            // Doubling as usual, but never beyond the limit.
+            let capacity = body.capacity().saturating_mul(2).clamp(length, most);
+            body.reserve_exact(capacity - body.len());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+async fn archive(mut response: reqwest::Response, limit: u64) -> Result<ReadBody, Trouble> {
+    let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
+    let reading = off_the_reactor(move || digest(Chunks::new(receiver)));
+    let feeding = async move {
+        let mut size = 0_u64;
+        while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+            size = size.saturating_add(chunk.len() as u64);
+            if size > limit {
+                return Err(too_large(limit));
+            }
+            // The other end goes away before its time only by a panic, which surfaces where its result is awaited.
+            if sender.send(chunk).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    // The feeder's trouble ends both: the reader then sees the end of its chunks, and nobody waits for what it found.
+    let ((), body) = tokio::try_join!(feeding, reading)?;
+    Ok(body)
+}
+
+fn digest(mut chunks: Chunks) -> ReadBody {
+    let manifest = read_npm_manifest(&mut chunks);
+    chunks.drain();
+    let Chunks {
+        size,
+        sha512,
+        sha256,
+        sha1,
+        ..
+    } = chunks;
+    let digest = |algorithm, bytes: &[u8]| {
+        #[expect(clippy::expect_used, reason = "each hasher's output has its algorithm's length")]
+        Digest::new(algorithm, bytes).expect("a digest of its algorithm's length")
+    };
+    ReadBody {
+        size,
+        sha256: digest(DigestAlgorithm::Sha256, &sha256.finalize()),
+        kept: Kept::Archive {
+            sha512: digest(DigestAlgorithm::Sha512, &sha512.finalize()),
+            sha1: digest(DigestAlgorithm::Sha1, &sha1.finalize()),
+            manifest,
+        },
+    }
+}
+
+/// The chunks of an archive as a reader for a blocking thread; every chunk is digested when it arrives.
+struct Chunks {
+    receiver: mpsc::Receiver<Bytes>,
+    current: Bytes,
+    size: u64,
+    sha512: sha2::Sha512,
+    sha256: sha2::Sha256,
+    sha1: sha1::Sha1,
+}
+
+impl Chunks {
+    fn new(receiver: mpsc::Receiver<Bytes>) -> Self {
+        Self {
+            receiver,
+            current: Bytes::new(),
+            size: 0,
+            sha512: sha2::Sha512::new(),
+            sha256: sha2::Sha256::new(),
+            sha1: sha1::Sha1::new(),
+        }
+    }
+
+    /// Takes the next chunk that is not empty; false at the end.
+    fn advance(&mut self) -> bool {
+        while let Some(chunk) = self.receiver.blocking_recv() {
+            self.size = self.size.saturating_add(chunk.len() as u64);
+            self.sha512.update(&chunk);
+            self.sha256.update(&chunk);
+            self.sha1.update(&chunk);
+            if !chunk.is_empty() {
+                self.current = chunk;
+                return true;
+            }
+        }
+        false
+    }
+
+    fn drain(&mut self) {
+        while self.advance() {}
+        self.current = Bytes::new();
+    }
+}
+
+impl Read for Chunks {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl BufRead for Chunks {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.current.is_empty() {
+            self.advance();
+        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, count: usize) {
+        let _consumed = self.current.split_to(count.min(self.current.len()));
+    }
+}
+
+/// Runs what would keep the reactor busy for milliseconds on a thread of its own.
+async fn off_the_reactor<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Trouble> {
+    spawn_blocking(work)
+        .await
+        .map_err(|error| match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            Err(_cancelled) => Trouble {
+                reason: UnavailableReason::Unreachable,
+                detail: "this verifier is shutting down".to_owned(),
+                retry_after: None,
+                again: false,
+            },
+        })
+}
+
+fn too_large(limit: u64) -> Trouble {
+    Trouble {
+        reason: UnavailableReason::TooLarge,
+        detail: format!("the body is larger than {limit} bytes"),
+        retry_after: None,
+        again: false,
+    }
+}
+
+fn glimpse() -> usize {
+    usize::try_from(GLIMPSE).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,348 @@
+//! The verify API: one router, under Lambda and under the local server alike.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::check::CheckId;
+use crate::package::{Coordinate, CoordinateError, Ecosystem, PackageVersion};
+use crate::policy::CHECK_SET;
+use crate::ports::{FaultSide, StoreFault};
+use crate::service::{Service, ServiceFault};
+use crate::verdict::Verdict;
+
+/// How many earlier verdicts one answer lists.
+const HISTORY_LIMIT: usize = 100;
+
+/// Reads the clock. The only place of the API that does, so that a host decides what time it is.
+pub type Clock = fn() -> jiff::Timestamp;
+
+/// What the routes share.
+#[derive(Clone)]
+pub struct Api {
+    /// The service.
+    pub service: Arc<Service>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+/// An answer without a verdict, in the one error envelope.
+#[derive(Debug)]
+struct ApiError {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    retry_after: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: EnvelopeError<'a>,
+}
+
+#[derive(Serialize)]
+struct EnvelopeError<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let envelope = Envelope {
+            error: EnvelopeError {
+                code: self.code,
+                message: &self.message,
+            },
+        };
+        let mut response = (self.status, axum::Json(envelope)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl ApiError {
+    fn caller(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    fn not_found(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::NOT_FOUND,
+            code: "not_found",
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+}
+
+impl From<CoordinateError> for ApiError {
+    fn from(error: CoordinateError) -> Self {
+        let code = match &error {
+            CoordinateError::UnsupportedEcosystem(_) => "unsupported_ecosystem",
+            CoordinateError::Syntax(_) | CoordinateError::Name { .. } | CoordinateError::Version { .. } => {
+                "bad_package"
+            }
+        };
+        Self::caller(code, error.to_string())
+    }
+}
+
+impl From<ServiceFault> for ApiError {
+    fn from(fault: ServiceFault) -> Self {
+        let status = match fault.side() {
+            FaultSide::Caller => StatusCode::NOT_FOUND,
+            FaultSide::Upstream | FaultSide::Ours => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let message = match fault.side() {
+            FaultSide::Caller | FaultSide::Upstream => fault.to_string(),
+            // What is wrong on our side concerns our logs, not callers.
+            FaultSide::Ours => {
+                tracing::error!(error = %fault, source = ?std::error::Error::source(&fault), "no verdict");
+                "this verifier is in trouble; ask again in a moment".to_owned()
+            }
+        };
+        Self {
+            status,
+            code: fault.code(),
+            message,
+            retry_after: fault.retry_after(),
+        }
+    }
+}
+
+impl From<StoreFault> for ApiError {
+    fn from(fault: StoreFault) -> Self {
+        ServiceFault::from(fault).into()
+    }
+}
+
+/// The routes.
+pub fn router(api: Api) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/healthz", get(|| async { axum::Json(json!({ "status": "ok" })) }))
+        .route("/.well-known/hekate.json", get(well_known))
+        .route("/package/{*name}", get(package))
+        .route("/v1/verdicts", get(verdict_by_purl))
+        .route("/v1/verdicts/{ecosystem}/{*path}", get(verdict_by_path))
+        .fallback(|| async { ApiError::not_found("there is no such route; GET / lists them") })
+        .method_not_allowed_fallback(|| async {
+            ApiError {
+                status: StatusCode::METHOD_NOT_ALLOWED,
+                code: "method_not_allowed",
+                message: "this route answers GET only".to_owned(),
+                retry_after: None,
+            }
+        })
+        .with_state(api)
+}
+
+async fn index() -> impl IntoResponse {
+    axum::Json(json!({
+        "name": "hekate",
+        "routes": [
+            "/v1/verdicts/{ecosystem}/{name}/{version}",
+            "/v1/verdicts/{ecosystem}/{name}/{version}/dossier",
+            "/v1/verdicts/{ecosystem}/{name}/{version}/history",
+            "/v1/verdicts?purl={purl}",
+            "/package/{name}",
+            "/.well-known/hekate.json",
+            "/healthz"
+        ]
+    }))
+}
+
+async fn well_known(State(api): State<Api>) -> impl IntoResponse {
+    let judge = api.service.judges.judge((api.clock)()).await;
+    axum::Json(json!({
+        "verifier": judge.verifier,
+        "checkSet": CHECK_SET,
+        "checks": CheckId::ALL,
+        "ecosystems": Ecosystem::ALL.iter().map(|ecosystem| ecosystem.purl_type()).collect::<Vec<_>>(),
+        "policy": judge.policy.digest(),
+        "trust": judge.trust.identity(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct VerdictQuery {
+    purl: Option<String>,
+    fresh: Option<String>,
+}
+
+impl VerdictQuery {
+    fn is_fresh(&self) -> Result<bool, ApiError> {
+        match self.fresh.as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(other) => Err(ApiError::caller(
+                "bad_query",
+                format!("fresh must be true or false, not {other:?}"),
+            )),
+        }
+    }
+}
+
+/// A query string that does not parse must still be answered in the error envelope.
+type Asked = Result<Query<VerdictQuery>, axum::extract::rejection::QueryRejection>;
+
+fn query(asked: Asked) -> Result<VerdictQuery, ApiError> {
+    asked
+        .map(|Query(query)| query)
+        .map_err(|rejection| ApiError::caller("bad_query", rejection.body_text()))
+}
+
+async fn verdict_by_purl(State(api): State<Api>, asked: Asked) -> Result<Response, ApiError> {
+    let query = query(asked)?;
+    let fresh = query.is_fresh()?;
+    let purl = query.purl.ok_or_else(|| {
+        ApiError::caller(
+            "bad_query",
+            "give ?purl=pkg:npm/name@version, or use /v1/verdicts/npm/name/version",
+        )
+    })?;
+    answer(&api, &purl.parse()?, fresh).await
+}
+
+async fn verdict_by_path(
+    State(api): State<Api>,
+    Path((ecosystem, path)): Path<(String, String)>,
+    asked: Asked,
+) -> Result<Response, ApiError> {
+    let query = query(asked)?;
+    let ecosystem = Ecosystem::from_purl_type(&ecosystem).ok_or(CoordinateError::UnsupportedEcosystem(ecosystem))?;
+    match Resource::parse(ecosystem, &path)? {
+        Resource::Verdict(coordinate) => answer(&api, &coordinate, query.is_fresh()?).await,
+        Resource::Dossier(package) => dossier(&api, &package).await,
+        Resource::History(package) => {
+            let verdicts = api.service.store.history(&package, HISTORY_LIMIT).await?;
+            if verdicts.is_empty() {
+                return Err(ApiError::not_found(format!("{package} has not been verified here")));
+            }
+            Ok(axum::Json(json!({ "package": package, "verdicts": verdicts })).into_response())
+        }
+    }
+}
+
+/// What a path under `/v1/verdicts/{ecosystem}/` asks for.
+#[derive(Debug, PartialEq)]
+enum Resource {
+    Verdict(Coordinate),
+    Dossier(PackageVersion),
+    History(PackageVersion),
+}
+
+impl Resource {
+    /// Parses `name/version`, `@scope/name/version` and their sub-resources; the router has decoded the path, so that a
+    /// scoped name may come with or without percent-encoding.
+    fn parse(ecosystem: Ecosystem, path: &str) -> Result<Self, CoordinateError> {
+        let path = path.trim_end_matches('/');
+        let (rest, last) = path.rsplit_once('/').unwrap_or((path, "latest"));
+        let version_of = |rest: &str| {
+            let (name, version) = rest.rsplit_once('/')?;
+            let coordinate = Coordinate::new(ecosystem, name, version).ok()?;
+            PackageVersion::new(coordinate.name, version).ok()
+        };
+        match (last, version_of(rest)) {
+            ("dossier", Some(package)) => Ok(Self::Dossier(package)),
+            ("history", Some(package)) => Ok(Self::History(package)),
+            (_, _) if rest.starts_with('@') && !rest.contains('/') => {
+                Coordinate::new(ecosystem, path, "latest").map(Self::Verdict)
+            }
+            (_, _) => Coordinate::new(ecosystem, rest, last).map(Self::Verdict),
+        }
+    }
+}
+
+/// What the first Hekate served: the latest version of an npm package.
+async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, ApiError> {
+    answer(
+        &api,
+        &Coordinate::new(Ecosystem::Npm, name.trim_end_matches('/'), "latest")?,
+        false,
+    )
+    .await
+}
+
+async fn answer(api: &Api, coordinate: &Coordinate, fresh: bool) -> Result<Response, ApiError> {
+    let now = (api.clock)();
+    let verdict = api.service.verdict(coordinate, fresh, now).await?.verdict;
+    Ok(with_caching(&verdict, now))
+}
+
+/// A verdict may be kept by caches for as long as it is valid, at most an hour, so that a change is seen soon.
+fn with_caching(verdict: &Verdict, now: jiff::Timestamp) -> Response {
+    let seconds = verdict.valid_until.duration_since(now).as_secs().clamp(0, 3600);
+    let mut response = axum::Json(verdict).into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={seconds}")) {
+        response.headers_mut().insert(header::CACHE_CONTROL, value);
+    }
+    response
+}
+
+async fn dossier(api: &Api, package: &PackageVersion) -> Result<Response, ApiError> {
+    let unknown = || ApiError::not_found(format!("{package} has not been verified here"));
+    let verdict = api.service.store.current(package).await?.ok_or_else(unknown)?;
+    let dossier = api.service.store.dossier(&verdict.dossier).await?.ok_or_else(unknown)?;
+    Ok(axum::Json(dossier).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(path: &str) -> Result<Resource, CoordinateError> {
+        Resource::parse(Ecosystem::Npm, path)
+    }
+
+    fn verdict(text: &str) -> Result<Resource, CoordinateError> {
+        text.parse().map(Resource::Verdict)
+    }
+
+    #[test]
+    fn a_path_names_a_version_with_or_without_a_scope() {
+        assert_eq!(parse("sigstore/3.0.0"), verdict("npm:sigstore@3.0.0"));
+        assert_eq!(parse("@scope/name/1.2.3"), verdict("npm:@scope/name@1.2.3"));
+        assert_eq!(parse("@scope/name/latest/"), verdict("npm:@scope/name@latest"));
+    }
+
+    #[test]
+    fn without_a_version_the_latest_is_meant() {
+        assert_eq!(parse("sigstore"), verdict("npm:sigstore@latest"));
+        assert_eq!(parse("@scope/name"), verdict("npm:@scope/name@latest"));
+    }
+
+    #[test]
+    fn sub_resources_need_an_exact_version() {
+        assert_eq!(
+            parse("a/1.0.0/dossier"),
+            "pkg:npm/a@1.0.0".parse().map(Resource::Dossier)
+        );
+        assert_eq!(
+            parse("@s/a/1.0.0/history"),
+            "pkg:npm/%40s/a@1.0.0".parse().map(Resource::History)
+        );
+        assert_eq!(parse("@dossier/history/1.0.0"), verdict("npm:@dossier/history@1.0.0"));
+    }
+
+    #[test]
+    fn a_path_that_names_nothing_is_the_callers_mistake() {
+        assert!(parse("../../etc/passwd").is_err());
+        assert!(parse("a/^1.0.0").is_err());
+    }
+}

@@ -1,0 +1,4 @@
+//! What each function does with its events, free of the host that receives them.
+
+pub mod api;
+pub mod batch;

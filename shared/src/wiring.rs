@@ -1,0 +1,152 @@
+//! From configuration to a running service: the only file that names adapters, and with the hosts the only place that
+//! reads the environment, files and the clock.
+#![expect(clippy::disallowed_methods, reason = "this is the shell: it hands the core what it reads here")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sigstore_trust_root::SigstoreInstance;
+use thiserror::Error;
+
+use crate::adapters::dynamodb::DynamoDbStore;
+use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig};
+use crate::adapters::judges::{FixedJudge, RefreshedJudge};
+use crate::adapters::sqs::SqsQueue;
+use crate::adapters::tuf;
+use crate::attestation::{TrustError, TrustMaterial, TrustOrigin};
+use crate::config::{Config, ConfigErrors, npm_keys_target};
+use crate::ecosystem::Registries;
+use crate::policy::{Policy, PolicyError};
+use crate::ports::{Judges, VerdictStore, WorkQueue};
+use crate::service::Service;
+use crate::verdict::VerifierIdentity;
+use crate::verifier::Judge;
+
+/// Why a service cannot be built.
+#[derive(Debug, Error)]
+pub enum WiringError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A variable is missing that this function cannot do without.
+    #[error("{0} is not set; this function needs it")]
+    Missing(&'static str),
+    /// A file that a variable names cannot be read.
+    #[error("the file of {variable}, {path}, cannot be read")]
+    File {
+        /// The variable.
+        variable: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The trust material cannot be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The HTTP client cannot be configured.
+    #[error(transparent)]
+    Http(#[from] HttpConfigFault),
+}
+
+/// The configuration from the process's environment.
+pub fn config_from_environment() -> Result<Config, ConfigErrors> {
+    Config::parse(|name| std::env::var(name).ok())
+}
+
+/// What time it is. Entry points read it once and pass it down.
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// The service on AWS: table and queue from the configuration, credentials and region from the function's environment.
+pub async fn aws(config: &Config) -> Result<Service, WiringError> {
+    let table = config.table.clone().ok_or(WiringError::Missing("HEKATE_TABLE"))?;
+    let queue_url = config.queue_url.clone().ok_or(WiringError::Missing("HEKATE_QUEUE_URL"))?;
+    let sdk = aws_config::load_from_env().await;
+    let store = DynamoDbStore::new(aws_sdk_dynamodb::Client::new(&sdk), table);
+    let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), queue_url);
+    service(config, Arc::new(store), Arc::new(queue))
+}
+
+/// The service on any store and queue.
+pub fn service(
+    config: &Config,
+    store: Arc<dyn VerdictStore>,
+    queue: Arc<dyn WorkQueue>,
+) -> Result<Service, WiringError> {
+    let http = Arc::new(HttpFetch::new(HttpFetchConfig::new(user_agent(config)))?);
+    Ok(Service {
+        fetch: http.clone(),
+        store,
+        queue,
+        judges: judges(config, http)?,
+        registries: Registries { npm: config.npm.clone() },
+        holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
+    })
+}
+
+/// The judge: trust material from files if any are named, embedded and refreshed through TUF otherwise.
+pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, WiringError> {
+    let judge = fixed_judge(config)?;
+    let from_files = judge.trust.origin() == TrustOrigin::Files;
+    let (Some(repository), false) = (&config.trust.tuf, from_files) else {
+        return Ok(Arc::new(FixedJudge(Arc::new(judge))));
+    };
+    let cache = config.trust.cache.clone().unwrap_or_else(|| std::env::temp_dir().join("hekate-trust"));
+    let tuf = tuf::TrustConfig {
+        cache: Some(cache),
+        ..tuf::TrustConfig::new(repository.clone(), SigstoreInstance::PublicGood.tuf_root(), npm_keys_target())
+    };
+    Ok(Arc::new(RefreshedJudge::new(tuf, http, judge)))
+}
+
+/// The judge of files and embedded material alone, without any refreshing.
+pub fn fixed_judge(config: &Config) -> Result<Judge, WiringError> {
+    let (root, keys) = TrustMaterial::embedded_json();
+    let trust = &config.trust;
+    let trusted_root = trust.trusted_root.as_deref().map(|path| file("HEKATE_TRUSTED_ROOT", path)).transpose()?;
+    let npm_keys = trust.npm_keys.as_deref().map(|path| file("HEKATE_NPM_KEYS", path)).transpose()?;
+    let origin = match (&trusted_root, &npm_keys) {
+        (None, None) => TrustOrigin::Embedded,
+        (Some(_), _) | (_, Some(_)) => TrustOrigin::Files,
+    };
+    let trust = TrustMaterial::new(trusted_root.as_deref().unwrap_or(root), npm_keys.as_deref().unwrap_or(keys), origin)?;
+    let policy = match &config.policy {
+        Some(path) => Policy::from_json(&file("HEKATE_POLICY", path)?)?,
+        None => Policy::default(),
+    };
+    let verifier = VerifierIdentity { id: config.verifier_id.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    Ok(Judge { trust, policy, verifier })
+}
+
+fn user_agent(config: &Config) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match &config.contact {
+        Some(contact) => format!("hekate/{version} ({contact})"),
+        None => format!("hekate/{version}"),
+    }
+}
+
+fn file(variable: &'static str, path: &Path) -> Result<String, WiringError> {
+    std::fs::read_to_string(path).map_err(|source| WiringError::File {
+        variable,
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+/// Writes structured logs to standard error: JSON in functions, text for people.
+pub fn init_logs(json: bool, default_filter: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default_filter));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second initialisation in one process, as tests do, changes nothing.
+    let initialised = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+    drop(initialised);
+}

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Makes the virtual environment NAME from requirements-NAME.txt at the top of the repository and prints its path.
+# An environment that was made from the same requirements is used as it is.
+#
+#     environment.sh template|checkov|emulator|deny
+#
+# requirements-NAME.txt is made from requirements-NAME.in:
+#     uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \
+#         requirements-NAME.in -o requirements-NAME.txt
+# One environment each: aws-sam-cli, checkov and ministack pin different versions of the same libraries.
+set -euo pipefail
+
+name=$1
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+top=$(cd "$here/../.." && pwd)
+requirements=$here/requirements-$name.txt
+environment=$top/.venv-$name
+installer=$top/.venv-installer
+
+if ! cmp --silent "$requirements" "$environment/installed-from.txt"; then
+    if [ ! -x "$installer/bin/uv" ]; then
+        python3 -m venv "$installer"
+        "$installer/bin/pip" install --quiet --require-hashes --requirement "$here/requirements-installer.txt" >&2
+    fi
+    "$installer/bin/uv" venv --quiet --clear --python "$(command -v python3)" "$environment"
+    "$installer/bin/uv" pip install --quiet --python "$environment" --require-hashes --requirement "$requirements" >&2
+    cp "$requirements" "$environment/installed-from.txt"
+fi
+printf '%s\n' "$environment"

@@ -1,0 +1,345 @@
+"""The three binaries as functions: alone under the runtime interface emulator, and wired together on an emulated AWS.
+
+    test_functions.py --binaries DIR --interface-emulator FILE --registry-command COMMAND [--expectations FILE]
+
+The registry command serves an npm registry, and whatever else the functions are to ask, on the loopback interface until its standard
+input closes or it is terminated. It prints one line of JSON when it is ready:
+
+    {"npmUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE", "packages": [{"purl": "…", "expected": "…"}]}
+
+`rekorUrl`, `githubUrl`, `pypiUrl` and `homebrewUrl` may be there too. `expected` is the status of the verdict; or `absent`, the
+registry has no such version; or `unavailable`, the registry fails for it as often as it is asked. A file of expectations is a
+JSON list that stands in for `packages`. At least one package each must be `verified`, `absent` and `unavailable`, or nothing
+would be proved.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import emulator
+import rie
+from loopback import stop_group
+
+EVENTS = Path(__file__).resolve().parents[2] / "events"
+
+# Key of the registry's line → variable of the functions.
+UPSTREAMS = {
+    "npmUrl": "HEKATE_NPM_URL",
+    "rekorUrl": "HEKATE_REKOR_URL",
+    "githubUrl": "HEKATE_GITHUB_URL",
+    "pypiUrl": "HEKATE_PYPI_URL",
+    "homebrewUrl": "HEKATE_HOMEBREW_URL",
+    "trustedRoot": "HEKATE_TRUSTED_ROOT",
+    "npmKeys": "HEKATE_NPM_KEYS",
+}
+# Variable → parameter of the template, for those that have one.
+PARAMETERS = {
+    "HEKATE_NPM_URL": "NpmUrl",
+    "HEKATE_REKOR_URL": "RekorUrl",
+    "HEKATE_TRUSTED_ROOT": "TrustedRoot",
+    "HEKATE_NPM_KEYS": "NpmKeys",
+}
+
+OPTIONS = argparse.Namespace()
+CLEANUP = []
+
+
+class World:
+    """What the tests share: the registry, the emulated AWS and the stack deployed on it."""
+
+    registry = None
+    packages = []
+    aws = None
+    outputs = {}
+    resources = {}
+    environment = {}
+
+
+def start_registry(command):
+    """The registry's process and the line it printed."""
+    process = subprocess.Popen(shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    line = process.stdout.readline()
+    if not line.strip():
+        raise RuntimeError(f"the registry command ended with {process.wait()} before it was ready")
+    return process, json.loads(line)
+
+
+def stop_registry(process):
+    process.stdin.close()
+    stop_group(process)
+    process.stdout.close()
+
+
+def setUpModule():
+    registry, line = start_registry(OPTIONS.registry_command)
+    CLEANUP.append(lambda: stop_registry(registry))
+    World.registry = line
+    World.packages = line["packages"]
+    if OPTIONS.expectations:
+        World.packages = json.loads(Path(OPTIONS.expectations).read_text())
+    missing = {"verified", "absent", "unavailable"} - {package["expected"] for package in World.packages}
+    if missing:
+        raise RuntimeError(f"no package is expected to be {sorted(missing)}: nothing would be proved")
+
+    upstreams = {variable: line[key] for key, variable in UPSTREAMS.items() if key in line}
+    running = emulator.start(enforce_permissions=True)
+    World.aws = running.__enter__()
+    CLEANUP.append(lambda: running.__exit__(None, None, None))
+    own_address = {"AWS_ENDPOINT_URL": World.aws.url}
+    World.outputs, World.resources = emulator.deploy(
+        World.aws,
+        OPTIONS.binaries,
+        parameters={PARAMETERS[variable]: value for variable, value in upstreams.items() if variable in PARAMETERS},
+        environment=own_address | {variable: value for variable, value in upstreams.items() if variable not in PARAMETERS},
+    )
+    World.environment = {
+        **upstreams,
+        **own_address,
+        "AWS_REGION": emulator.REGION,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "HEKATE_TABLE": World.outputs["TableName"],
+        "HEKATE_QUEUE_URL": World.outputs["QueueUrl"],
+    }
+
+
+def tearDownModule():
+    while CLEANUP:
+        CLEANUP.pop()()
+
+
+def expected_to_be(*kinds):
+    return [package["purl"] for package in World.packages if package["expected"] in kinds]
+
+
+def with_verdict():
+    return [package for package in World.packages if package["expected"] not in ("absent", "unavailable")]
+
+
+def name_and_version(purl):
+    """`pkg:npm/%40scope/name@1.2.3` → `("@scope/name", "1.2.3")`."""
+    name, version = purl.removeprefix("pkg:npm/").rsplit("@", 1)
+    return unquote(name), unquote(version)
+
+
+def event(file, purl=None):
+    """A sample event; with a purl, one that asks for that package instead of the sample's."""
+    text = (EVENTS / file).read_text()
+    if purl:
+        name, version = name_and_version(purl)
+        encoded = quote(name, safe="")
+        for sample, wanted in (
+            ("pkg%3Anpm%2F%2540scope%2Fname%401.2.3", quote(purl, safe="")),
+            ("pkg:npm/%40scope/name@1.2.3", purl),
+            ("%40scope%2Fname/1.2.3", f"{encoded}/{version}"),
+            ("@scope/name/1.2.3", f"{name}/{version}"),
+        ):
+            text = text.replace(sample, wanted)
+    return json.loads(text)
+
+
+def batch():
+    """The ten sample messages about the registry's packages, and the ids of the malformed, the failing and the other ones.
+
+    The sample's one malformed body stays as it is, and exactly one body names a package whose registry fails.
+    """
+    records = event("sqs-batch.json")["Records"]
+    failing_purl = expected_to_be("unavailable")[0]
+    others = [package["purl"] for package in with_verdict()] + expected_to_be("absent")
+    malformed, failing, settled = [], [], []
+    for record in records:
+        try:
+            body = json.loads(record["body"])
+        except ValueError:
+            malformed.append(record["messageId"])
+            continue
+        body["package"] = failing_purl if not failing else others[len(settled) % len(others)]
+        (settled if failing else failing).append(record["messageId"])
+        record["body"] = json.dumps(body)
+    return records, malformed, failing, settled
+
+
+def make_something_due():
+    """Moves the next look of one package of the table into the past; returns how many items had one."""
+    dynamodb = World.aws.client("dynamodb")
+    items = dynamodb.scan(TableName=World.outputs["TableName"])["Items"]
+    due = [item for item in items if "due_shard" in item]
+    for item in due[:1]:
+        past = "2000" + item["due_at"]["S"][4:]
+        dynamodb.update_item(
+            TableName=World.outputs["TableName"],
+            Key={"pk": item["pk"], "sk": item["sk"]},
+            UpdateExpression="SET due_at = :past",
+            ExpressionAttributeValues={":past": {"S": past}},
+        )
+    return len(due)
+
+
+def until(condition, seconds):
+    """The first truthy answer of `condition` within the time, or its last answer."""
+    deadline = time.monotonic() + seconds
+    while not (answer := condition()) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return answer
+
+
+class Verdicts:
+    """What a caller relies on in a verdict, whatever brought the question."""
+
+    def assert_verdict(self, status_code, body, package):
+        self.assertEqual(status_code, 200, f"{package['purl']}: {body}")
+        verdict = json.loads(body)
+        self.assertEqual(verdict["schema"], "urn:hekate:verdict:1")
+        self.assertEqual(verdict["package"], package["purl"])
+        self.assertEqual(verdict["status"], package["expected"], f"{package['purl']}: decided by {verdict.get('decidedBy')}")
+        self.assertTrue(verdict["findings"], "a verdict without findings")
+        self.assertEqual(set(verdict["questions"]), {"registryOnly", "logOnly", "mismatch"})
+
+    def assert_error(self, body):
+        self.assertEqual(set(json.loads(body)["error"]), {"code", "message"})
+
+
+class Alone(Verdicts, unittest.TestCase):
+    """One binary at a time; the table and the queue are the deployed ones."""
+
+    def run_function(self, name, *events):
+        binary = Path(OPTIONS.binaries) / name
+        with rie.function(binary, World.environment, executable=OPTIONS.interface_emulator) as function:
+            return [function.invoke(event) for event in events]
+
+    def test_every_shape_of_request_gets_the_verdict(self):
+        shapes = [
+            "api-gateway-v2-verdict.json",
+            "api-gateway-v2-verdict-encoded.json",
+            "api-gateway-v2-verdict-purl.json",
+            "api-gateway-v1-verdict.json",
+        ]
+        cases = [(shape, package) for shape in shapes for package in with_verdict()]
+        answers = self.run_function("verify-api", *(event(shape, package["purl"]) for shape, package in cases))
+        for (shape, package), answer in zip(cases, answers, strict=True):
+            with self.subTest(shape=shape, package=package["purl"]):
+                self.assert_verdict(answer["statusCode"], answer["body"], package)
+
+    def test_a_version_that_does_not_exist_is_the_callers_mistake(self):
+        for purl in expected_to_be("absent"):
+            (answer,) = self.run_function("verify-api", event("api-gateway-v2-verdict.json", purl))
+            self.assertEqual(answer["statusCode"], 404, answer["body"])
+            self.assert_error(answer["body"])
+
+    def test_a_registry_that_fails_gives_no_verdict_of_any_kind(self):
+        for purl in expected_to_be("unavailable"):
+            (answer,) = self.run_function("verify-api", event("api-gateway-v2-verdict.json", purl))
+            self.assertGreaterEqual(answer["statusCode"], 500, answer["body"])
+            self.assert_error(answer["body"])
+
+    def test_a_batch_returns_only_what_might_succeed_later(self):
+        records, _, failing, _ = batch()
+        (answer,) = self.run_function("batch-verifier", {"Records": records})
+        returned = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
+        self.assertEqual(returned, failing)
+
+    def test_a_sweep_puts_what_is_due_on_the_queue(self):
+        # The queue's consumer is held back, so that the message can be seen.
+        functions = World.aws.client("lambda")
+        (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+        functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+        self.addCleanup(functions.update_event_source_mapping, UUID=mapping["UUID"], Enabled=True)
+        queue = World.aws.client("sqs")
+        queue.purge_queue(QueueUrl=World.outputs["QueueUrl"])
+        self.run_function("verify-api", event("api-gateway-v2-verdict.json", expected_to_be("verified")[0]))
+        for shape in ("schedule.json", "scheduled-event.json"):
+            with self.subTest(shape=shape):
+                self.assertGreater(make_something_due(), 0, "no verdict left a next look in the table")
+                self.run_function("sweeper", event(shape))
+                messages = until(
+                    lambda: queue.receive_message(QueueUrl=World.outputs["QueueUrl"], MaxNumberOfMessages=10).get("Messages"), 10
+                )
+                self.assertTrue(messages, "the sweep put nothing on the queue")
+                for message in messages:
+                    body = json.loads(message["Body"])
+                    self.assertEqual(body["schema"], 1)
+                    self.assertTrue(body["package"].startswith("pkg:"), body)
+                    self.assertIn(body["reason"], ("sweep", "recheck"))
+                    queue.delete_message(QueueUrl=World.outputs["QueueUrl"], ReceiptHandle=message["ReceiptHandle"])
+
+
+class Wired(Verdicts, unittest.TestCase):
+    """The deployed stack, each function with its own role enforced."""
+
+    def get(self, path):
+        return World.aws.get(World.outputs["ApiUrl"], path)
+
+    def test_the_api_answers_over_http(self):
+        for package in with_verdict():
+            name, version = name_and_version(package["purl"])
+            for path in (
+                f"/v1/verdicts/npm/{name}/{version}",
+                f"/v1/verdicts/npm/{quote(name, safe='')}/{version}",
+                f"/v1/verdicts?purl={quote(package['purl'], safe='')}",
+            ):
+                with self.subTest(path=path):
+                    status, _, body = self.get(path)
+                    self.assert_verdict(status, body, package)
+
+    def test_liveness_and_identity_are_public_and_what_has_no_route_is_not_found(self):
+        self.assertEqual(self.get("/healthz")[0], 200)
+        self.assertEqual(self.get("/.well-known/hekate.json")[0], 200)
+        self.assertEqual(self.get("/openapi.json")[0], 200)
+        self.assertEqual(self.get("/v1/watch")[0], 404)
+
+    def test_the_worker_takes_ten_messages_and_only_the_failing_one_is_given_up(self):
+        queue = World.aws.client("sqs")
+        # Seconds instead of ten minutes between two receipts, so that five failures fit into a test.
+        queue.set_queue_attributes(QueueUrl=World.outputs["QueueUrl"], Attributes={"VisibilityTimeout": "1"})
+        records, *_ = batch()
+        sent = queue.send_message_batch(
+            QueueUrl=World.outputs["QueueUrl"],
+            Entries=[{"Id": str(index), "MessageBody": record["body"]} for index, record in enumerate(records)],
+        )
+        self.assertEqual(len(sent["Successful"]), 10)
+        given_up = until(lambda: self.messages("WorkDeadLetterQueue"), 60)
+        self.assertTrue(given_up, "nothing reached the dead-letter queue")
+        self.assertEqual([json.loads(body)["package"] for body in given_up], expected_to_be("unavailable")[:1])
+        left = queue.get_queue_attributes(
+            QueueUrl=World.outputs["QueueUrl"],
+            AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
+        )["Attributes"]
+        self.assertEqual(set(left.values()), {"0"}, left)
+
+    def messages(self, logical_name):
+        received = World.aws.client("sqs").receive_message(
+            QueueUrl=World.resources[logical_name], MaxNumberOfMessages=10, VisibilityTimeout=0
+        )
+        return [message["Body"] for message in received.get("Messages", [])]
+
+    def test_the_schedules_payload_runs_the_deployed_sweeper(self):
+        answer = World.aws.client("lambda").invoke(
+            FunctionName=World.resources["SweeperFunction"], Payload=(EVENTS / "schedule.json").read_bytes()
+        )
+        self.assertNotIn("FunctionError", answer, answer["Payload"].read())
+
+    def test_the_schedule_starts_the_sweeper(self):
+        (schedule,) = World.aws.client("scheduler").list_schedules()["Schedules"]
+        self.assertEqual(schedule["State"], "ENABLED")
+        self.assertTrue(schedule["Target"]["Arn"].endswith(":" + World.resources["SweeperFunction"]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binaries", type=Path, required=True, help="folder with verify-api, batch-verifier and sweeper")
+    parser.add_argument("--interface-emulator", type=Path, required=True, help="the runtime interface emulator's executable")
+    parser.add_argument("--registry-command", required=True)
+    parser.add_argument("--expectations", type=Path)
+    _, rest = parser.parse_known_args(namespace=OPTIONS)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
