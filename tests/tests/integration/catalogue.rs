@@ -73,9 +73,10 @@ fn widget() -> Release {
 
 /// An honest release of which one value in the certificate differs from the statement.
 fn certified(flavour: Flavour, edit: fn(&mut Claims)) -> Shape {
-    let release = match flavour {
-        Flavour::SlsaV02 => Release::honest_of_2023("contradiction", "1.0.0"),
-        flavour => Release::honest("contradiction", "1.0.0").flavour(flavour),
+    let release = if flavour == Flavour::SlsaV02 {
+        Release::honest_of_2023("contradiction", "1.0.0")
+    } else {
+        Release::honest("contradiction", "1.0.0").flavour(flavour)
     };
     shape(release.certificate(edit))
         .is(Suspicious)
