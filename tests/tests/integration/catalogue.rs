@@ -194,18 +194,18 @@ shapes! {
     the_latest_version => among(history(), "pkg:npm/%40acme/history").is(Attested).finds(ArtExists, PASS);
     the_version_under_a_tag => among(history(), "npm:@acme/history@next").is(Attested);
     an_older_version => among(history(), "npm:@acme/history@1.0.0").is(Attested);
-    a_tag_that_leads_nowhere => among(history(), "npm:@acme/history@beta").is_not_found("has no dist-tag");
-    a_version_that_never_was => among(history(), "npm:@acme/history@9.9.9").is_not_found("has no version 9.9.9");
-    a_version_that_was_unpublished => among(history(), "npm:@acme/history@1.0.1").is_not_found("was unpublished");
-    a_package_that_never_was => among(history(), "npm:@acme/nothing@1.0.0").is_not_found("is not on the registry");
+    a_tag_that_leads_nowhere => among(history(), "npm:@acme/history@beta").not_found("has no dist-tag");
+    a_version_that_never_was => among(history(), "npm:@acme/history@9.9.9").not_found("has no version 9.9.9");
+    a_version_that_was_unpublished => among(history(), "npm:@acme/history@1.0.1").not_found("was unpublished");
+    a_package_that_never_was => among(history(), "npm:@acme/nothing@1.0.0").not_found("is not on the registry");
     a_tag_of_a_registry_that_asks_to_slow_down => among(
         Scenario::new().release(widget()).npm_answer(Answer::Status(429, Some(90))), "npm:@acme/widget@latest")
-        .is_not_resolved(Some(90));
+        .not_resolved(Some(90));
     a_tag_of_a_registry_in_trouble => among(
         Scenario::new().release(widget()).npm_answer(Answer::Status(500, None)), "npm:@acme/widget")
-        .is_not_resolved(None);
+        .not_resolved(None);
     a_tag_of_a_registry_that_serves_html => among(
-        Scenario::new().release(widget()).npm_answer(Answer::Html200), "npm:@acme/widget").is_not_resolved(None);
+        Scenario::new().release(widget()).npm_answer(Answer::Html200), "npm:@acme/widget").not_resolved(None);
 
     // Without attestations.
     unattested => shape(plain()).is(Unattested).finds(AttPresent, NO_ATTESTATION).finds(AttNonempty, NO_ATTESTATION)

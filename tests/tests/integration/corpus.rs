@@ -167,7 +167,7 @@ fn every_valid_bundle_is_authentic_and_no_other_is() {
             match result {
                 Some(Ok(_)) => assert!(is_valid, "{}", row.path),
                 Some(Err(Refusal::Forged { .. } | Refusal::Unsupported(_))) | None => {
-                    assert!(!is_valid, "{}: {got}", row.path)
+                    assert!(!is_valid, "{}: {got}", row.path);
                 }
                 Some(Err(other)) => panic!("{}: {other:?}", row.path),
             }

@@ -73,12 +73,12 @@ impl Shape {
         self
     }
 
-    pub(crate) fn is_not_found(mut self, because: &'static str) -> Self {
+    pub(crate) fn not_found(mut self, because: &'static str) -> Self {
         self.expected = Some(Expected::NotFound(because));
         self
     }
 
-    pub(crate) fn is_not_resolved(mut self, retry_after: Option<u64>) -> Self {
+    pub(crate) fn not_resolved(mut self, retry_after: Option<u64>) -> Self {
         self.expected = Some(Expected::Upstream(retry_after));
         self
     }
