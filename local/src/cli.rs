@@ -153,7 +153,12 @@ pub(crate) struct VerifyBundle {
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle: PathBuf,
     /// The signer: the subject alternative name that the certificate must have, exactly
-    #[arg(long, value_name = "IDENTITY", required_unless_present = "key", requires = "certificate_oidc_issuer")]
+    #[arg(
+        long,
+        value_name = "IDENTITY",
+        required_unless_present = "key",
+        requires = "certificate_oidc_issuer"
+    )]
     pub(crate) certificate_identity: Option<String>,
     /// Who must have vouched for the signer
     #[arg(long, value_name = "URL", requires = "certificate_identity")]

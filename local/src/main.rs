@@ -30,11 +30,9 @@ async fn main() -> ExitCode {
     let filter = match &arguments.command {
         Command::Serve(_) => OPERATOR,
         Command::Demo(demo) if demo.serve => OPERATOR,
-        Command::Verify(_)
-        | Command::Replay(_)
-        | Command::Demo(_)
-        | Command::VerifyBundle(_)
-        | Command::Config => QUIET,
+        Command::Verify(_) | Command::Replay(_) | Command::Demo(_) | Command::VerifyBundle(_) | Command::Config => {
+            QUIET
+        }
     };
     wiring::init_logs(false, filter);
     let done = match arguments.command {

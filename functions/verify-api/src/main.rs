@@ -16,7 +16,10 @@ async fn main() -> Result<(), Error> {
     wiring::init_logs(true, "info");
     let config = wiring::config_from_environment()?;
     let service = Arc::new(wiring::aws(&config).await?);
-    let router = router(Api { service, clock: wiring::now });
+    let router = router(Api {
+        service,
+        clock: wiring::now,
+    });
     // Concurrent hosting wants answers that can be shared between threads, which a streamed body cannot.
     lambda_http::run_concurrent(service_fn(move |request: Request| {
         let router = router.clone();

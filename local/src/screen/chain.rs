@@ -25,8 +25,14 @@ pub(super) enum Link {
 
 impl Link {
     /// From the source to the bytes.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Source, Self::Build, Self::Log, Self::Publish, Self::Registry, Self::Bytes];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Source,
+        Self::Build,
+        Self::Log,
+        Self::Publish,
+        Self::Registry,
+        Self::Bytes,
+    ];
 
     /// The word for it.
     pub(super) fn name(self) -> &'static str {
@@ -104,7 +110,12 @@ pub(super) struct Said {
 /// Its mark is the worst of its checks, and a pass only if one of them passed. Checks that were not run count as unknown
 /// where others of the link have an answer; beside nothing but checks that do not apply, they do not apply either.
 pub(super) fn said(link: Link, verdict: &Verdict, screen: Screen) -> Said {
-    let findings = || verdict.findings.iter().filter(|finding| Link::of(finding.check) == link);
+    let findings = || {
+        verdict
+            .findings
+            .iter()
+            .filter(|finding| Link::of(finding.check) == link)
+    };
     let worst = findings().max_by_key(|finding| weight(finding));
     let answered = findings().any(|finding| !is_silent(finding));
     let absent = findings().find(|finding| matches!(finding.outcome, Outcome::NotApplicable(Some(Shade::Absent))));
@@ -116,7 +127,9 @@ pub(super) fn said(link: Link, verdict: &Verdict, screen: Screen) -> Said {
     Said {
         mark,
         fact: fact(link, verdict, screen),
-        reason: telling.filter(|_| mark != Mark::Pass).map(|finding| finding.summary.clone()),
+        reason: telling
+            .filter(|_| mark != Mark::Pass)
+            .map(|finding| finding.summary.clone()),
     }
 }
 
@@ -142,13 +155,21 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
             let repository = bare(build.repository.as_deref()?);
             let commit = build.commit.as_deref().map(|commit| format!(" @ {}", head(commit, 7)));
             let r#ref = build.r#ref.as_deref().map(|r#ref| format!(", {}", short_ref(r#ref)));
-            Some([Some(repository.to_owned()), commit, r#ref].into_iter().flatten().collect())
+            Some(
+                [Some(repository.to_owned()), commit, r#ref]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            )
         }
         Link::Build => {
             let build = build?;
             let run = build.run.as_deref().and_then(run_number);
             let facts = [
-                build.workflow.as_deref().map(|path| path.trim_start_matches(".github/workflows/").to_owned()),
+                build
+                    .workflow
+                    .as_deref()
+                    .map(|path| path.trim_start_matches(".github/workflows/").to_owned()),
                 run,
                 build.trigger.as_deref().map(|trigger| format!("on {trigger}")),
                 build.runner.clone(),
@@ -163,7 +184,10 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
         Link::Publish => {
             let finding = find(verdict, CheckId::AttPublishSig).filter(|finding| finding.outcome.is_pass())?;
             let key = finding.observed.get("bundle publicKey.hint");
-            let time = finding.observed.get("trusted time").and_then(|time| time.parse::<Timestamp>().ok());
+            let time = finding
+                .observed
+                .get("trusted time")
+                .and_then(|time| time.parse::<Timestamp>().ok());
             list([
                 Some("attested by the registry".to_owned()),
                 time.map(to_the_second),
@@ -186,7 +210,12 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
         }
         Link::Bytes => {
             let artifact = verdict.artifact.as_ref()?;
-            Some(format!("sha512 {}{}, {}", head(&artifact.sha512, 16), screen.ellipsis(), size(artifact.size)))
+            Some(format!(
+                "sha512 {}{}, {}",
+                head(&artifact.sha512, 16),
+                screen.ellipsis(),
+                size(artifact.size)
+            ))
         }
     }
 }
@@ -228,14 +257,20 @@ fn bare(uri: &str) -> &str {
 
 fn short_ref(r#ref: &str) -> String {
     let of = |prefix: &str, word: &str| r#ref.strip_prefix(prefix).map(|name| format!("{word} {name}"));
-    of("refs/tags/", "tag").or_else(|| of("refs/heads/", "branch")).unwrap_or_else(|| r#ref.to_owned())
+    of("refs/tags/", "tag")
+        .or_else(|| of("refs/heads/", "branch"))
+        .unwrap_or_else(|| r#ref.to_owned())
 }
 
 /// The run's number, with its attempt if it is not the first.
 fn run_number(invocation: &str) -> Option<String> {
     let (_, rest) = invocation.split_once("/actions/runs/")?;
     let (run, attempt) = rest.split_once("/attempts/").unwrap_or((rest, "1"));
-    Some(if attempt == "1" { format!("run {run}") } else { format!("run {run}, attempt {attempt}") })
+    Some(if attempt == "1" {
+        format!("run {run}")
+    } else {
+        format!("run {run}, attempt {attempt}")
+    })
 }
 
 fn to_the_second(at: Timestamp) -> String {

@@ -48,7 +48,12 @@ fn heading(verdict: &Verdict, screen: Screen) -> Vec<String> {
 
 /// The form that the command line takes.
 pub(crate) fn short_name(package: &PackageVersion) -> String {
-    format!("{}:{}@{}", package.ecosystem().purl_type(), package.name(), package.version())
+    format!(
+        "{}:{}@{}",
+        package.ecosystem().purl_type(),
+        package.name(),
+        package.version()
+    )
 }
 
 /// What a status means.
@@ -73,7 +78,11 @@ fn link_lines(link: Link, said: &Said, screen: Screen) -> Vec<String> {
     let mut text: Vec<String> = Vec::new();
     match (mark, fact, reason) {
         (Mark::Fail | Mark::Warn, fact, Some(reason)) => {
-            text.extend(fill(reason, room, 2, screen).into_iter().map(|line| styled(mark.style(), &line)));
+            text.extend(
+                fill(reason, room, 2, screen)
+                    .into_iter()
+                    .map(|line| styled(mark.style(), &line)),
+            );
             text.extend(fact.as_deref().map(|fact| styled(FAINT, &screen.shortened(fact, room))));
         }
         (Mark::Unknown | Mark::NotApplicable, Some(fact), Some(reason)) => {
@@ -83,11 +92,19 @@ fn link_lines(link: Link, said: &Said, screen: Screen) -> Vec<String> {
                 text.push(format!("{fact} {}", styled(FAINT, &aside)));
             } else {
                 text.push(fact);
-                text.extend(fill(&aside, room, 1, screen).into_iter().map(|line| styled(FAINT, &line)));
+                text.extend(
+                    fill(&aside, room, 1, screen)
+                        .into_iter()
+                        .map(|line| styled(FAINT, &line)),
+                );
             }
         }
         (Mark::Unknown | Mark::NotApplicable, None, Some(reason)) => {
-            text.extend(fill(reason, room, 1, screen).into_iter().map(|line| styled(FAINT, &line)));
+            text.extend(
+                fill(reason, room, 1, screen)
+                    .into_iter()
+                    .map(|line| styled(FAINT, &line)),
+            );
         }
         (_, Some(fact), _) => text.push(screen.shortened(fact, room)),
         (_, None, _) => text.push(String::new()),
@@ -95,15 +112,27 @@ fn link_lines(link: Link, said: &Said, screen: Screen) -> Vec<String> {
     let indent = " ".repeat(LINK_INDENT);
     text.into_iter()
         .enumerate()
-        .map(|(index, line)| if index == 0 { format!("  {lead}{line}") } else { format!("{indent}{line}") })
+        .map(|(index, line)| {
+            if index == 0 {
+                format!("  {lead}{line}")
+            } else {
+                format!("{indent}{line}")
+            }
+        })
         .collect()
 }
 
 fn questions(verdict: &Verdict) -> Vec<String> {
     let questions = &verdict.questions;
     [
-        ("On the registry, but never built on GitHub Actions?", questions.registry_only),
-        ("Signed for by a run that GitHub Actions does not have?", questions.log_only),
+        (
+            "On the registry, but never built on GitHub Actions?",
+            questions.registry_only,
+        ),
+        (
+            "Signed for by a run that GitHub Actions does not have?",
+            questions.log_only,
+        ),
         ("Published something else than was built?", questions.mismatch),
     ]
     .map(|(question, answer)| {
@@ -119,7 +148,11 @@ fn questions(verdict: &Verdict) -> Vec<String> {
 
 /// What decided the status.
 fn reasons(verdict: &Verdict, screen: Screen) -> Vec<String> {
-    let deciding: Vec<&Finding> = verdict.decided_by.iter().filter_map(|&check| find(verdict, check)).collect();
+    let deciding: Vec<&Finding> = verdict
+        .decided_by
+        .iter()
+        .filter_map(|&check| find(verdict, check))
+        .collect();
     if deciding.iter().all(|finding| finding.outcome.is_pass()) {
         return summary_of_passes(verdict, deciding.len(), screen);
     }
@@ -156,7 +189,10 @@ fn grouped<'a>(findings: &[&'a Finding]) -> Vec<Group<'a>> {
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.others += 1,
-            None => groups.push(Group { first: finding, others: 0 }),
+            None => groups.push(Group {
+                first: finding,
+                others: 0,
+            }),
         }
     }
     groups
@@ -165,13 +201,22 @@ fn grouped<'a>(findings: &[&'a Finding]) -> Vec<Group<'a>> {
 fn group_lines(group: &Group<'_>, screen: Screen) -> Vec<String> {
     let finding = group.first;
     let mark = Mark::from(finding.outcome);
-    let others = if group.others == 0 { String::new() } else { format!(" and {} more", group.others) };
+    let others = if group.others == 0 {
+        String::new()
+    } else {
+        format!(" and {} more", group.others)
+    };
     let text = format!("{} {}{others}: {}", screen.mark(mark), finding.check, finding.summary);
     let mut lines: Vec<String> = wrapped(&text, "    ", screen)
         .into_iter()
         .map(|line| styled(mark.style(), &line))
         .collect();
-    let places = finding.observed.keys().map(|place| place.width()).max().unwrap_or_default();
+    let places = finding
+        .observed
+        .keys()
+        .map(|place| place.width())
+        .max()
+        .unwrap_or_default();
     for (place, value) in &finding.observed {
         let lead = format!("      {place:<places$}  ");
         let value = screen.shortened(value, screen.width.saturating_sub(lead.width()));
@@ -230,17 +275,28 @@ fn limited(mut lines: Vec<String>, room: usize) -> Vec<String> {
 fn wrapped(text: &str, indent: &str, screen: Screen) -> Vec<String> {
     let deeper = format!("{indent}  ");
     let deeper = if indent.is_empty() { indent } else { &deeper };
-    let options = textwrap::Options::new(screen.width).initial_indent(indent).subsequent_indent(deeper);
-    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+    let options = textwrap::Options::new(screen.width)
+        .initial_indent(indent)
+        .subsequent_indent(deeper);
+    textwrap::wrap(text, options)
+        .into_iter()
+        .map(std::borrow::Cow::into_owned)
+        .collect()
 }
 
 /// The text in at most `lines` lines of `room` columns.
 fn fill(text: &str, room: usize, lines: usize, screen: Screen) -> Vec<String> {
-    let mut filled: Vec<String> = textwrap::wrap(text, room).into_iter().map(std::borrow::Cow::into_owned).collect();
+    let mut filled: Vec<String> = textwrap::wrap(text, room)
+        .into_iter()
+        .map(std::borrow::Cow::into_owned)
+        .collect();
     if filled.len() > lines {
         filled.truncate(lines);
         if let Some(last) = filled.last_mut() {
-            let cut: String = last.chars().take(room.saturating_sub(screen.ellipsis().width())).collect();
+            let cut: String = last
+                .chars()
+                .take(room.saturating_sub(screen.ellipsis().width()))
+                .collect();
             *last = format!("{cut}{}", screen.ellipsis());
         }
     }

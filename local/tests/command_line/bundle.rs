@@ -23,7 +23,10 @@ struct Case {
 
 impl Case {
     fn input(&self, is: impl Fn(&str) -> bool) -> Option<&Path> {
-        self.inputs.iter().map(PathBuf::as_path).find(|path| is(path.file_name().unwrap().to_str().unwrap()))
+        self.inputs
+            .iter()
+            .map(PathBuf::as_path)
+            .find(|path| is(path.file_name().unwrap().to_str().unwrap()))
     }
 
     fn artifact(&self) -> &Path {
@@ -61,9 +64,20 @@ fn cases() -> Option<Vec<Case>> {
         .map(|row| {
             let bundle = corpus.join(row[path]);
             Case {
-                name: bundle.parent().unwrap().file_name().unwrap().to_str().unwrap().to_owned(),
+                name: bundle
+                    .parent()
+                    .unwrap()
+                    .file_name()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned(),
                 bundle,
-                inputs: row[inputs].split(", ").map(|input| corpus.join(input)).filter(|input| input.exists()).collect(),
+                inputs: row[inputs]
+                    .split(", ")
+                    .map(|input| corpus.join(input))
+                    .filter(|input| input.exists())
+                    .collect(),
             }
         })
         .collect();
@@ -96,8 +110,18 @@ fn an_artifact_can_be_given_by_its_digest() {
     };
     for case in cases.iter().filter(|case| !case.must_fail()) {
         let digest = hex::encode(Sha256::digest(std::fs::read(case.artifact()).unwrap()));
-        assert_eq!(run(case.command().arg(format!("sha256:{digest}"))).status, 0, "{}", case.name);
-        assert_eq!(run(case.command().arg(format!("sha256:{}", "0".repeat(64)))).status, 1, "{}", case.name);
+        assert_eq!(
+            run(case.command().arg(format!("sha256:{digest}"))).status,
+            0,
+            "{}",
+            case.name
+        );
+        assert_eq!(
+            run(case.command().arg(format!("sha256:{}", "0".repeat(64)))).status,
+            1,
+            "{}",
+            case.name
+        );
     }
 }
 
@@ -112,7 +136,12 @@ fn another_signer_is_refused() {
         .arg("verify-bundle")
         .arg("--bundle")
         .arg(&case.bundle)
-        .args(["--certificate-identity", "https://github.com/somebody/else", "--certificate-oidc-issuer", ISSUER])
+        .args([
+            "--certificate-identity",
+            "https://github.com/somebody/else",
+            "--certificate-oidc-issuer",
+            ISSUER,
+        ])
         .arg(case.artifact()));
     assert_eq!(ran.status, 1, "{ran:?}");
 }
@@ -122,9 +151,21 @@ fn a_signer_must_be_named_and_files_must_be_there() {
     for arguments in [
         &["--bundle", "b.json", "a.txt"] as &[&str],
         &["--bundle", "b.json", "--certificate-identity", "x", "a.txt"],
-        &["--bundle", "/nowhere", "--certificate-identity", "x", "--certificate-oidc-issuer", "y", "/nowhere"],
+        &[
+            "--bundle",
+            "/nowhere",
+            "--certificate-identity",
+            "x",
+            "--certificate-oidc-issuer",
+            "y",
+            "/nowhere",
+        ],
         &["--bundle", "/nowhere", "--key", "/nowhere", "sha256:12"],
     ] {
-        assert_eq!(run(hekate().arg("verify-bundle").args(arguments)).status, 2, "{arguments:?}");
+        assert_eq!(
+            run(hekate().arg("verify-bundle").args(arguments)).status,
+            2,
+            "{arguments:?}"
+        );
     }
 }

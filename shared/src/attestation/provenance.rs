@@ -30,6 +30,7 @@ impl BuildType {
             | "https://actions.github.io/buildtypes/workflow/v1" => Self::GitHubWorkflow,
             "https://github.com/npm/cli/gha/v2"
             | "https://github.com/npm/cli/gha/v1"
+            | "https://github.com/npm/cli/gha@v1"
             | "https://github.com/npm/cli/gha@v0" => Self::NpmGitHub,
             "https://github.com/slsa-framework/slsa-github-generator/delegator-generic@v0"
             | "https://github.com/slsa-framework/slsa-github-generator/delegator-lowperms-generic@v0" => {

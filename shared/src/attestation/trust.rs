@@ -110,6 +110,7 @@ impl NpmKey {
 /// The authorities, logs and keys that a verdict rests on, parsed and checked once.
 pub struct TrustMaterial {
     pub(super) verifier: Verifier,
+    log_ids: Vec<Vec<u8>>,
     npm_keys: Vec<NpmKey>,
     origin: TrustOrigin,
     trusted_root_json: String,
@@ -158,6 +159,11 @@ impl TrustMaterial {
         };
         Ok(Self {
             verifier,
+            log_ids: root
+                .tlogs
+                .iter()
+                .map(|log| log.log_id.key_id.as_bytes().to_vec())
+                .collect(),
             npm_keys: parse_npm_keys(npm_keys)?,
             origin,
             trusted_root_json: trusted_root.to_owned(),
@@ -212,6 +218,11 @@ impl TrustMaterial {
             TrustOrigin::Files => true,
             TrustOrigin::Tuf { refreshed_at } => now.duration_since(refreshed_at) <= CURRENT_FOR,
         }
+    }
+
+    /// Whether a transparency log of this id is in the trusted root.
+    pub(super) fn has_log(&self, id: &[u8]) -> bool {
+        self.log_ids.iter().any(|known| known == id)
     }
 
     /// npm's keys with this id for this usage. An id may stand for several windows of one key.

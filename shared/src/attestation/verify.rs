@@ -1,6 +1,6 @@
 //! The one way from an attestation as served to an attestation that is authentic.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,8 +11,8 @@ use sigstore::types::{
     ArtifactDigest, Bundle, DerPublicKey, DsseEnvelope, HashAlgorithm, Sha256Hash, SignatureContent, pae,
 };
 use sigstore::{
-    CertificateError, Error as SigstoreError, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
-    VerificationPolicy, VerificationResult,
+    CertificateError, Error as SigstoreError, PublicKeyVerificationPolicy, TimestampError, VerificationPolicy,
+    VerificationResult,
 };
 use thiserror::Error;
 
@@ -31,6 +31,9 @@ const MEDIA_TYPES: &[&str] = &[
     "application/vnd.dev.sigstore.bundle+json;version=0.3",
     "application/vnd.dev.sigstore.bundle.v0.3+json",
 ];
+
+/// How far a log's clock may be ahead of this one's: a look begins before the answers come, and clocks differ.
+const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
 /// The kinds of log entries that are understood.
 const ENTRY_KINDS: &[(&str, &str)] = &[
@@ -193,8 +196,8 @@ impl TrustMaterial {
     ///
     /// What the Sigstore verifier leaves to its caller is done here: choosing npm's key by id and judging its window by the
     /// log's time, `keyid` against `hint`, the label against the signed predicate type, at least one log entry, and IEEE
-    /// P1363 signatures. `now` decides whether the material is current, and no log time may lie after it; the Sigstore
-    /// verifier reads the system's clock for that same rule.
+    /// P1363 signatures. `now` decides whether the material is current, and no log time may lie more than ten minutes
+    /// after it; the Sigstore verifier reads the system's clock for the same rule.
     pub fn verify(&self, attestation: &UnverifiedAttestation, now: Timestamp) -> Result<VerifiedAttestation, Refusal> {
         let parsed = parse(attestation)?;
         let entries = &parsed.bundle.verification_material.tlog_entries;
@@ -202,7 +205,8 @@ impl TrustMaterial {
             return Err(forged(RefusedPart::Log, "the bundle has no transparency log entry"));
         };
         if parsed.envelope.payload_type != IN_TOTO {
-            return Err(self.refuse_payload_type(&parsed));
+            let detail = format!("the payload type {:?} is not known", parsed.envelope.payload_type);
+            return Err(self.refuse_content(&parsed, detail));
         }
         let statement = Statement::from_json(parsed.envelope.payload.as_bytes());
         let (signer, signed_at) = match parsed.key_hint() {
@@ -215,7 +219,7 @@ impl TrustMaterial {
             None => self.verify_with_certificate(&parsed, now)?,
         };
         let statement = statement.map_err(|source| forged(RefusedPart::Signature, source.to_string()))?;
-        if signed_at > now {
+        if signed_at.duration_since(now) > TOLERATED_SKEW {
             return Err(forged(
                 RefusedPart::Log,
                 format!("it was logged at {signed_at}, which is after {now}"),
@@ -260,8 +264,8 @@ impl TrustMaterial {
         let policy = VerificationPolicy::any_identity();
         let result = self
             .verifier
-            .verify(own_subject(&parsed.envelope)?, &parsed.bundle, &policy)
-            .map_err(|error| self.classify(&error, now))?;
+            .verify(self.own_subject(parsed)?, &parsed.bundle, &policy)
+            .map_err(|error| self.classify(&error, parsed, now))?;
         if !(result.certificate_verified() && result.sct_verified() && result.tlog_verified()) {
             return Err(forged(RefusedPart::Signature, "the verifier left a part unverified"));
         }
@@ -302,10 +306,7 @@ impl TrustMaterial {
 
     fn verify_with_key(&self, parsed: &ParsedBundle, key: &NpmKey, now: Timestamp) -> Result<Timestamp, Refusal> {
         let policy = PublicKeyVerificationPolicy::new(DerPublicKey::new(key.spki.clone()));
-        match self
-            .verifier
-            .verify(own_subject(&parsed.envelope)?, &parsed.bundle, &policy)
-        {
+        match self.verifier.verify(self.own_subject(parsed)?, &parsed.bundle, &policy) {
             Ok(result) if result.tlog_verified() => earliest_time(&result),
             Ok(_) => Err(forged(RefusedPart::Log, "the verifier left the log entry unverified")),
             // The verifier takes DER signatures only. It has verified the log's evidence by the time it looks at the
@@ -330,13 +331,24 @@ impl TrustMaterial {
                     .min()
                     .ok_or_else(no_trusted_time)
             }
-            Err(error) => Err(self.classify(&error, now)),
+            Err(error) => Err(self.classify(&error, parsed, now)),
         }
     }
 
-    /// An envelope of another payload type says nothing that is understood here. It may still be forged: if even the
-    /// signature over that payload type is not its signer's.
-    fn refuse_payload_type(&self, parsed: &ParsedBundle) -> Refusal {
+    /// The digest of the statement's own subject, to satisfy the verifier's binding to an artifact. Whether that subject is
+    /// the package is judged by the checks, on all digests at once, so that a wrong artifact is told from a wrong signature.
+    fn own_subject(&self, parsed: &ParsedBundle) -> Result<ArtifactDigest, Refusal> {
+        own_subject(&parsed.envelope).ok_or_else(|| {
+            self.refuse_content(
+                parsed,
+                "the payload is no statement about a SHA-512 or SHA-256".to_owned(),
+            )
+        })
+    }
+
+    /// Refuses an envelope whose content is not understood. Whether it is forged is judged all the same: a forger must not
+    /// be able to choose `unsupported` by what he writes into it.
+    fn refuse_content(&self, parsed: &ParsedBundle, detail: String) -> Refusal {
         let message = pae(&parsed.envelope.payload_type, parsed.envelope.payload.as_bytes());
         let signature = parsed.envelope.signature.sig.as_bytes();
         let authentic = match parsed.key_hint() {
@@ -356,25 +368,24 @@ impl TrustMaterial {
             }),
         };
         if authentic {
-            Refusal::Unsupported(format!(
-                "the payload type {:?} is not known",
-                parsed.envelope.payload_type
-            ))
+            Refusal::Unsupported(detail)
         } else {
             forged(
                 RefusedPart::Signature,
-                format!(
-                    "the signature does not cover an envelope of type {:?}",
-                    parsed.envelope.payload_type
-                ),
+                format!("{detail}, and the signature is not its signer's"),
             )
         }
     }
 
     /// What a refusal of the Sigstore verifier means, by its type; its texts are for people.
-    fn classify(&self, error: &SigstoreError, now: Timestamp) -> Refusal {
+    fn classify(&self, error: &SigstoreError, parsed: &ParsedBundle, now: Timestamp) -> Refusal {
         let detail = error.to_string();
-        if !self.is_current(now) && names_an_unknown_party(error) {
+        // The verifier refuses an unknown log under whichever step first misses its key, so that is looked up here.
+        let entries = &parsed.bundle.verification_material.tlog_entries;
+        let of_unknown_log = entries
+            .iter()
+            .any(|entry| !self.has_log(entry.log_id.key_id.as_bytes()));
+        if !self.is_current(now) && (of_unknown_log || names_an_unknown_party(error)) {
             return Refusal::UnknownSigner(format!("{detail}; the trust material may be out of date"));
         }
         #[expect(
@@ -398,13 +409,14 @@ impl TrustMaterial {
     }
 }
 
-/// Whether the refusal is of an authority or a log that the trust material does not have.
+/// Whether the refusal may be of an authority or a certificate log that the trust material does not have. The verifier
+/// does not tell a certificate timestamp of an unknown log from an invalid one.
 fn names_an_unknown_party(error: &SigstoreError) -> bool {
     matches!(
         error,
-        SigstoreError::Certificate(CertificateError::ChainInvalid(_) | CertificateError::NoValidAuthority { .. })
-            | SigstoreError::Timestamp(TimestampError::Invalid(_))
-            | SigstoreError::TransparencyLog(TransparencyLogError::UnknownLog { .. })
+        SigstoreError::Certificate(
+            CertificateError::ChainInvalid(_) | CertificateError::NoValidAuthority { .. } | CertificateError::Sct(_)
+        ) | SigstoreError::Timestamp(TimestampError::Invalid(_))
     )
 }
 
@@ -425,35 +437,22 @@ fn earliest_time(result: &VerificationResult) -> Result<Timestamp, Refusal> {
         .ok_or_else(no_trusted_time)
 }
 
-/// The digest of the statement's own subject, to satisfy the verifier's binding to an artifact. Whether that subject is
-/// the package is judged by the checks, on all digests at once, so that a wrong artifact is told from a wrong signature.
-fn own_subject(envelope: &DsseEnvelope) -> Result<ArtifactDigest, Refusal> {
+fn own_subject(envelope: &DsseEnvelope) -> Option<ArtifactDigest> {
     #[derive(Deserialize)]
     struct Head {
         subject: Vec<Value>,
     }
-    let malformed = |detail: String| forged(RefusedPart::Signature, detail);
-    let head: Head = serde_json::from_slice(envelope.payload.as_bytes())
-        .map_err(|source| malformed(format!("the payload is not an in-toto statement: {source}")))?;
-    let digest = head
-        .subject
-        .first()
-        .and_then(|subject| subject.get("digest"))
-        .ok_or_else(|| malformed("the statement has no subject with a digest".to_owned()))?;
-    for (name, algorithm, kind) in [
+    let head: Head = serde_json::from_slice(envelope.payload.as_bytes()).ok()?;
+    let digests = head.subject.first()?.get("digest")?;
+    [
         ("sha512", HashAlgorithm::Sha2512, DigestAlgorithm::Sha512),
         ("sha256", HashAlgorithm::Sha2256, DigestAlgorithm::Sha256),
-    ] {
-        let Some(digits) = digest.get(name).and_then(Value::as_str) else {
-            continue;
-        };
-        let digest = Digest::from_hex(kind, digits).map_err(|source| malformed(source.to_string()))?;
-        return ArtifactDigest::new(algorithm, digest.as_bytes().to_vec())
-            .map_err(|source| Refusal::Unsupported(source.to_string()));
-    }
-    Err(Refusal::Unsupported(
-        "the statement's subject has neither a SHA-512 nor a SHA-256 digest".to_owned(),
-    ))
+    ]
+    .into_iter()
+    .find_map(|(name, algorithm, kind)| {
+        let digest = Digest::from_hex(kind, digests.get(name)?.as_str()?).ok()?;
+        ArtifactDigest::new(algorithm, digest.as_bytes().to_vec()).ok()
+    })
 }
 
 /// Whether a Rekor v1 entry was made for this envelope: its payload hash, and its signature.

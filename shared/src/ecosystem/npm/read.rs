@@ -231,7 +231,7 @@ fn repository_text(value: Option<&Value>) -> Option<String> {
 
 #[derive(Deserialize)]
 struct AttestationsWire {
-    attestations: Vec<AttestationWire>,
+    attestations: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -240,6 +240,14 @@ struct AttestationWire {
     #[serde(default)]
     predicate_type: String,
     bundle: Box<RawValue>,
+}
+
+/// One item of the list. An item of another shape is an attestation of an unknown kind, and spoils no other.
+fn attestation(item: Box<RawValue>) -> UnverifiedAttestation {
+    match serde_json::from_str::<AttestationWire>(item.get()) {
+        Ok(wire) => UnverifiedAttestation::new(wire.predicate_type, wire.bundle),
+        Err(_) => UnverifiedAttestation::new(String::new(), item),
+    }
 }
 
 fn attestations(dossier: &Dossier, metadata: &Availability<Metadata>) -> Availability<Vec<UnverifiedAttestation>> {
@@ -251,9 +259,8 @@ fn attestations(dossier: &Dossier, metadata: &Availability<Metadata>) -> Availab
         let wire: AttestationsWire = serde_json::from_slice(bytes).ok()?;
         (wire.attestations.len() <= ATTESTATION_LIMIT).then_some(wire.attestations)
     };
-    let unverified = |item: AttestationWire| UnverifiedAttestation::new(item.predicate_type, item.bundle);
     match document(observation, parse, "a list of attestations") {
-        Availability::Present(list) => Availability::Present(list.into_iter().map(unverified).collect()),
+        Availability::Present(list) => Availability::Present(list.into_iter().map(attestation).collect()),
         Availability::Absent { because } => absence(&because, observation, metadata),
         Availability::Unavailable(trouble) => Availability::Unavailable(trouble),
     }
