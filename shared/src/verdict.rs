@@ -197,6 +197,7 @@ pub struct Verdict {
     /// The three questions.
     pub questions: Questions,
     /// The checks that decided each answer, by the question's name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub question_checks: BTreeMap<String, Vec<crate::check::CheckId>>,
     /// The artifact, if its bytes were seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
