@@ -56,7 +56,10 @@ impl Question {
             (None, true) => SIGSTORE_STAGING_TRUSTED_ROOT.to_owned(),
             (None, false) => embedded.to_owned(),
         };
-        let identity = arguments.certificate_identity.as_ref().zip(arguments.certificate_oidc_issuer.as_ref());
+        let identity = arguments
+            .certificate_identity
+            .as_ref()
+            .zip(arguments.certificate_oidc_issuer.as_ref());
         let policy: Box<dyn Policy> = match (&arguments.key, identity) {
             (Some(path), _) => {
                 let key = DerPublicKey::from_pem(&text(path)?)
@@ -105,6 +108,10 @@ fn text(path: &Path) -> anyhow::Result<String> {
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     let read = file.take(DOCUMENT_LIMIT + 1).read_to_string(&mut text);
     let bytes = read.with_context(|| format!("{} is no text", path.display()))?;
-    anyhow::ensure!(u64::try_from(bytes)? <= DOCUMENT_LIMIT, "{} is too large", path.display());
+    anyhow::ensure!(
+        u64::try_from(bytes)? <= DOCUMENT_LIMIT,
+        "{} is too large",
+        path.display()
+    );
     Ok(text)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use comfy_table::Cell;
+use comfy_table::{Cell, ColumnConstraint};
 use futures::StreamExt as _;
 use hekate::config::Config;
 use hekate::package::{Coordinate, PackageVersion};
@@ -42,7 +42,9 @@ pub(crate) async fn run(arguments: &Demo) -> Done {
     while let Some(((coordinate, looked), case)) = looks.next().await {
         progress.advance();
         let verdict = looked
-            .map_err(|fault| Failure::passing(anyhow::Error::new(fault).context(format!("{coordinate} has no verdict"))))?
+            .map_err(|fault| {
+                Failure::passing(anyhow::Error::new(fault).context(format!("{coordinate} has no verdict")))
+            })?
             .verdict;
         results.push((case, verdict));
     }
@@ -52,10 +54,17 @@ pub(crate) async fn run(arguments: &Demo) -> Done {
         Format::Json => print_lines(&results)?,
     }
     let exit = Exit::worst(results.iter().map(|(case, verdict)| {
-        if verdict.status.as_str() == case.expected { Exit::Acceptable } else { Exit::NotAcceptable }
+        if verdict.status.as_str() == case.expected {
+            Exit::Acceptable
+        } else {
+            Exit::NotAcceptable
+        }
     }));
     if arguments.serve {
-        serve::host(&config, &embedded, arguments.listen, |address| print_invitation(address, &results)).await?;
+        serve::host(&config, &embedded, arguments.listen, |address| {
+            print_invitation(address, &results);
+        })
+        .await?;
     }
     Ok(exit)
 }
@@ -86,10 +95,18 @@ struct Package<'a> {
 impl Generated {
     async fn start() -> anyhow::Result<Self> {
         let testbed::Demo { scenario, cases } = testbed::demo();
-        let failing = out_of_order().packument_answer(Answer::Status(503, None)).manifest_answer(Answer::Status(503, None));
-        let served = scenario.release(failing).serve().await.context("the generated registry cannot be served")?;
+        let failing = out_of_order()
+            .packument_answer(Answer::Status(503, None))
+            .manifest_answer(Answer::Status(503, None));
+        let served = scenario
+            .release(failing)
+            .serve()
+            .await
+            .context("the generated registry cannot be served")?;
         let trust = tempfile::tempdir().context("there is no folder for the generated trust material")?;
-        served.write_trust(trust.path()).context("the generated trust material cannot be written")?;
+        served
+            .write_trust(trust.path())
+            .context("the generated trust material cannot be written")?;
         Ok(Self { served, trust, cases })
     }
 
@@ -120,11 +137,26 @@ impl Generated {
 
     /// Serves until standard input ends or a signal comes.
     async fn serve_registry(&self) -> Done {
-        let (absent, failing) = (Release::honest("never-published", "1.0.0").purl(), out_of_order().purl());
-        let mut packages: Vec<Package<'_>> =
-            self.cases.iter().map(|case| Package { purl: &case.purl, expected: case.expected }).collect();
-        packages.push(Package { purl: &absent, expected: ABSENT });
-        packages.push(Package { purl: &failing, expected: UNAVAILABLE });
+        let (absent, failing) = (
+            Release::honest("never-published", "1.0.0").purl(),
+            out_of_order().purl(),
+        );
+        let mut packages: Vec<Package<'_>> = self
+            .cases
+            .iter()
+            .map(|case| Package {
+                purl: &case.purl,
+                expected: case.expected,
+            })
+            .collect();
+        packages.push(Package {
+            purl: &absent,
+            expected: ABSENT,
+        });
+        packages.push(Package {
+            purl: &failing,
+            expected: UNAVAILABLE,
+        });
         let registry = Registry {
             npm_url: self.served.npm_url(),
             trusted_root: self.trusted_root(),
@@ -159,8 +191,16 @@ type Results = [(DemoCase, Verdict)];
 
 fn print_table(results: &Results) -> std::io::Result<()> {
     let screen = Screen::of_standard_output();
-    let mut table =
-        screen::table(&screen, ["package, and what was done to it", "expected", "got, and what decided it"]);
+    let mut table = screen::table(
+        &screen,
+        ["package, and what was done", "expected", "got, and decided by"],
+    );
+    // The first column has what the others leave.
+    for (column, width) in [(1, 15), (2, 26)] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::Absolute(comfy_table::Width::Fixed(width)));
+        }
+    }
     for (case, verdict) in results {
         let got = screen.outcome(verdict.status.as_str(), case.expected);
         table.add_row(
@@ -174,7 +214,10 @@ fn print_table(results: &Results) -> std::io::Result<()> {
     }
     let mut output = anstream::stdout().lock();
     writeln!(output, "{table}")?;
-    let surprises = results.iter().filter(|(case, verdict)| verdict.status.as_str() != case.expected).count();
+    let surprises = results
+        .iter()
+        .filter(|(case, verdict)| verdict.status.as_str() != case.expected)
+        .count();
     if surprises == 0 {
         writeln!(output, "All {} verdicts are as expected.", results.len())
     } else {
@@ -221,7 +264,9 @@ fn print_lines(results: &Results) -> std::io::Result<()> {
 }
 
 fn print_invitation(address: SocketAddr, results: &Results) {
-    say(&format!("\nHekate listens on http://{address}, until Ctrl-C or SIGTERM. Try:"));
+    say(&format!(
+        "\nHekate listens on http://{address}, until Ctrl-C or SIGTERM. Try:"
+    ));
     for status in [Status::Attested, Status::Mismatch] {
         let of_status = results.iter().find(|(_, verdict)| verdict.status == status);
         if let Some((_, verdict)) = of_status {
@@ -231,6 +276,8 @@ fn print_invitation(address: SocketAddr, results: &Results) {
             say(&format!("  curl http://{address}/{path}/dossier"));
         }
     }
-    say(&format!("  curl 'http://{address}/v1/verdicts?purl=pkg:npm/left-out@1.3.0&fresh=true'"));
+    say(&format!(
+        "  curl 'http://{address}/v1/verdicts?purl=pkg:npm/left-out@1.3.0&fresh=true'"
+    ));
     say(&format!("  curl http://{address}/"));
 }

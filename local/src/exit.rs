@@ -46,7 +46,10 @@ impl Exit {
     /// The one that a run over several packages ends with: what is known to be bad first, then what the caller has to
     /// mend, then what time may mend.
     pub(crate) fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
-        exits.into_iter().max_by_key(|exit| exit.rank()).unwrap_or(Self::Acceptable)
+        exits
+            .into_iter()
+            .max_by_key(|exit| exit.rank())
+            .unwrap_or(Self::Acceptable)
     }
 
     fn rank(self) -> u8 {
@@ -82,12 +85,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// Something that the caller has to mend.
     pub(crate) fn input(error: impl Into<anyhow::Error>) -> Self {
-        Self { exit: Exit::WrongInput, error: error.into() }
+        Self {
+            exit: Exit::WrongInput,
+            error: error.into(),
+        }
     }
 
     /// Something that may pass.
     pub(crate) fn passing(error: impl Into<anyhow::Error>) -> Self {
-        Self { exit: Exit::TryAgain, error: error.into() }
+        Self {
+            exit: Exit::TryAgain,
+            error: error.into(),
+        }
     }
 }
 
@@ -115,7 +124,11 @@ mod tests {
     #[test]
     fn a_requirement_refuses_everything_below_it() {
         let accepted = |require| {
-            Status::ALL.iter().copied().filter(move |&status| Exit::of(status, require) == Exit::Acceptable).collect()
+            Status::ALL
+                .iter()
+                .copied()
+                .filter(move |&status| Exit::of(status, require) == Exit::Acceptable)
+                .collect()
         };
         let unbound: Vec<Status> = accepted(None);
         assert_eq!(unbound, [Status::Unattested, Status::Attested, Status::Verified]);

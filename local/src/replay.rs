@@ -33,5 +33,6 @@ fn derive(path: &Path) -> anyhow::Result<Verdict> {
         "{name} has the schema {:?}, and this version reads {CASE_SCHEMA:?}",
         case.schema
     );
-    case.replay().with_context(|| format!("the trust material in {name} cannot be used"))
+    case.replay()
+        .with_context(|| format!("the trust material in {name} cannot be used"))
 }

@@ -30,10 +30,14 @@ const AT_ONCE: usize = 5;
 /// How many items are in the worker's hands, those that wait for another attempt included.
 const IN_HAND: usize = 200;
 /// After how long work is tried again. What still fails after the last of these is left to the next sweep.
-const AGAIN_AFTER: [Duration; 4] =
-    [Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(300), Duration::from_secs(900)];
+const AGAIN_AFTER: [Duration; 4] = [
+    Duration::from_secs(10),
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+];
 /// How often what is due is looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long requests and looks under way may take once the process is told to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -67,9 +71,14 @@ pub(crate) async fn host(
     let (stop, stopped) = watch::channel(false);
     let worker = tokio::spawn(work(Arc::clone(&service), receiver, stopped.clone()));
     let sweeper = tokio::spawn(sweep(Arc::clone(&service), stopped.clone()));
-    let api = router(Api { service, clock: wiring::now });
+    let api = router(Api {
+        service,
+        clock: wiring::now,
+    });
     let server = tokio::spawn(
-        axum::serve(listener, api).with_graceful_shutdown(until_stopped(stopped)).into_future(),
+        axum::serve(listener, api)
+            .with_graceful_shutdown(until_stopped(stopped))
+            .into_future(),
     );
     ready(address);
 

@@ -29,7 +29,9 @@ const TICK: Duration = Duration::from_millis(100);
 pub(crate) async fn run(arguments: Verify) -> Done {
     let coordinates = parse(&arguments.packages)?;
     if arguments.dossier.is_some() && coordinates.len() > 1 {
-        return Err(Failure::input(anyhow::anyhow!("--dossier saves one case: give one package")));
+        return Err(Failure::input(anyhow::anyhow!(
+            "--dossier saves one case: give one package"
+        )));
     }
     let config = wiring::config_from_environment().map_err(Failure::input)?;
     let embedded = store::open(&config).await?;
@@ -55,7 +57,9 @@ pub(crate) async fn run(arguments: Verify) -> Done {
                 Ok::<_, Failure>(Exit::of(looked.verdict.status, arguments.require))
             })?,
             Err(fault) => progress.aside(|| {
-                let source = std::error::Error::source(&fault).map(|source| format!(": {source}")).unwrap_or_default();
+                let source = std::error::Error::source(&fault)
+                    .map(|source| format!(": {source}"))
+                    .unwrap_or_default();
                 say(&screen::error(&format!("{coordinate}: {fault}{source}")));
                 Exit::of_fault(&fault)
             }),
@@ -67,11 +71,18 @@ pub(crate) async fn run(arguments: Verify) -> Done {
 
 /// All coordinates, or everything that is wrong with them.
 fn parse(packages: &[String]) -> Result<Vec<Coordinate>, Failure> {
-    let (good, bad): (Vec<_>, Vec<_>) = packages.iter().map(|text| text.parse::<Coordinate>()).partition(Result::is_ok);
+    let (good, bad): (Vec<_>, Vec<_>) = packages
+        .iter()
+        .map(|text| text.parse::<Coordinate>())
+        .partition(Result::is_ok);
     if bad.is_empty() {
         return Ok(good.into_iter().flatten().collect());
     }
-    let errors: Vec<String> = bad.into_iter().filter_map(Result::err).map(|error| error.to_string()).collect();
+    let errors: Vec<String> = bad
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| error.to_string())
+        .collect();
     Err(Failure::input(anyhow::anyhow!(errors.join("\n       "))))
 }
 
@@ -96,7 +107,10 @@ pub(crate) fn looks(
         Box::pin(async move {
             let mut result = service.verdict(&coordinate, fresh, wiring::now()).await;
             // Somebody who asks again wants to know whether it can be told by now.
-            if result.as_ref().is_ok_and(|looked| !fresh && looked.case.is_none() && !looked.verdict.status.is_settled()) {
+            if result
+                .as_ref()
+                .is_ok_and(|looked| !fresh && looked.case.is_none() && !looked.verdict.status.is_settled())
+            {
                 result = service.verdict(&coordinate, true, wiring::now()).await;
             }
             (coordinate, result)
@@ -109,7 +123,8 @@ pub(crate) fn looks(
 /// one that did.
 fn save(path: &Path, looked: &Looked) -> Result<(), Failure> {
     let Some(case) = looked.case.as_deref() else {
-        let error = anyhow::anyhow!("somebody else is verifying it just now, so that there is no case to save; try again");
+        let error =
+            anyhow::anyhow!("somebody else is verifying it just now, so that there is no case to save; try again");
         return Err(Failure::passing(error));
     };
     write_case(path, case).map_err(Failure::input)?;
@@ -126,8 +141,13 @@ fn save(path: &Path, looked: &Looked) -> Result<(), Failure> {
 fn write_case(path: &Path, case: &Case) -> anyhow::Result<()> {
     let text = serde_json::to_vec(case).context("the case cannot be written as JSON")?;
     let folder = path.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf);
-    std::fs::write(path, text)
-        .with_context(|| format!("{} cannot be written; is {} a folder of yours?", path.display(), folder.display()))
+    std::fs::write(path, text).with_context(|| {
+        format!(
+            "{} cannot be written; is {} a folder of yours?",
+            path.display(),
+            folder.display()
+        )
+    })
 }
 
 /// Writes one line on standard error.
@@ -147,7 +167,11 @@ impl Progress {
         }
         let length = u64::try_from(packages).unwrap_or(u64::MAX);
         let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        let template = if packages == 1 { "{spinner} looking" } else { "{spinner} looking {wide_bar} {pos}/{len}" };
+        let template = if packages == 1 {
+            "{spinner} looking"
+        } else {
+            "{spinner} looking {wide_bar} {pos}/{len}"
+        };
         // The templates are constants: one that did not parse would leave the usual style.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

@@ -14,6 +14,7 @@ use comfy_table::{Cell, ContentArrangement, Table};
 use hekate::check::Outcome;
 use hekate::verdict::{Status, Verdict};
 use terminal_size::{Width, terminal_size};
+use unicode_width::UnicodeWidthStr as _;
 
 pub(crate) use report::short_name;
 
@@ -117,11 +118,26 @@ impl Screen {
 
     /// What came of something, marked by whether it was expected.
     pub(crate) fn outcome(self, got: &str, expected: &str) -> String {
-        format!("{} {got}", self.mark(if got == expected { Mark::Pass } else { Mark::Fail }))
+        format!(
+            "{} {got}",
+            self.mark(if got == expected { Mark::Pass } else { Mark::Fail })
+        )
     }
 
     fn ellipsis(self) -> &'static str {
         if self.unicode { "…" } else { "..." }
+    }
+
+    /// The text with its end left out where it is wider than `width`.
+    fn cut(self, text: &str, width: usize) -> String {
+        if text.width() <= width {
+            return text.to_owned();
+        }
+        let kept: String = text
+            .chars()
+            .take(width.saturating_sub(self.ellipsis().width()))
+            .collect();
+        format!("{}{}", kept.trim_end(), self.ellipsis())
     }
 
     /// The text with its middle left out where it is wider than `width`: ends tell digests and addresses apart.
@@ -153,7 +169,11 @@ fn shows_unicode(lookup: impl Fn(&str) -> Option<String>) -> bool {
 pub(crate) fn table<const COLUMNS: usize>(screen: &Screen, header: [&str; COLUMNS]) -> Table {
     let mut table = Table::new();
     table
-        .load_style(if screen.unicode { UTF8_FULL_CONDENSED } else { ASCII_FULL_CONDENSED })
+        .load_style(if screen.unicode {
+            UTF8_FULL_CONDENSED
+        } else {
+            ASCII_FULL_CONDENSED
+        })
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(u16::try_from(screen.width).unwrap_or(u16::MAX))
         .set_header(header.map(Cell::new));
@@ -180,7 +200,11 @@ pub(crate) struct Printer {
 impl Printer {
     /// Nothing is printed yet.
     pub(crate) fn new(format: Format) -> Self {
-        Self { format, screen: Screen::of_standard_output(), printed: false }
+        Self {
+            format,
+            screen: Screen::of_standard_output(),
+            printed: false,
+        }
     }
 
     /// Prints a verdict: a screen for people, or one line.
@@ -205,7 +229,12 @@ mod tests {
     use super::*;
 
     fn unicode(pairs: &[(&str, &str)]) -> bool {
-        shows_unicode(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+        shows_unicode(|name| {
+            pairs
+                .iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| (*value).to_owned())
+        })
     }
 
     #[test]
@@ -219,10 +248,16 @@ mod tests {
 
     #[test]
     fn what_is_shortened_keeps_both_ends_and_the_width() {
-        let screen = Screen { width: 80, unicode: true };
+        let screen = Screen {
+            width: 80,
+            unicode: true,
+        };
         assert_eq!(screen.shortened("abcdefghij", 10), "abcdefghij");
         assert_eq!(screen.shortened("abcdefghijkl", 10), "abcdef…jkl");
-        let ascii = Screen { unicode: false, ..screen };
+        let ascii = Screen {
+            unicode: false,
+            ..screen
+        };
         assert_eq!(ascii.shortened("abcdefghijkl", 10), "abcde...kl");
     }
 }

@@ -23,7 +23,11 @@ fn every_package_gets_the_verdict_that_is_expected() {
 fn its_json_has_a_line_for_each_package() {
     let ran = run(hekate().args(["demo", "--format", "json"]));
     let cases = testbed::demo().cases;
-    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), cases.len());
     for (line, case) in lines.iter().zip(cases) {
         assert_eq!(line["package"], case.purl);
@@ -34,7 +38,10 @@ fn its_json_has_a_line_for_each_package() {
 
 #[test]
 fn the_environment_does_not_lead_it_elsewhere() {
-    let ran = run(hekate().arg("demo").env("HEKATE_NPM_URL", "nonsense").env("HEKATE_STORE", "/dev/null/nowhere"));
+    let ran = run(hekate()
+        .arg("demo")
+        .env("HEKATE_NPM_URL", "nonsense")
+        .env("HEKATE_STORE", "/dev/null/nowhere"));
     assert_eq!(ran.status, 0, "{ran:?}");
 }
 
@@ -73,5 +80,8 @@ fn the_registry_alone_says_in_one_line_where_it_is_and_ends_with_its_input() {
     let mut rest = String::new();
     output.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
-    assert!(!std::path::Path::new(line["trustedRoot"].as_str().unwrap()).exists(), "nothing is left behind");
+    assert!(
+        !std::path::Path::new(line["trustedRoot"].as_str().unwrap()).exists(),
+        "nothing is left behind"
+    );
 }

@@ -24,7 +24,10 @@ impl Bed {
     async fn of(scenario: Scenario) -> Self {
         let folder = tempfile::tempdir().unwrap();
         scenario.write_trust(folder.path()).unwrap();
-        Self { served: scenario.serve().await.unwrap(), folder }
+        Self {
+            served: scenario.serve().await.unwrap(),
+            folder,
+        }
     }
 
     async fn demo() -> Self {

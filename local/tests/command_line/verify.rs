@@ -59,7 +59,12 @@ async fn names_that_are_none_are_refused_all_at_once_before_anything_is_asked() 
 
 #[test]
 fn wrong_usage_is_told_from_a_bad_package() {
-    for arguments in [&["verify"] as &[&str], &["verify", HONEST, "--format", "xml"], &["frobnicate"], &[]] {
+    for arguments in [
+        &["verify"] as &[&str],
+        &["verify", HONEST, "--format", "xml"],
+        &["frobnicate"],
+        &[],
+    ] {
         let ran = run(hekate().args(arguments));
         assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{ran:?}");
     }
@@ -78,7 +83,10 @@ fn a_configuration_that_cannot_be_used_is_wrong_input() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_registry_that_cannot_be_reached_is_no_accusation() {
     let bed = Bed::demo().await;
-    let ran = run(bed.hekate().env("HEKATE_NPM_URL", nowhere()).args(["verify", HONEST, "npm:left-out"]));
+    let ran = run(bed
+        .hekate()
+        .env("HEKATE_NPM_URL", nowhere())
+        .args(["verify", HONEST, "npm:left-out"]));
     assert_eq!(ran.status, 75, "{ran:?}");
 }
 
@@ -88,7 +96,11 @@ async fn json_is_one_verdict_per_line_in_the_order_given_and_nothing_else() {
     let packages = [INDETERMINATE, HONEST, "npm:no-such-thing@1.0.0", UNATTESTED, MISMATCH];
     let ran = bed.verify(&[&packages[..], &["--format", "json"]].concat());
     assert_eq!(ran.status, 1, "{ran:?}");
-    let verdicts: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let verdicts: Vec<Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let statuses: Vec<&Value> = verdicts.iter().map(|verdict| &verdict["status"]).collect();
     assert_eq!(statuses, ["indeterminate", "attested", "unattested", "mismatch"]);
     assert_eq!(verdicts[1]["package"], "pkg:npm/%40acme/widget@1.2.3");
@@ -116,7 +128,10 @@ async fn a_second_look_is_served_from_the_store_without_a_request() {
     let second = bed.verify(&[HONEST, "--format", "json"]);
     assert_eq!(second.out, first.out);
     assert_eq!(bed.served.npm_paths(), [""; 0]);
-    assert!(bed.verify(&[HONEST]).err.contains("--fresh"), "people are told that it was remembered");
+    assert!(
+        bed.verify(&[HONEST]).err.contains("--fresh"),
+        "people are told that it was remembered"
+    );
     let third = bed.verify(&[HONEST, "--format", "json", "--fresh"]);
     assert_ne!(third.json()["checkedAt"], first.json()["checkedAt"]);
     assert!(!bed.served.npm_paths().is_empty());
@@ -130,7 +145,11 @@ async fn what_could_not_be_told_is_asked_again_at_the_next_run() {
     while statuses.len() < 5 && statuses.last() != Some(&0) {
         statuses.push(bed.verify(&["npm:wobbly@1.0.0"]).status);
     }
-    assert_eq!((statuses.first(), statuses.last()), (Some(&75), Some(&0)), "{statuses:?}");
+    assert_eq!(
+        (statuses.first(), statuses.last()),
+        (Some(&75), Some(&0)),
+        "{statuses:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -152,7 +171,13 @@ async fn a_report_fits_a_screen_and_shows_what_is_wrong() {
         assert!(!ran.out.contains('\u{1b}'), "no colours where there is no terminal");
     }
     let ran = bed.verify(&[MISMATCH]);
-    for told in ["✗ bytes", "✓ log", "metadata dist.integrity", "downloaded bytes", "art.tarball_integrity"] {
+    for told in [
+        "✗ bytes",
+        "✓ log",
+        "metadata dist.integrity",
+        "downloaded bytes",
+        "art.tarball_integrity",
+    ] {
         assert!(ran.out.contains(told), "{told}: {}", ran.out);
     }
 }
@@ -161,7 +186,11 @@ async fn a_report_fits_a_screen_and_shows_what_is_wrong() {
 async fn no_colours_where_there_is_no_terminal_or_where_none_are_wanted() {
     let bed = Bed::demo().await;
     let plain = bed.verify(&[HONEST]).out;
-    let unwanted = run(bed.hekate().args(["verify", HONEST]).env("NO_COLOR", "1").env("CLICOLOR_FORCE", "1"));
+    let unwanted = run(bed
+        .hekate()
+        .args(["verify", HONEST])
+        .env("NO_COLOR", "1")
+        .env("CLICOLOR_FORCE", "1"));
     assert_eq!(unwanted.out, plain);
     assert!(!unwanted.err.contains('\u{1b}'), "{}", unwanted.err);
 }
@@ -179,7 +208,11 @@ async fn a_terminal_without_unicode_gets_ascii() {
 async fn a_store_that_cannot_be_opened_says_what_to_do() {
     let bed = Bed::demo().await;
     let file = bed.path("not-a-store");
-    std::fs::write(&file, "a text, long enough that it is no empty database either".repeat(100)).unwrap();
+    std::fs::write(
+        &file,
+        "a text, long enough that it is no empty database either".repeat(100),
+    )
+    .unwrap();
     let ran = run(bed.hekate().args(["verify", HONEST]).env("HEKATE_STORE", text(&file)));
     assert_eq!(ran.status, 2, "{ran:?}");
     assert!(ran.err.contains("HEKATE_STORE"), "{}", ran.err);
