@@ -17,6 +17,31 @@ pub struct Examined {
     pub bundle: Digest,
     /// The authentic attestation, or why it is refused.
     pub result: Result<VerifiedAttestation, Refusal>,
+    /// What an authentic one claims.
+    claims: Option<Claims>,
+}
+
+/// The claims of an authentic attestation, read once.
+#[derive(Debug)]
+enum Claims {
+    Provenance(Result<ProvenanceClaims, ProvenanceError>),
+    Publication(Result<PublishPredicate, StatementError>),
+}
+
+impl Examined {
+    fn new(bundle: Digest, result: Result<VerifiedAttestation, Refusal>) -> Self {
+        let claims = result.as_ref().ok().map(|attestation| {
+            let statement = &attestation.statement;
+            match &attestation.signer {
+                Signer::Certificate(_) => Claims::Provenance(ProvenanceClaims::from_json(
+                    &statement.predicate_type,
+                    &statement.predicate,
+                )),
+                Signer::RegistryKey { .. } => Claims::Publication(PublishPredicate::from_json(&statement.predicate)),
+            }
+        });
+        Self { bundle, result, claims }
+    }
 }
 
 /// The attestations of a release, sorted by kind. Their order as served is forgotten.
@@ -38,7 +63,7 @@ pub struct Provenance<'a> {
     /// Facts: what the certificate says.
     pub certificate: &'a CertificateIdentity,
     /// Claims: what the statement says.
-    pub claims: Result<ProvenanceClaims, ProvenanceError>,
+    pub claims: &'a Result<ProvenanceClaims, ProvenanceError>,
 }
 
 /// A publish attestation that the registry's key signed, with its claims.
@@ -47,7 +72,7 @@ pub struct Publication<'a> {
     /// The attestation.
     pub attestation: &'a VerifiedAttestation,
     /// What the registry says it accepted.
-    pub predicate: Result<PublishPredicate, StatementError>,
+    pub predicate: &'a Result<PublishPredicate, StatementError>,
 }
 
 /// A release whose attestations have been examined.
@@ -62,30 +87,32 @@ pub struct Authenticated {
 impl Examination {
     /// The authentic provenances, earliest first.
     pub fn authentic_provenances(&self) -> Vec<Provenance<'_>> {
-        authentic(&self.provenances)
-            .filter_map(|attestation| match &attestation.signer {
-                Signer::Certificate(certificate) => Some(Provenance {
-                    attestation,
-                    certificate,
-                    claims: ProvenanceClaims::from_json(
-                        &attestation.statement.predicate_type,
-                        &attestation.statement.predicate,
-                    ),
-                }),
-                Signer::RegistryKey { .. } => None,
+        self.provenances
+            .iter()
+            .filter_map(|examined| {
+                let attestation = examined.result.as_ref().ok()?;
+                match (&attestation.signer, &examined.claims) {
+                    (Signer::Certificate(certificate), Some(Claims::Provenance(claims))) => Some(Provenance {
+                        attestation,
+                        certificate,
+                        claims,
+                    }),
+                    (_, _) => None,
+                }
             })
             .collect()
     }
 
     /// The authentic publish attestations, earliest first.
     pub fn authentic_publications(&self) -> Vec<Publication<'_>> {
-        authentic(&self.publishes)
-            .filter_map(|attestation| match &attestation.signer {
-                Signer::RegistryKey { .. } => Some(Publication {
-                    attestation,
-                    predicate: PublishPredicate::from_json(&attestation.statement.predicate),
-                }),
-                Signer::Certificate(_) => None,
+        self.publishes
+            .iter()
+            .filter_map(|examined| {
+                let attestation = examined.result.as_ref().ok()?;
+                match &examined.claims {
+                    Some(Claims::Publication(predicate)) => Some(Publication { attestation, predicate }),
+                    Some(Claims::Provenance(_)) | None => None,
+                }
             })
             .collect()
     }
@@ -94,10 +121,6 @@ impl Examination {
     pub fn recognised(&self) -> impl Iterator<Item = &Examined> {
         self.provenances.iter().chain(&self.publishes)
     }
-}
-
-fn authentic(examined: &[Examined]) -> impl Iterator<Item = &VerifiedAttestation> {
-    examined.iter().filter_map(|one| one.result.as_ref().ok())
 }
 
 /// Verifies every attestation of a release. All of them are verified, so that none hides behind another.
@@ -128,10 +151,10 @@ fn examine(
                 continue;
             }
         };
-        list.push(Examined {
-            bundle: attestation.digest(),
-            result: trust.verify(attestation, now),
-        });
+        list.push(Examined::new(
+            attestation.digest().clone(),
+            trust.verify(attestation, now),
+        ));
     }
     let announced = release
         .metadata

@@ -3,6 +3,8 @@
 //! A verdict is a function of the dossier, so whatever a check reads must be in it: the bytes of every document, and the
 //! digests of every artifact. Reading a document's content from anywhere else breaks replay.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -136,16 +138,16 @@ pub struct Body(pub Vec<u8>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum BodyWire {
-    Text(String),
-    Base64(String),
+enum BodyWire<'a> {
+    Text(Cow<'a, str>),
+    Base64(Cow<'a, str>),
 }
 
 impl Serialize for Body {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match std::str::from_utf8(&self.0) {
-            Ok(text) => BodyWire::Text(text.to_owned()),
-            Err(_) => BodyWire::Base64(base64::engine::general_purpose::STANDARD.encode(&self.0)),
+            Ok(text) => BodyWire::Text(text.into()),
+            Err(_) => BodyWire::Base64(base64::engine::general_purpose::STANDARD.encode(&self.0).into()),
         }
         .serialize(serializer)
     }
@@ -154,9 +156,9 @@ impl Serialize for Body {
 impl<'de> Deserialize<'de> for Body {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match BodyWire::deserialize(deserializer)? {
-            BodyWire::Text(text) => Ok(Self(text.into_bytes())),
+            BodyWire::Text(text) => Ok(Self(text.into_owned().into_bytes())),
             BodyWire::Base64(text) => base64::engine::general_purpose::STANDARD
-                .decode(text)
+                .decode(text.as_bytes())
                 .map(Self)
                 .map_err(serde::de::Error::custom),
         }
@@ -202,8 +204,19 @@ impl Dossier {
 
     /// SHA-256 of the dossier's content: of its JSON form with the observations in the order of their questions.
     pub fn digest(&self) -> Digest {
-        let mut ordered = self.clone();
-        ordered.observations.sort_by_key(|observation| observation.subject);
+        #[derive(Serialize)]
+        struct Ordered<'a> {
+            schema: &'a str,
+            package: &'a PackageVersion,
+            observations: Vec<&'a Observation>,
+        }
+        let mut observations: Vec<&Observation> = self.observations.iter().collect();
+        observations.sort_by_key(|observation| observation.subject);
+        let ordered = Ordered {
+            schema: &self.schema,
+            package: &self.package,
+            observations,
+        };
         // Serialising to memory fails only for maps with keys that are not strings, and a dossier has no maps.
         Digest::sha256_of(&serde_json::to_vec(&ordered).unwrap_or_default())
     }

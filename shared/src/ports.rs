@@ -24,6 +24,9 @@ pub enum FaultSide {
     Ours,
 }
 
+/// Selects a part of a body, a document of the same shape; `None` if the body is no such document.
+pub type Select = Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>;
+
 /// How much of a body is kept, and how it is read.
 #[derive(Clone)]
 pub enum Keep {
@@ -31,7 +34,7 @@ pub enum Keep {
     Whole,
     /// What the function selects of a body that parses; the whole body if it returns `None`, up to 64 KiB of it, so that
     /// the check that finds it malformed has something to show.
-    Excerpt(Arc<dyn Fn(&[u8]) -> Option<Vec<u8>> + Send + Sync>),
+    Excerpt(Select),
     /// Digests of a gzipped tar archive, and the bytes of `package.json` in its top folder; the archive itself is streamed
     /// and neither held in memory nor written to disk.
     NpmTarball,

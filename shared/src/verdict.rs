@@ -103,8 +103,6 @@ pub struct Questions {
     pub log_only: YesNoUnknown,
     /// Did the registry publish something else than GitHub Actions built?
     pub mismatch: YesNoUnknown,
-    /// The checks that decided each answer, by the question's name.
-    pub decided_by: BTreeMap<String, Vec<crate::check::CheckId>>,
 }
 
 /// The artifact that the verdict is about.
@@ -198,6 +196,8 @@ pub struct Verdict {
     pub status: Status,
     /// The three questions.
     pub questions: Questions,
+    /// The checks that decided each answer, by the question's name.
+    pub question_checks: BTreeMap<String, Vec<crate::check::CheckId>>,
     /// The artifact, if its bytes were seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Artifact>,

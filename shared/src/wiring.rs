@@ -1,6 +1,9 @@
 //! From configuration to a running service: the only file that names adapters, and with the hosts the only place that
 //! reads the environment, files and the clock.
-#![expect(clippy::disallowed_methods, reason = "this is the shell: it hands the core what it reads here")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the shell: it hands the core what it reads here"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -67,7 +70,10 @@ pub fn now() -> Timestamp {
 /// The service on AWS: table and queue from the configuration, credentials and region from the function's environment.
 pub async fn aws(config: &Config) -> Result<Service, WiringError> {
     let table = config.table.clone().ok_or(WiringError::Missing("HEKATE_TABLE"))?;
-    let queue_url = config.queue_url.clone().ok_or(WiringError::Missing("HEKATE_QUEUE_URL"))?;
+    let queue_url = config
+        .queue_url
+        .clone()
+        .ok_or(WiringError::Missing("HEKATE_QUEUE_URL"))?;
     let sdk = aws_config::load_from_env().await;
     let store = DynamoDbStore::new(aws_sdk_dynamodb::Client::new(&sdk), table);
     let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), queue_url);
@@ -86,7 +92,9 @@ pub fn service(
         store,
         queue,
         judges: judges(config, http)?,
-        registries: Registries { npm: config.npm.clone() },
+        registries: Registries {
+            npm: config.npm.clone(),
+        },
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
     })
 }
@@ -98,10 +106,18 @@ pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, 
     let (Some(repository), false) = (&config.trust.tuf, from_files) else {
         return Ok(Arc::new(FixedJudge(Arc::new(judge))));
     };
-    let cache = config.trust.cache.clone().unwrap_or_else(|| std::env::temp_dir().join("hekate-trust"));
+    let cache = config
+        .trust
+        .cache
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join("hekate-trust"));
     let tuf = tuf::TrustConfig {
         cache: Some(cache),
-        ..tuf::TrustConfig::new(repository.clone(), SigstoreInstance::PublicGood.tuf_root(), npm_keys_target())
+        ..tuf::TrustConfig::new(
+            repository.clone(),
+            SigstoreInstance::PublicGood.tuf_root(),
+            npm_keys_target(),
+        )
     };
     Ok(Arc::new(RefreshedJudge::new(tuf, http, judge)))
 }
@@ -110,19 +126,38 @@ pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, 
 pub fn fixed_judge(config: &Config) -> Result<Judge, WiringError> {
     let (root, keys) = TrustMaterial::embedded_json();
     let trust = &config.trust;
-    let trusted_root = trust.trusted_root.as_deref().map(|path| file("HEKATE_TRUSTED_ROOT", path)).transpose()?;
-    let npm_keys = trust.npm_keys.as_deref().map(|path| file("HEKATE_NPM_KEYS", path)).transpose()?;
+    let trusted_root = trust
+        .trusted_root
+        .as_deref()
+        .map(|path| file("HEKATE_TRUSTED_ROOT", path))
+        .transpose()?;
+    let npm_keys = trust
+        .npm_keys
+        .as_deref()
+        .map(|path| file("HEKATE_NPM_KEYS", path))
+        .transpose()?;
     let origin = match (&trusted_root, &npm_keys) {
         (None, None) => TrustOrigin::Embedded,
         (Some(_), _) | (_, Some(_)) => TrustOrigin::Files,
     };
-    let trust = TrustMaterial::new(trusted_root.as_deref().unwrap_or(root), npm_keys.as_deref().unwrap_or(keys), origin)?;
+    let trust = TrustMaterial::new(
+        trusted_root.as_deref().unwrap_or(root),
+        npm_keys.as_deref().unwrap_or(keys),
+        origin,
+    )?;
     let policy = match &config.policy {
         Some(path) => Policy::from_json(&file("HEKATE_POLICY", path)?)?,
         None => Policy::default(),
     };
-    let verifier = VerifierIdentity { id: config.verifier_id.clone(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    Ok(Judge { trust, policy, verifier })
+    let verifier = VerifierIdentity {
+        id: config.verifier_id.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    Ok(Judge {
+        trust,
+        policy,
+        verifier,
+    })
 }
 
 fn user_agent(config: &Config) -> String {
@@ -145,8 +180,14 @@ fn file(variable: &'static str, path: &Path) -> Result<String, WiringError> {
 pub fn init_logs(json: bool, default_filter: &str) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default_filter));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second initialisation in one process, as tests do, changes nothing.
-    let initialised = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+    let initialised = if json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.try_init()
+    };
     drop(initialised);
 }

@@ -26,13 +26,14 @@ LOG_AND_TRACE = {
 GRANTS = {
     "VerifyApiRole": {
         "table": {
+            "dynamodb:BatchGetItem",
+            "dynamodb:BatchWriteItem",
             "dynamodb:DeleteItem",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Query",
             "dynamodb:UpdateItem",
         },
-        "queue": {"sqs:SendMessage"},
     },
     "BatchVerifierRole": {
         "table": {
@@ -52,7 +53,6 @@ GRANTS = {
         },
     },
     "SweeperRole": {
-        "table": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"},
         "due": {"dynamodb:Query"},
         "queue": {"sqs:SendMessage"},
     },
@@ -75,9 +75,10 @@ ENVIRONMENT = {
     "HEKATE_TABLE",
     "HEKATE_QUEUE_URL",
     "HEKATE_NPM_URL",
-    "HEKATE_REKOR_URL",
+    "HEKATE_TUF_URL",
     "HEKATE_TRUSTED_ROOT",
     "HEKATE_NPM_KEYS",
+    "HEKATE_VERIFIER_ID",
     "HEKATE_CONTACT",
 }
 

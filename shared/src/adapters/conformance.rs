@@ -20,6 +20,7 @@ macro_rules! verdict_store_conformance {
             a_recorded_verdict_is_current
             a_verdict_never_overwrites_a_newer_one
             a_verdict_that_comes_late_is_still_in_the_history
+            a_late_change_makes_the_current_verdict_a_change
             the_same_verdict_can_be_recorded_twice
             indeterminate_never_replaces_a_settled_verdict
             indeterminate_still_schedules_the_next_look
@@ -36,7 +37,7 @@ macro_rules! verdict_store_conformance {
             an_unknown_dossier_is_none
             a_verdict_of_any_length_comes_back_whole
             two_workers_cannot_hold_the_same_lease
-            a_lease_can_be_renewed_by_its_holder
+            a_lease_is_not_given_to_its_holder_twice
             an_expired_item_that_is_still_served_is_ignored
             only_the_holder_releases_a_lease
             a_released_lease_can_be_taken
@@ -72,10 +73,10 @@ pub(crate) fn verdict(dossier: &Dossier, status: Status, decided_by: &[&str], se
         "schema": crate::verdict::SCHEMA,
         "package": dossier.package,
         "status": status,
-        "questions": { "registryOnly": "no", "logOnly": "no", "mismatch": "unknown" },
+        "questions": { "registryOnly": "no", "logOnly": "no", "mismatch": "unknown", "decidedBy": {} },
         "findings": [],
         "decidedBy": decided_by,
-        "coverage": { "run": 0.75 },
+        "coverage": { "run": 13.0 / 14.0, "source": 1.0 / 3.0 },
         "checkedAt": at(seconds),
         "validUntil": at(seconds + 600),
         "nextLookAt": at(seconds + 600),
@@ -121,12 +122,31 @@ pub(crate) fn dossier(package: &PackageVersion, seconds: i64, attestations: &[u8
     Dossier::new(
         package.clone(),
         vec![
-            observation(Subject::Artifact, response(b"tarball", tarball(ArchiveMember::Found { body: manifest() }))),
-            observation(Subject::ArtifactAgain, response(b"tarball", tarball(ArchiveMember::Found { body: manifest() }))),
-            observation(Subject::Packument, response(packument, Kept::Excerpt { body: Body(packument.to_vec()) })),
+            observation(
+                Subject::Artifact,
+                response(b"tarball", tarball(ArchiveMember::Found { body: manifest() })),
+            ),
+            observation(
+                Subject::ArtifactAgain,
+                response(b"tarball", tarball(ArchiveMember::Found { body: manifest() })),
+            ),
+            observation(
+                Subject::Packument,
+                response(
+                    packument,
+                    Kept::Excerpt {
+                        body: Body(packument.to_vec()),
+                    },
+                ),
+            ),
             observation(
                 Subject::Attestations,
-                response(attestations, Kept::Whole { body: Body(attestations.to_vec()) }),
+                response(
+                    attestations,
+                    Kept::Whole {
+                        body: Body(attestations.to_vec()),
+                    },
+                ),
             ),
             observation(Subject::VersionManifest, response(b"", Kept::Nothing)),
         ],
@@ -137,7 +157,9 @@ pub(crate) fn dossier(package: &PackageVersion, seconds: i64, attestations: &[u8
 pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         state.to_be_bytes()[0]
     })
     .take(length)
@@ -164,16 +186,30 @@ pub(crate) async fn a_recorded_verdict_is_current(store: &impl VerdictStore) {
     assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(first.clone()));
 
     let (second, recorded) = record(store, Status::Mismatch, &["att.subject_digest"], 60).await;
-    assert_eq!(recorded, Recorded::Current { previous: Some(Box::new(first)) });
+    assert_eq!(
+        recorded,
+        Recorded::Current {
+            previous: Some(Box::new(first))
+        }
+    );
     assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(second));
 }
 
 pub(crate) async fn a_verdict_never_overwrites_a_newer_one(store: &impl VerdictStore) {
     let (newer, _) = record(store, Status::Verified, &[], 60).await;
     let (_, recorded) = record(store, Status::Mismatch, &["run.conclusion"], 59).await;
-    assert_eq!(recorded, Recorded::KeptExisting { current: Box::new(newer.clone()) });
+    assert_eq!(
+        recorded,
+        Recorded::KeptExisting {
+            current: Box::new(newer.clone())
+        }
+    );
     assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(newer));
-    assert_eq!(store.due(at(659), 10).await.unwrap(), [], "the newer look has been scheduled");
+    assert_eq!(
+        store.due(at(659), 10).await.unwrap(),
+        [],
+        "the newer look has been scheduled"
+    );
 }
 
 pub(crate) async fn a_verdict_that_comes_late_is_still_in_the_history(store: &impl VerdictStore) {
@@ -185,19 +221,39 @@ pub(crate) async fn a_verdict_that_comes_late_is_still_in_the_history(store: &im
     assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [last, late, first]);
 }
 
+pub(crate) async fn a_late_change_makes_the_current_verdict_a_change(store: &impl VerdictStore) {
+    let (first, _) = record(store, Status::Verified, &[], 0).await;
+    let (last, _) = record(store, Status::Verified, &[], 60).await;
+    let (late, _) = record(store, Status::Mismatch, &["run.conclusion"], 30).await;
+    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [last, late, first]);
+}
+
 pub(crate) async fn the_same_verdict_can_be_recorded_twice(store: &impl VerdictStore) {
     let (first, _) = record(store, Status::Verified, &[], 0).await;
     let (again, recorded) = record(store, Status::Verified, &[], 0).await;
     assert_eq!(first, again);
-    assert_eq!(recorded, Recorded::Current { previous: Some(Box::new(first.clone())) });
+    assert_eq!(
+        recorded,
+        Recorded::Current {
+            previous: Some(Box::new(first.clone()))
+        }
+    );
     assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [first]);
 }
 
 pub(crate) async fn indeterminate_never_replaces_a_settled_verdict(store: &impl VerdictStore) {
-    for (seconds, settled) in (0..).step_by(100).zip(Status::ALL.iter().filter(|status| status.is_settled())) {
+    for (seconds, settled) in (0..)
+        .step_by(100)
+        .zip(Status::ALL.iter().filter(|status| status.is_settled()))
+    {
         let (settled, _) = record(store, *settled, &[], seconds).await;
         let (_, recorded) = record(store, Status::Indeterminate, &["run.exists"], seconds + 10).await;
-        assert_eq!(recorded, Recorded::KeptExisting { current: Box::new(settled.clone()) });
+        assert_eq!(
+            recorded,
+            Recorded::KeptExisting {
+                current: Box::new(settled.clone())
+            }
+        );
         assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(settled.clone()));
         assert_eq!(store.history(&package("1.0.0"), 1).await.unwrap(), [settled]);
     }
@@ -214,8 +270,16 @@ pub(crate) async fn a_settled_verdict_replaces_an_indeterminate_one(store: &impl
     let (first, _) = record(store, Status::Indeterminate, &[], 0).await;
     let (second, _) = record(store, Status::Indeterminate, &["run.exists"], 10).await;
     let (third, recorded) = record(store, Status::Unattested, &[], 20).await;
-    assert_eq!(recorded, Recorded::Current { previous: Some(Box::new(second.clone())) });
-    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [third, second, first]);
+    assert_eq!(
+        recorded,
+        Recorded::Current {
+            previous: Some(Box::new(second.clone()))
+        }
+    );
+    assert_eq!(
+        store.history(&package("1.0.0"), 10).await.unwrap(),
+        [third, second, first]
+    );
 }
 
 pub(crate) async fn only_changes_are_appended_to_the_history(store: &impl VerdictStore) {
@@ -224,13 +288,20 @@ pub(crate) async fn only_changes_are_appended_to_the_history(store: &impl Verdic
     let (third, _) = record(store, Status::Suspicious, &["run.actor", "run.fork_head"], 20).await;
     record(store, Status::Suspicious, &["run.actor", "run.fork_head"], 30).await;
     let (fifth, _) = record(store, Status::Verified, &[], 40).await;
-    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [fifth, third, first]);
+    assert_eq!(
+        store.history(&package("1.0.0"), 10).await.unwrap(),
+        [fifth, third, first]
+    );
 }
 
 pub(crate) async fn the_history_is_newest_first_and_limited(store: &impl VerdictStore) {
     let mut recorded = Vec::new();
     for seconds in 0..6 {
-        let status = if seconds % 2 == 0 { Status::Verified } else { Status::Attested };
+        let status = if seconds % 2 == 0 {
+            Status::Verified
+        } else {
+            Status::Attested
+        };
         recorded.insert(0, record(store, status, &[], seconds).await.0);
     }
     assert_eq!(store.history(&package("1.0.0"), 100).await.unwrap(), recorded);
@@ -239,19 +310,35 @@ pub(crate) async fn the_history_is_newest_first_and_limited(store: &impl Verdict
 }
 
 pub(crate) async fn what_was_seen_first_is_never_changed(store: &impl VerdictStore) {
-    let seen = |text: &[u8], seconds| FirstSeen { integrity: Digest::sha512_of(text), at: at(seconds) };
+    let seen = |text: &[u8], seconds| FirstSeen {
+        integrity: Digest::sha512_of(text),
+        at: at(seconds),
+    };
     let record = async |status, seconds, first_seen: &FirstSeen| {
         let dossier = dossier(&package("1.0.0"), seconds, b"[]");
-        store.record(&verdict(&dossier, status, &[], seconds), &dossier, Some(first_seen)).await.unwrap();
+        store
+            .record(&verdict(&dossier, status, &[], seconds), &dossier, Some(first_seen))
+            .await
+            .unwrap();
         store.memory(&package("1.0.0")).await.unwrap().first_seen
     };
     self::record(store, Status::Verified, &[], 0).await;
     assert_eq!(store.memory(&package("1.0.0")).await.unwrap().first_seen, None);
 
     let first = seen(b"first", 10);
-    assert_eq!(record(Status::Indeterminate, 10, &first).await.as_ref(), Some(&first), "even if the verdict is kept");
-    assert_eq!(record(Status::Mismatch, 20, &seen(b"second", 20)).await.as_ref(), Some(&first));
-    assert_eq!(record(Status::Verified, 5, &seen(b"third", 5)).await.as_ref(), Some(&first));
+    assert_eq!(
+        record(Status::Indeterminate, 10, &first).await.as_ref(),
+        Some(&first),
+        "even if the verdict is kept"
+    );
+    assert_eq!(
+        record(Status::Mismatch, 20, &seen(b"second", 20)).await.as_ref(),
+        Some(&first)
+    );
+    assert_eq!(
+        record(Status::Verified, 5, &seen(b"third", 5)).await.as_ref(),
+        Some(&first)
+    );
     self::record(store, Status::Verified, &[], 30).await;
     assert_eq!(store.memory(&package("1.0.0")).await.unwrap().first_seen, Some(first));
 }
@@ -262,7 +349,11 @@ pub(crate) async fn of_concurrent_verdicts_the_newest_stays(store: &(impl Verdic
         .map(|seconds| {
             let store = store.clone();
             tokio::spawn(async move {
-                let decided_by: &[&str] = if seconds % 2 == 0 { &["run.actor"] } else { &["run.exists"] };
+                let decided_by: &[&str] = if seconds % 2 == 0 {
+                    &["run.actor"]
+                } else {
+                    &["run.exists"]
+                };
                 record(&store, Status::Suspicious, decided_by, seconds).await
             })
         })
@@ -270,17 +361,26 @@ pub(crate) async fn of_concurrent_verdicts_the_newest_stays(store: &(impl Verdic
     for worker in workers {
         worker.await.unwrap();
     }
-    assert_eq!(store.current(&package("1.0.0")).await.unwrap().unwrap().checked_at, at(5));
+    assert_eq!(
+        store.current(&package("1.0.0")).await.unwrap().unwrap().checked_at,
+        at(5)
+    );
     let history = store.history(&package("1.0.0"), 100).await.unwrap();
     assert_eq!(history.first().map(|verdict| verdict.checked_at), Some(at(5)));
 }
 
 pub(crate) async fn versions_do_not_see_each_other(store: &impl VerdictStore) {
     record(store, Status::Verified, &[], 0).await;
-    assert!(store.acquire_lease(&package("1.0.0"), "one", at(0), at(60)).await.unwrap());
-    for other in ["1.0.0-rc.1", "1.0.00", "11.0.0"].into_iter().filter_map(|text| {
-        format!("pkg:npm/%40scope/name@{text}").parse::<PackageVersion>().ok()
-    }) {
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    for other in ["1.0.0-rc.1", "1.0.00", "11.0.0"]
+        .into_iter()
+        .filter_map(|text| format!("pkg:npm/%40scope/name@{text}").parse::<PackageVersion>().ok())
+    {
         assert_eq!(store.current(&other).await.unwrap(), None);
         assert_eq!(store.history(&other, 10).await.unwrap(), []);
         assert!(store.acquire_lease(&other, "two", at(0), at(60)).await.unwrap());
@@ -288,7 +388,12 @@ pub(crate) async fn versions_do_not_see_each_other(store: &impl VerdictStore) {
 }
 
 pub(crate) async fn a_dossier_comes_back_whole(store: &impl VerdictStore) {
-    for (seconds, body) in [(0, &b"{\"attestations\":[]}"[..]), (10, b""), (20, b"\xff\xfe"), (30, b"sha256:00")] {
+    for (seconds, body) in [
+        (0, &b"{\"attestations\":[]}"[..]),
+        (10, b""),
+        (20, b"\xff\xfe"),
+        (30, b"sha256:00"),
+    ] {
         let mut dossier = dossier(&package("1.0.0"), seconds, body);
         dossier.observe(Observation {
             subject: Subject::VersionManifest,
@@ -347,11 +452,23 @@ pub(crate) async fn a_verdict_of_any_length_comes_back_whole(store: &impl Verdic
     let mut long = verdict(&dossier, Status::Verified, &[], 0);
     long.verifier.id = hex::encode(noise(700_000));
     store.record(&long, &dossier, None).await.unwrap();
-    assert!(store.current(&long.package).await.unwrap().as_ref() == Some(&long), "the current verdict differs");
-    assert!(store.history(&long.package, 1).await.unwrap().first() == Some(&long), "the history differs");
+    assert!(
+        store.current(&long.package).await.unwrap().as_ref() == Some(&long),
+        "the current verdict differs"
+    );
+    assert!(
+        store.history(&long.package, 1).await.unwrap().first() == Some(&long),
+        "the history differs"
+    );
 
     let (short, recorded) = record(store, Status::Verified, &[], 10).await;
-    assert!(recorded == Recorded::Current { previous: Some(Box::new(long)) }, "the previous verdict differs");
+    assert!(
+        recorded
+            == Recorded::Current {
+                previous: Some(Box::new(long))
+            },
+        "the previous verdict differs"
+    );
     assert_eq!(store.current(&short.package).await.unwrap(), Some(short));
 }
 
@@ -364,7 +481,9 @@ pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Verdict
                 tokio::spawn(async move {
                     barrier.wait().await;
                     let holder = format!("worker {worker}");
-                    store.acquire_lease(&package("1.0.0"), &holder, at(round * 100), at(round * 100 + 60)).await
+                    store
+                        .acquire_lease(&package("1.0.0"), &holder, at(round * 100), at(round * 100 + 60))
+                        .await
                 })
             })
             .collect();
@@ -376,30 +495,85 @@ pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Verdict
     }
 }
 
-pub(crate) async fn a_lease_can_be_renewed_by_its_holder(store: &impl VerdictStore) {
-    assert!(store.acquire_lease(&package("1.0.0"), "one", at(0), at(60)).await.unwrap());
-    assert!(store.acquire_lease(&package("1.0.0"), "one", at(30), at(90)).await.unwrap());
-    assert!(!store.acquire_lease(&package("1.0.0"), "two", at(89), at(200)).await.unwrap());
+pub(crate) async fn a_lease_is_not_given_to_its_holder_twice(store: &impl VerdictStore) {
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "one", at(59), at(119))
+            .await
+            .unwrap()
+    );
 }
 
 pub(crate) async fn an_expired_item_that_is_still_served_is_ignored(store: &impl VerdictStore) {
-    assert!(store.acquire_lease(&package("1.0.0"), "one", at(0), at(60)).await.unwrap());
-    assert!(!store.acquire_lease(&package("1.0.0"), "two", at(59), at(120)).await.unwrap());
-    assert!(store.acquire_lease(&package("1.0.0"), "two", at(60), at(120)).await.unwrap());
-    assert!(!store.acquire_lease(&package("1.0.0"), "one", at(61), at(121)).await.unwrap());
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "two", at(59), at(120))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "two", at(60), at(120))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "one", at(61), at(121))
+            .await
+            .unwrap()
+    );
 }
 
 pub(crate) async fn only_the_holder_releases_a_lease(store: &impl VerdictStore) {
-    assert!(store.acquire_lease(&package("1.0.0"), "one", at(0), at(60)).await.unwrap());
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
     store.release_lease(&package("1.0.0"), "two").await.unwrap();
-    assert!(!store.acquire_lease(&package("1.0.0"), "two", at(1), at(61)).await.unwrap());
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "two", at(1), at(61))
+            .await
+            .unwrap()
+    );
     store.release_lease(&package("2.0.0"), "two").await.unwrap();
 }
 
 pub(crate) async fn a_released_lease_can_be_taken(store: &impl VerdictStore) {
-    assert!(store.acquire_lease(&package("1.0.0"), "one", at(0), at(60)).await.unwrap());
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
     store.release_lease(&package("1.0.0"), "one").await.unwrap();
-    assert!(store.acquire_lease(&package("1.0.0"), "two", at(1), at(61)).await.unwrap());
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "two", at(1), at(61))
+            .await
+            .unwrap()
+    );
 }
 
 pub(crate) async fn what_is_due_comes_most_overdue_first(store: &impl VerdictStore) {
@@ -408,7 +582,10 @@ pub(crate) async fn what_is_due_comes_most_overdue_first(store: &impl VerdictSto
     for number in 0..40_i64 {
         let seconds = number * 17 % 40;
         let dossier = dossier(&package(&format!("{seconds}.0.0")), seconds, b"[]");
-        store.record(&verdict(&dossier, Status::Verified, &[], seconds), &dossier, None).await.unwrap();
+        store
+            .record(&verdict(&dossier, Status::Verified, &[], seconds), &dossier, None)
+            .await
+            .unwrap();
         expected.push((seconds, dossier.package));
     }
     expected.sort();
@@ -511,7 +688,11 @@ pub(crate) mod wire {
             onward: Option<SharedHttpClient>,
             script: impl Fn(&Call, usize) -> Option<Reply> + Send + Sync + 'static,
         ) -> Self {
-            Self { script: Arc::new(script), onward, calls: Arc::default() }
+            Self {
+                script: Arc::new(script),
+                onward,
+                calls: Arc::default(),
+            }
         }
 
         /// What was asked since the last time that this was asked.
@@ -531,7 +712,10 @@ pub(crate) mod wire {
                 input: serde_json::from_slice(request.body().bytes().unwrap()).unwrap(),
             };
             let mut calls = self.calls.lock().unwrap();
-            let before = calls.iter().filter(|earlier| earlier.operation == call.operation).count();
+            let before = calls
+                .iter()
+                .filter(|earlier| earlier.operation == call.operation)
+                .count();
             calls.push(call.clone());
             (self.script)(&call, before)
         }
@@ -543,8 +727,14 @@ pub(crate) mod wire {
             settings: &HttpConnectorSettings,
             components: &RuntimeComponents,
         ) -> SharedHttpConnector {
-            let onward = self.onward.as_ref().map(|onward| onward.http_connector(settings, components));
-            SharedHttpConnector::new(Connector { wire: self.clone(), onward })
+            let onward = self
+                .onward
+                .as_ref()
+                .map(|onward| onward.http_connector(settings, components));
+            SharedHttpConnector::new(Connector {
+                wire: self.clone(),
+                onward,
+            })
         }
     }
 

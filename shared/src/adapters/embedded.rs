@@ -118,8 +118,12 @@ impl EmbeddedDynamoDb {
             stop: Some(stop),
             server: Some(server),
         };
-        opening.await.map_err(|source| EmbeddedError::Serve(std::io::Error::other(source)))??;
-        DynamoDbStore::create_table(&started.client, TABLE).await.map_err(EmbeddedError::Table)?;
+        opening
+            .await
+            .map_err(|source| EmbeddedError::Serve(std::io::Error::other(source)))??;
+        DynamoDbStore::create_table(&started.client, TABLE)
+            .await
+            .map_err(EmbeddedError::Table)?;
         Ok(started)
     }
 
@@ -175,11 +179,16 @@ pub(crate) fn plain_http() -> SharedHttpClient {
 /// Opens the database, making the folder of its file if need be.
 fn open(path: Option<PathBuf>) -> Result<Database, EmbeddedError> {
     let Some(path) = path else {
-        return Database::memory()
-            .map_err(|source| EmbeddedError::Open { path: "in memory".into(), detail: source.to_string() });
+        return Database::memory().map_err(|source| EmbeddedError::Open {
+            path: "in memory".into(),
+            detail: source.to_string(),
+        });
     };
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|source| EmbeddedError::Folder { path: path.clone(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| EmbeddedError::Folder {
+            path: path.clone(),
+            source,
+        })?;
     }
     match path.to_str() {
         Some(text) => Database::new(text).map_err(|source| refusal(path, source)),
@@ -238,6 +247,7 @@ fn serve(listener: TcpListener, database: Database, stopped: oneshot::Receiver<(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the store under test is a file")]
 mod tests {
     use std::process::Command;
     use std::time::Instant;
@@ -262,7 +272,10 @@ mod tests {
             server.store().record(&verdict, &dossier, None).await.unwrap();
             drop(server);
             let server = EmbeddedDynamoDb::start(path).await.unwrap();
-            assert_eq!(server.store().current(&verdict.package).await.unwrap().is_some(), remembered);
+            assert_eq!(
+                server.store().current(&verdict.package).await.unwrap().is_some(),
+                remembered
+            );
         }
     }
 
@@ -276,9 +289,19 @@ mod tests {
         drop(server);
         assert!(stopping.elapsed() < GRACE, "an idle connection does not hold it up");
         assert!(std::net::TcpStream::connect(address).is_err());
-        assert!(matches!(store.current(&package("1.0.0")).await, Err(StoreFault::Unreachable(_))));
-        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, [FILE], "SQLite removes its write-ahead log when it closes the file");
+        assert!(matches!(
+            store.current(&package("1.0.0")).await,
+            Err(StoreFault::Unreachable(_))
+        ));
+        let left: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(
+            left,
+            [FILE],
+            "SQLite removes its write-ahead log when it closes the file"
+        );
     }
 
     /// What each of several processes does: records verdicts on one version, and takes the leases that are free.
@@ -288,11 +311,23 @@ mod tests {
         let mut leases = 0;
         for round in 0..10 {
             let number = round * PROCESSES + worker;
-            let status = if number % 2 == 0 { Status::Verified } else { Status::Attested };
+            let status = if number % 2 == 0 {
+                Status::Verified
+            } else {
+                Status::Attested
+            };
             let dossier = dossier(&package("1.0.0"), number, b"[]");
-            store.record(&verdict(&dossier, status, &[], number), &dossier, None).await.unwrap();
+            store
+                .record(&verdict(&dossier, status, &[], number), &dossier, None)
+                .await
+                .unwrap();
             let lease = package(&format!("{round}.1.0"));
-            leases += usize::from(store.acquire_lease(&lease, &worker.to_string(), at(0), at(60)).await.unwrap());
+            leases += usize::from(
+                store
+                    .acquire_lease(&lease, &worker.to_string(), at(0), at(60))
+                    .await
+                    .unwrap(),
+            );
         }
         leases
     }
@@ -304,7 +339,9 @@ mod tests {
     #[tokio::test]
     #[ignore = "several_processes_can_use_one_file runs it"]
     async fn one_of_several_processes() {
-        let Ok(file) = Path::new("..").join(FILE).canonicalize() else { return };
+        let Ok(file) = Path::new("..").join(FILE).canonicalize() else {
+            return;
+        };
         let folder = std::env::current_dir().unwrap();
         let worker = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();
         std::fs::create_dir(work(&file, worker).await.to_string()).unwrap();
@@ -320,7 +357,11 @@ mod tests {
                 let place = folder.path().join(worker.to_string());
                 std::fs::create_dir(&place).unwrap();
                 Command::new(std::env::current_exe().unwrap())
-                    .args(["--exact", "adapters::embedded::tests::one_of_several_processes", "--ignored"])
+                    .args([
+                        "--exact",
+                        "adapters::embedded::tests::one_of_several_processes",
+                        "--ignored",
+                    ])
                     .current_dir(place)
                     .spawn()
                     .unwrap()
@@ -332,14 +373,25 @@ mod tests {
         let leases: usize = (0..PROCESSES)
             .map(|worker| {
                 let mut result = std::fs::read_dir(folder.path().join(worker.to_string())).unwrap();
-                result.next().unwrap().unwrap().file_name().to_str().unwrap().parse::<usize>().unwrap()
+                result
+                    .next()
+                    .unwrap()
+                    .unwrap()
+                    .file_name()
+                    .to_str()
+                    .unwrap()
+                    .parse::<usize>()
+                    .unwrap()
             })
             .sum();
         assert_eq!(leases, 10, "each lease was taken once");
 
         let store = server.store();
         let last = 10 * PROCESSES - 1;
-        assert_eq!(store.current(&package("1.0.0")).await.unwrap().unwrap().checked_at, at(last));
+        assert_eq!(
+            store.current(&package("1.0.0")).await.unwrap().unwrap().checked_at,
+            at(last)
+        );
         for verdict in store.history(&package("1.0.0"), 100).await.unwrap() {
             assert!(store.dossier(&verdict.dossier).await.unwrap().is_some());
         }
@@ -356,7 +408,13 @@ mod tests {
             std::thread::sleep(Duration::from_millis(300));
             other.rollback().unwrap();
         });
-        assert!(server.store().acquire_lease(&package("1.0.0"), "one", at(0), at(60)).await.unwrap());
+        assert!(
+            server
+                .store()
+                .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+                .await
+                .unwrap()
+        );
         other.join().unwrap();
     }
 
@@ -378,7 +436,10 @@ mod tests {
         let text = "not a database ".repeat(100);
         std::fs::write(&file, &text).unwrap();
         let fault = EmbeddedDynamoDb::start(Some(&file)).await.unwrap_err();
-        assert!(matches!(&fault, EmbeddedError::Open { path, .. } if *path == file), "{fault:?}");
+        assert!(
+            matches!(&fault, EmbeddedError::Open { path, .. } if *path == file),
+            "{fault:?}"
+        );
         assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
     }
 

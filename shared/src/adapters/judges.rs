@@ -50,7 +50,10 @@ impl RefreshedJudge {
             http,
             policy: embedded.policy.clone(),
             verifier: embedded.verifier.clone(),
-            state: Mutex::new(State { judge: Arc::new(embedded), attempted_at: None }),
+            state: Mutex::new(State {
+                judge: Arc::new(embedded),
+                attempted_at: None,
+            }),
         }
     }
 
@@ -64,9 +67,15 @@ impl RefreshedJudge {
             }
         };
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let origin = TrustOrigin::Tuf { refreshed_at: fetched.fetched_at };
+        let origin = TrustOrigin::Tuf {
+            refreshed_at: fetched.fetched_at,
+        };
         match TrustMaterial::new(&text(&fetched.trusted_root), &text(&fetched.npm_keys), origin) {
-            Ok(trust) => Some(Judge { trust, policy: self.policy.clone(), verifier: self.verifier.clone() }),
+            Ok(trust) => Some(Judge {
+                trust,
+                policy: self.policy.clone(),
+                verifier: self.verifier.clone(),
+            }),
             Err(error) => {
                 tracing::error!(%error, "trust material that TUF delivered cannot be used");
                 None
@@ -80,7 +89,9 @@ impl Judges for RefreshedJudge {
     async fn judge(&self, now: Timestamp) -> Arc<Judge> {
         // Held while refreshing, so that many requests at a cold start ask the repository once.
         let mut state = self.state.lock().await;
-        let due = state.attempted_at.is_none_or(|attempted| now.duration_since(attempted) >= BETWEEN_ATTEMPTS);
+        let due = state
+            .attempted_at
+            .is_none_or(|attempted| now.duration_since(attempted) >= BETWEEN_ATTEMPTS);
         if due {
             state.attempted_at = Some(now);
             if let Some(judge) = self.refreshed(now).await {

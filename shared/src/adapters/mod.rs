@@ -10,4 +10,13 @@ pub mod sqs;
 pub mod tuf;
 
 #[cfg(test)]
+#[cfg_attr(
+    not(feature = "embedded"),
+    expect(
+        dead_code,
+        unused_imports,
+        unused_macros,
+        reason = "the only adapter of the store runs against the embedded server"
+    )
+)]
 mod conformance;

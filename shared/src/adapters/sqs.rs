@@ -32,19 +32,29 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// The queue with this URL.
     pub fn new(client: Client, url: impl Into<String>) -> Self {
-        Self { client, url: url.into() }
+        Self {
+            client,
+            url: url.into(),
+        }
     }
 
     /// Sends one batch; what SQS refuses through no fault of the sender is sent again a few times.
     async fn send_batch(&self, bodies: &[String]) -> Outcome {
         let mut outcome = Outcome::default();
-        let mut left: Vec<(String, &String)> =
-            bodies.iter().enumerate().map(|(number, body)| (number.to_string(), body)).collect();
+        let mut left: Vec<(String, &String)> = bodies
+            .iter()
+            .enumerate()
+            .map(|(number, body)| (number.to_string(), body))
+            .collect();
         let mut delays = backoff();
         while !left.is_empty() {
             let mut request = self.client.send_message_batch().queue_url(&self.url);
             for (id, body) in &left {
-                match SendMessageBatchRequestEntry::builder().id(id).message_body(*body).build() {
+                match SendMessageBatchRequestEntry::builder()
+                    .id(id)
+                    .message_body(*body)
+                    .build()
+                {
                     Ok(entry) => request = request.entries(entry),
                     Err(fault) => return outcome.and_rejected(left.len(), &fault.to_string()),
                 }
@@ -79,16 +89,25 @@ impl SqsQueue {
 impl WorkQueue for SqsQueue {
     /// Sends the items in batches, several at a time. A batch that fails does not keep the others back.
     async fn send(&self, items: &[WorkItem]) -> Result<(), QueueFault> {
-        let rejected = |rejected, detail| QueueFault::Rejected { sent: items.len(), rejected, detail };
+        let rejected = |rejected, detail| QueueFault::Rejected {
+            sent: items.len(),
+            rejected,
+            detail,
+        };
         let bodies = items
             .iter()
             .map(serde_json::to_string)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|source| rejected(items.len(), source.to_string()))?;
-        let sending: Vec<_> = batches(&bodies).into_iter().map(|batch| self.send_batch(batch)).collect();
+        let sending: Vec<_> = batches(&bodies)
+            .into_iter()
+            .map(|batch| self.send_batch(batch))
+            .collect();
         let outcome = stream::iter(sending)
             .buffer_unordered(CONCURRENCY)
-            .fold(Outcome::default(), async |one, other| one.and_rejected(other.rejected, &other.detail))
+            .fold(Outcome::default(), async |one, other| {
+                one.and_rejected(other.rejected, &other.detail)
+            })
             .await;
         match outcome.rejected {
             0 => Ok(()),
@@ -167,7 +186,10 @@ mod tests {
             .credentials_provider(Credentials::new("test", "test", None, None, "test"))
             .http_client(wire.clone())
             .build();
-        (SqsQueue::new(Client::from_conf(config), "https://sqs.example/1/work"), wire)
+        (
+            SqsQueue::new(Client::from_conf(config), "https://sqs.example/1/work"),
+            wire,
+        )
     }
 
     fn entries(call: &Call) -> &Vec<Value> {
@@ -180,9 +202,10 @@ mod tests {
         for entry in entries(call) {
             match refuse(entry["MessageBody"].as_str().unwrap()) {
                 None => successful.push(json!({ "Id": entry["Id"], "MessageId": "m", "MD5OfMessageBody": "" })),
-                Some(sender) => failed.push(
-                    json!({ "Id": entry["Id"], "SenderFault": sender, "Code": "Refused", "Message": "no" }),
-                ),
+                Some(sender) => {
+                    failed
+                        .push(json!({ "Id": entry["Id"], "SenderFault": sender, "Code": "Refused", "Message": "no" }));
+                }
             }
         }
         (200, json!({ "Successful": successful, "Failed": failed }))
@@ -193,7 +216,10 @@ mod tests {
         let messages = Arc::clone(&received);
         let (queue, _) = queue(move |call, _| {
             let bodies = entries(call).iter().map(|entry| entry["MessageBody"].as_str().unwrap());
-            messages.lock().unwrap().extend(bodies.map(|body| WorkItem::from_json(body).unwrap()));
+            messages
+                .lock()
+                .unwrap()
+                .extend(bodies.map(|body| WorkItem::from_json(body).unwrap()));
             Some(reply(call, |_| None))
         });
         (queue, received)
@@ -232,8 +258,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_the_queue_could_not_take_is_sent_again() {
-        let (queue, wire) =
-            queue(|call, before| Some(reply(call, |body| (before < 2 && body.contains("@3.0.0")).then_some(false))));
+        let (queue, wire) = queue(|call, before| {
+            Some(reply(call, |body| {
+                (before < 2 && body.contains("@3.0.0")).then_some(false)
+            }))
+        });
         queue.send(&conformance::work(10)).await.unwrap();
         let sizes: Vec<_> = wire.take_calls().iter().map(|call| entries(call).len()).collect();
         assert_eq!(sizes, [10, 1, 1]);
@@ -258,8 +287,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_batch_that_fails_does_not_keep_the_others_back() {
         let (queue, _) = queue(|call, _| {
-            let refused = entries(call).iter().any(|entry| entry["MessageBody"].as_str().unwrap().contains("@3.0.0"));
-            Some(if refused { (403, json!({ "__type": "AccessDenied", "message": "no" })) } else { reply(call, |_| None) })
+            let refused = entries(call)
+                .iter()
+                .any(|entry| entry["MessageBody"].as_str().unwrap().contains("@3.0.0"));
+            Some(if refused {
+                (403, json!({ "__type": "AccessDenied", "message": "no" }))
+            } else {
+                reply(call, |_| None)
+            })
         });
         let QueueFault::Rejected { sent, rejected, detail } = queue.send(&conformance::work(30)).await.unwrap_err();
         assert_eq!((sent, rejected), (30, 10));
@@ -270,7 +305,10 @@ mod tests {
     async fn a_throttled_request_is_retried() {
         let (queue, wire) = queue(|call, before| {
             Some(if before == 0 {
-                (400, json!({ "__type": "com.amazonaws.sqs#RequestThrottled", "message": "slow down" }))
+                (
+                    400,
+                    json!({ "__type": "com.amazonaws.sqs#RequestThrottled", "message": "slow down" }),
+                )
             } else {
                 reply(call, |_| None)
             })

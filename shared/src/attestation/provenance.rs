@@ -197,9 +197,9 @@ fn read_v1(predicate: &Value) -> Result<ProvenanceClaims, ProvenanceError> {
             reader.text(&format!("{WORKFLOW}/path")),
             reader.text(&format!("{WORKFLOW}/ref")),
         ) {
-            (Some(repository), Some(path), Some(r#ref)) => {
+            (Some(repository), Some(path), Some(git_ref)) => {
                 let repository = repository.strip_prefix("git+").unwrap_or(repository);
-                Some(format!("{repository}/{path}@{}", r#ref))
+                Some(format!("{repository}/{path}@{git_ref}"))
             }
             (_, _, _) => None,
         };

@@ -5,12 +5,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use sigstore::bundle::Error as BundleError;
+use sigstore::crypto::Error as CryptoError;
 use sigstore::types::bundle::{KindVersion, TransparencyLogEntry, VerificationMaterialContent};
 use sigstore::types::{
     ArtifactDigest, Bundle, DerPublicKey, DsseEnvelope, HashAlgorithm, Sha256Hash, SignatureContent, pae,
 };
 use sigstore::{
-    Error as SigstoreError, PublicKeyVerificationPolicy, TransparencyLogError, VerificationPolicy, VerificationResult,
+    CertificateError, Error as SigstoreError, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
+    VerificationPolicy, VerificationResult,
 };
 use thiserror::Error;
 
@@ -84,6 +86,8 @@ pub struct UnverifiedAttestation {
     pub declared_predicate_type: String,
     /// The Sigstore bundle, as JSON text.
     bundle: Box<RawValue>,
+    /// SHA-256 of that text.
+    digest: Digest,
 }
 
 #[derive(Deserialize)]
@@ -95,15 +99,17 @@ struct PayloadHead {
 impl UnverifiedAttestation {
     /// An attestation with its label.
     pub fn new(declared_predicate_type: String, bundle: Box<RawValue>) -> Self {
+        let digest = Digest::sha256_of(bundle.get().as_bytes());
         Self {
             declared_predicate_type,
             bundle,
+            digest,
         }
     }
 
     /// SHA-256 of the bundle's JSON text, by which findings cite it.
-    pub fn digest(&self) -> Digest {
-        Digest::sha256_of(self.bundle.get().as_bytes())
+    pub fn digest(&self) -> &Digest {
+        &self.digest
     }
 }
 
@@ -234,7 +240,7 @@ impl TrustMaterial {
                 promise: entry.inclusion_promise.is_some(),
             },
             signed_at,
-            bundle: attestation.digest(),
+            bundle: attestation.digest().clone(),
             declared_predicate_type: attestation.declared_predicate_type.clone(),
         })
     }
@@ -255,7 +261,7 @@ impl TrustMaterial {
         let result = self
             .verifier
             .verify(own_subject(&parsed.envelope)?, &parsed.bundle, &policy)
-            .map_err(|error| self.classify(error, now))?;
+            .map_err(|error| self.classify(&error, now))?;
         if !(result.certificate_verified() && result.sct_verified() && result.tlog_verified()) {
             return Err(forged(RefusedPart::Signature, "the verifier left a part unverified"));
         }
@@ -324,7 +330,7 @@ impl TrustMaterial {
                     .min()
                     .ok_or_else(no_trusted_time)
             }
-            Err(error) => Err(self.classify(error, now)),
+            Err(error) => Err(self.classify(&error, now)),
         }
     }
 
@@ -366,37 +372,40 @@ impl TrustMaterial {
     }
 
     /// What a refusal of the Sigstore verifier means, by its type; its texts are for people.
-    fn classify(&self, error: SigstoreError, now: Timestamp) -> Refusal {
+    fn classify(&self, error: &SigstoreError, now: Timestamp) -> Refusal {
         let detail = error.to_string();
-        let current = self.is_current(now);
+        if !self.is_current(now) && names_an_unknown_party(error) {
+            return Refusal::UnknownSigner(format!("{detail}; the trust material may be out of date"));
+        }
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "the enum is open; what a later version adds is refused, never passed"
+        )]
         match error {
-            SigstoreError::Certificate(sigstore::CertificateError::ChainInvalid(_))
-            | SigstoreError::Certificate(sigstore::CertificateError::NoValidAuthority { .. })
-            | SigstoreError::Timestamp(sigstore::TimestampError::Invalid(_))
-                if !current =>
-            {
-                Refusal::UnknownSigner(format!("{detail}; the trust material may be out of date"))
-            }
-            SigstoreError::TransparencyLog(TransparencyLogError::UnknownLog { .. }) if !current => {
-                Refusal::UnknownSigner(format!("{detail}; the trust material may be out of date"))
-            }
-            SigstoreError::Timestamp(sigstore::TimestampError::NoVerifiedTimestamp(_)) => {
-                Refusal::NoTrustedTime(detail)
-            }
-            SigstoreError::TransparencyLog(_) => forged(RefusedPart::Log, detail),
+            SigstoreError::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => Refusal::NoTrustedTime(detail),
             SigstoreError::Bundle(
                 BundleError::UnsupportedMediaType(_) | BundleError::UnsupportedVerificationMaterial,
             )
+            | SigstoreError::Crypto(CryptoError::UnsupportedAlgorithm(_))
             | SigstoreError::UnsupportedBundle(_)
             | SigstoreError::InvalidTrustRoot(_)
             | SigstoreError::TrustRoot(_)
             | SigstoreError::TrustedCertificate(_) => Refusal::Unsupported(detail),
-            SigstoreError::Bundle(_) => forged(RefusedPart::Log, detail),
+            SigstoreError::TransparencyLog(_) | SigstoreError::Bundle(_) => forged(RefusedPart::Log, detail),
             // Everything else is about the signature, the certificate, the signed time or the bundle's own consistency.
-            // The enum is open; whatever a later version adds is refused, never passed.
             _ => forged(RefusedPart::Signature, detail),
         }
     }
+}
+
+/// Whether the refusal is of an authority or a log that the trust material does not have.
+fn names_an_unknown_party(error: &SigstoreError) -> bool {
+    matches!(
+        error,
+        SigstoreError::Certificate(CertificateError::ChainInvalid(_) | CertificateError::NoValidAuthority { .. })
+            | SigstoreError::Timestamp(TimestampError::Invalid(_))
+            | SigstoreError::TransparencyLog(TransparencyLogError::UnknownLog { .. })
+    )
 }
 
 fn no_trusted_time() -> Refusal {
@@ -458,19 +467,22 @@ fn entry_is_of_envelope(entry: &TransparencyLogEntry, envelope: &DsseEnvelope) -
     };
     let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let signature = engine.encode(envelope.signature.sig.as_bytes());
-    let (payload_hash, logged_signature, expected) = match entry.kind_version {
-        KindVersion::DsseV001 => (
+    let (payload_hash, logged_signature, expected) = if entry.kind_version == KindVersion::DsseV001 {
+        (
             text("/spec/payloadHash/value"),
             text("/spec/signatures/0/signature"),
             signature,
-        ),
-        KindVersion::IntotoV002 => (
+        )
+    } else if entry.kind_version == KindVersion::IntotoV002 {
+        let again = engine.encode(signature);
+        (
             text("/spec/content/payloadHash/value"),
             text("/spec/content/envelope/signatures/0/sig"),
-            engine.encode(signature),
-        ),
+            again,
+        )
+    } else {
         // hashedrekord hashes the pre-authentication encoding, and is logged with a key of its own.
-        _ => return false,
+        return false;
     };
     let payload = sigstore::crypto::sha256(envelope.payload.as_bytes());
     Sha256Hash::from_hex(payload_hash).is_ok_and(|hash| hash == payload) && logged_signature == expected
@@ -482,14 +494,17 @@ fn parse(attestation: &UnverifiedAttestation) -> Result<ParsedBundle, Refusal> {
     let bundle = Bundle::from_json(text).map_err(|source| explain_unparsable(text, &source.to_string()))?;
     // The library takes a missing media type for the oldest format; nothing that npm serves lacks it.
     let has_media_type = text.contains("\"mediaType\"");
-    match bundle.content.clone() {
-        SignatureContent::DsseEnvelope(envelope) if has_media_type => Ok(ParsedBundle { bundle, envelope }),
-        SignatureContent::DsseEnvelope(_) => Err(Refusal::Unsupported(
-            "the bundle does not say which format it has".to_owned(),
-        )),
-        _ => Err(Refusal::Unsupported(
+    let SignatureContent::DsseEnvelope(envelope) = bundle.content.clone() else {
+        return Err(Refusal::Unsupported(
             "the bundle signs something else than a DSSE envelope".to_owned(),
-        )),
+        ));
+    };
+    if has_media_type {
+        Ok(ParsedBundle { bundle, envelope })
+    } else {
+        Err(Refusal::Unsupported(
+            "the bundle does not say which format it has".to_owned(),
+        ))
     }
 }
 

@@ -294,7 +294,7 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
         }
     }
     for publication in &publications {
-        match &publication.predicate {
+        match publication.predicate {
             Ok(predicate) => {
                 let expected = [package.name().as_str(), package.version(), release.registry];
                 let actual = [
@@ -332,7 +332,7 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
 /// Passes if the build type of every provenance is known. An unknown one is not understood, and no forgery.
 pub(super) fn predicate_known(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::AttPredicateKnown;
-    evidence.of_each_provenance(check, |provenance| match &provenance.claims {
+    evidence.of_each_provenance(check, |provenance| match provenance.claims {
         Ok(ProvenanceClaims {
             build_type: BuildType::Unknown(uri),
             ..
@@ -361,7 +361,7 @@ pub(super) fn statement_against_certificate(evidence: &Evidence<'_>) -> Finding 
 fn compare_statement(provenance: &Provenance<'_>) -> Finding {
     let check = CheckId::AttStmtVsCert;
     let certificate = provenance.certificate;
-    let claims = match &provenance.claims {
+    let claims = match provenance.claims {
         Ok(claims) => claims,
         Err(error) => return Finding::new(check, Outcome::Fail(None), error.to_string()),
     };
@@ -419,30 +419,23 @@ fn compare_claims(claims: &ProvenanceClaims, certificate: &CertificateIdentity) 
             .observing("certificate 1.9 build signer", certificate.signer().unwrap_or("(none)"));
     }
     // What every certificate carries, every statement must claim: leaving it out would leave nothing to contradict.
-    let essential = [
-        (Row::Repository, "repository"),
-        (Row::Commit, "commit"),
-        (Row::Ref, "ref"),
-        (Row::Run, "run"),
-        (Row::Workflow, "workflow"),
+    let essential: &[(&str, Row, &[Row])] = &[
+        ("repository", Row::Repository, &[Row::Repository]),
+        ("commit", Row::Commit, &[Row::Commit]),
+        ("ref", Row::Ref, &[Row::Ref]),
+        ("run", Row::Run, &[Row::Run, Row::RunNumbers]),
+        ("workflow", Row::Workflow, &[Row::Workflow, Row::WorkflowPath]),
     ];
-    for (row, name) in essential {
-        let alternatives: &[Row] = match row {
-            Row::Run => &[Row::Run, Row::RunNumbers],
-            Row::Workflow => &[Row::Workflow, Row::WorkflowPath],
-            _ => &[row],
-        };
-        if fact(row, certificate).is_some() && !alternatives.iter().any(|row| compared.contains(row)) {
+    for &(name, row, claimed_by) in essential {
+        if fact(row, certificate).is_some() && !claimed_by.iter().any(|row| compared.contains(row)) {
             contradicted.push(name);
             finding = finding.observing(format!("statement {name}"), "(not claimed)");
         }
     }
-    if !compared.contains(&Row::Repository) || !compared.contains(&Row::Commit) {
-        if contradicted.is_empty() {
-            finding.outcome = Outcome::Unknown(UnknownReason::Unsupported);
-            finding.summary = "the certificate names neither repository nor commit to compare with".to_owned();
-            return finding;
-        }
+    let comparable = compared.contains(&Row::Repository) && compared.contains(&Row::Commit);
+    if contradicted.is_empty() && !comparable {
+        let summary = "the certificate names neither repository nor commit to compare with";
+        return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary);
     }
     if contradicted.is_empty() {
         finding.summary = format!(

@@ -17,6 +17,9 @@ use crate::ports::{FaultSide, StoreFault};
 use crate::service::{Service, ServiceFault};
 use crate::verdict::Verdict;
 
+/// The description of the routes below.
+const OPENAPI: &str = include_str!("openapi.json");
+
 /// How many earlier verdicts one answer lists.
 const HISTORY_LIMIT: usize = 100;
 
@@ -135,6 +138,10 @@ impl From<StoreFault> for ApiError {
 pub fn router(api: Api) -> Router {
     Router::new()
         .route("/", get(index))
+        .route(
+            "/openapi.json",
+            get(|| async { ([(header::CONTENT_TYPE, "application/json")], OPENAPI) }),
+        )
         .route("/healthz", get(|| async { axum::Json(json!({ "status": "ok" })) }))
         .route("/.well-known/hekate.json", get(well_known))
         .route("/package/{*name}", get(package))
@@ -152,19 +159,20 @@ pub fn router(api: Api) -> Router {
         .with_state(api)
 }
 
+/// What `GET /` lists.
+const ROUTES: &[&str] = &[
+    "/v1/verdicts/{ecosystem}/{name}/{version}",
+    "/v1/verdicts/{ecosystem}/{name}/{version}/dossier",
+    "/v1/verdicts/{ecosystem}/{name}/{version}/history",
+    "/v1/verdicts?purl={purl}",
+    "/package/{name}",
+    "/.well-known/hekate.json",
+    "/openapi.json",
+    "/healthz",
+];
+
 async fn index() -> impl IntoResponse {
-    axum::Json(json!({
-        "name": "hekate",
-        "routes": [
-            "/v1/verdicts/{ecosystem}/{name}/{version}",
-            "/v1/verdicts/{ecosystem}/{name}/{version}/dossier",
-            "/v1/verdicts/{ecosystem}/{name}/{version}/history",
-            "/v1/verdicts?purl={purl}",
-            "/package/{name}",
-            "/.well-known/hekate.json",
-            "/healthz"
-        ]
-    }))
+    axum::Json(json!({ "name": "hekate", "routes": ROUTES }))
 }
 
 async fn well_known(State(api): State<Api>) -> impl IntoResponse {
@@ -338,6 +346,17 @@ mod tests {
             "pkg:npm/%40s/a@1.0.0".parse().map(Resource::History)
         );
         assert_eq!(parse("@dossier/history/1.0.0"), verdict("npm:@dossier/history@1.0.0"));
+    }
+
+    #[test]
+    fn the_index_and_the_openapi_document_list_the_same_routes() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let documented: Vec<&String> = document["paths"].as_object().unwrap().keys().collect();
+        for route in ROUTES.iter().filter(|route| **route != "/openapi.json") {
+            let path = route.split('?').next().unwrap();
+            assert!(documented.iter().any(|documented| *documented == path), "{route}");
+        }
+        assert_eq!(documented.len() + 1, ROUTES.len());
     }
 
     #[test]

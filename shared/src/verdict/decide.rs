@@ -152,6 +152,7 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
     let Decision { status, decided_by } = Decision::from_findings(&findings);
     let undecided_for = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
     let settled_for = SignedDuration::from_secs(i64::from(inputs.policy.settled_for));
+    let (questions, question_checks) = answer_questions(&findings, status);
     let wait = if status.is_settled() {
         settled_for
     } else {
@@ -162,7 +163,8 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
         schema: SCHEMA.to_owned(),
         package: inputs.dossier.package.clone(),
         status,
-        questions: answer_questions(&findings, status),
+        questions,
+        question_checks,
         artifact: artifact(inputs.authenticated),
         build: build(inputs.authenticated),
         coverage: coverage(&findings),
@@ -180,7 +182,7 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
 }
 
 /// Answers the three questions, each with the checks that decided it.
-fn answer_questions(findings: &[Finding], status: Status) -> Questions {
+fn answer_questions(findings: &[Finding], status: Status) -> (Questions, BTreeMap<String, Vec<CheckId>>) {
     use YesNoUnknown::{No, Unknown, Yes};
     let of = |check: CheckId| {
         findings
@@ -239,16 +241,19 @@ fn answer_questions(findings: &[Finding], status: Status) -> Questions {
         (Unknown, about_bytes.to_vec())
     };
 
-    Questions {
-        registry_only,
-        log_only,
-        mismatch,
-        decided_by: BTreeMap::from([
-            ("registryOnly".to_owned(), registry_only_by),
-            ("logOnly".to_owned(), vec![CheckId::RunExists]),
-            ("mismatch".to_owned(), mismatch_by),
-        ]),
-    }
+    let checks = BTreeMap::from([
+        ("registryOnly".to_owned(), registry_only_by),
+        ("logOnly".to_owned(), vec![CheckId::RunExists]),
+        ("mismatch".to_owned(), mismatch_by),
+    ]);
+    (
+        Questions {
+            registry_only,
+            log_only,
+            mismatch,
+        },
+        checks,
+    )
 }
 
 /// Per family, the part of its applicable checks that came to a result.

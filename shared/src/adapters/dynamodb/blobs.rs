@@ -66,7 +66,10 @@ impl Blobs {
         let distinct: BTreeMap<String, &[u8]> = blobs.into_iter().map(|blob| (blob.key, blob.bytes)).collect();
         for (key, bytes) in &distinct {
             for item in parts(key, bytes)? {
-                let put = PutRequest::builder().set_item(Some(item)).build().map_err(unreachable)?;
+                let put = PutRequest::builder()
+                    .set_item(Some(item))
+                    .build()
+                    .map_err(unreachable)?;
                 requests.push(WriteRequest::builder().put_request(put).build());
             }
         }
@@ -82,7 +85,12 @@ impl Blobs {
                     .send()
                     .await
                     .map_err(unreachable)?;
-                left = output.unprocessed_items.unwrap_or_default().into_values().flatten().collect();
+                left = output
+                    .unprocessed_items
+                    .unwrap_or_default()
+                    .into_values()
+                    .flatten()
+                    .collect();
                 pause(&mut delays, sent, left.len()).await?;
             }
         }
@@ -99,8 +107,9 @@ impl Blobs {
     ///
     /// The reads are strongly consistent: the evidence of a verdict recorded a moment ago would otherwise look lost.
     pub(super) async fn read(&self, keys: &[String]) -> Result<HashMap<String, Vec<u8>>, StoreFault> {
-        let firsts: BTreeMap<(String, usize), Part> =
-            self.read_parts(keys.iter().map(|key| (key.clone(), 0)).collect()).await?;
+        let firsts: BTreeMap<(String, usize), Part> = self
+            .read_parts(keys.iter().map(|key| (key.clone(), 0)).collect())
+            .await?;
         let others = firsts
             .iter()
             .flat_map(|((key, _), part)| (1..part.of).map(|number| (key.clone(), number)))
@@ -144,7 +153,12 @@ impl Blobs {
                     let part = Part::from_item(&item)?;
                     found.insert((part.key.clone(), part.number), part);
                 }
-                left = output.unprocessed_keys.unwrap_or_default().into_values().flat_map(|rest| rest.keys).collect();
+                left = output
+                    .unprocessed_keys
+                    .unwrap_or_default()
+                    .into_values()
+                    .flat_map(|rest| rest.keys)
+                    .collect();
                 pause(&mut delays, sent, left.len()).await?;
             }
         }
@@ -184,7 +198,12 @@ impl Part {
             .ok_or_else(|| StoreFault::Corrupt(format!("a row of {key} is not a part")))?;
         let bytes = decompress(rows::binary_of(item, "data")?, rows::number_of(item, "size")?)
             .ok_or_else(|| StoreFault::Corrupt(format!("part {number} of {key} cannot be decompressed")))?;
-        Ok(Self { number, of: rows::number_of(item, "parts")?, bytes, key })
+        Ok(Self {
+            number,
+            of: rows::number_of(item, "parts")?,
+            bytes,
+            key,
+        })
     }
 }
 
@@ -219,7 +238,11 @@ pub(super) fn compress(bytes: &[u8]) -> Result<Vec<u8>, StoreFault> {
 pub(super) fn decompress(data: &[u8], size: usize) -> Option<Vec<u8>> {
     let limit = u64::try_from(size).ok()?.checked_add(1)?;
     let mut bytes = Vec::new();
-    zstd::Decoder::new(data).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    zstd::Decoder::new(data)
+        .ok()?
+        .take(limit)
+        .read_to_end(&mut bytes)
+        .ok()?;
     (bytes.len() == size).then_some(bytes)
 }
 
@@ -235,7 +258,10 @@ mod tests {
         for item in &items {
             assert!(rows::binary_of(item, "data").unwrap().len() < 360 * 1024);
         }
-        let whole: Vec<u8> = items.iter().flat_map(|item| Part::from_item(item).unwrap().bytes).collect();
+        let whole: Vec<u8> = items
+            .iter()
+            .flat_map(|item| Part::from_item(item).unwrap().bytes)
+            .collect();
         assert_eq!(whole, noise);
     }
 

@@ -27,7 +27,11 @@ impl Packed {
             bodies.insert(digest, bytes);
         }
         let outline = serde_json::to_vec(&outline).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
-        Ok(Self { digest, outline, bodies })
+        Ok(Self {
+            digest,
+            outline,
+            bodies,
+        })
     }
 }
 
@@ -48,7 +52,11 @@ impl Outline {
         }
         bodies.sort();
         bodies.dedup();
-        Ok(Self { digest: digest.clone(), dossier, bodies })
+        Ok(Self {
+            digest: digest.clone(),
+            dossier,
+            bodies,
+        })
     }
 
     /// The digests of the bodies, each once.
@@ -58,7 +66,9 @@ impl Outline {
 
     /// Puts the bodies back, and compares the whole with the digest that was asked for.
     pub(super) fn into_dossier<'a>(self, find: impl Fn(&Digest) -> Option<&'a Vec<u8>>) -> Result<Dossier, StoreFault> {
-        let Self { digest, mut dossier, .. } = self;
+        let Self {
+            digest, mut dossier, ..
+        } = self;
         for body in dossier.observations.iter_mut().filter_map(body_of) {
             let bytes = stand_in(body)
                 .as_ref()
@@ -69,7 +79,9 @@ impl Outline {
         if dossier.digest() == digest {
             Ok(dossier)
         } else {
-            Err(StoreFault::Corrupt(format!("dossier {digest}: what is stored has another digest")))
+            Err(StoreFault::Corrupt(format!(
+                "dossier {digest}: what is stored has another digest"
+            )))
         }
     }
 }
@@ -85,7 +97,10 @@ fn body_of(observation: &mut Observation) -> Option<&mut Body> {
         Answer::Answered(response) => match &mut response.kept {
             Kept::Whole { body }
             | Kept::Excerpt { body }
-            | Kept::Archive { manifest: ArchiveMember::Found { body }, .. } => Some(body),
+            | Kept::Archive {
+                manifest: ArchiveMember::Found { body },
+                ..
+            } => Some(body),
             Kept::Archive {
                 manifest: ArchiveMember::Missing | ArchiveMember::NotAnArchive | ArchiveMember::Unreadable { .. },
                 ..

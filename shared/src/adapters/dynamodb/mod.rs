@@ -41,7 +41,8 @@ mod blobs;
 mod evidence;
 mod rows;
 mod table;
-#[cfg(all(test, feature = "embedded"))]
+#[cfg(test)]
+#[cfg(feature = "embedded")]
 mod tests;
 
 pub use rows::SCHEMA;
@@ -64,7 +65,11 @@ impl DynamoDbStore {
     /// again here.
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         let table = table.into();
-        Self { blobs: Blobs::new(client.clone(), table.clone()), client, table }
+        Self {
+            blobs: Blobs::new(client.clone(), table.clone()),
+            client,
+            table,
+        }
     }
 
     /// Creates the table if it is not there, and waits until it can be used. For local mode: a deployment declares its
@@ -105,7 +110,9 @@ impl DynamoDbStore {
                 let text =
                     text.ok_or_else(|| StoreFault::Corrupt(format!("the text {digest} of a verdict is missing")))?;
                 if Digest::sha256_of(&text) != *digest {
-                    return Err(StoreFault::Corrupt(format!("the text {digest} of a verdict has another digest")));
+                    return Err(StoreFault::Corrupt(format!(
+                        "the text {digest} of a verdict has another digest"
+                    )));
                 }
                 rows::verdict_from_json(&text)
             }
@@ -123,10 +130,16 @@ impl DynamoDbStore {
         let mut blobs = Vec::new();
         // What the row names was written before the row, and evidence is never deleted.
         if row.is_none_or(|row| row.dossier != dossier.digest) {
-            blobs.push(Blob { key: rows::dossier_key(&dossier.digest), bytes: &dossier.outline });
+            blobs.push(Blob {
+                key: rows::dossier_key(&dossier.digest),
+                bytes: &dossier.outline,
+            });
             for (digest, bytes) in &dossier.bodies {
                 if row.is_none_or(|row| !row.bodies.contains(digest)) {
-                    blobs.push(Blob { key: rows::body_key(digest), bytes });
+                    blobs.push(Blob {
+                        key: rows::body_key(digest),
+                        bytes,
+                    });
                 }
             }
         }
@@ -205,19 +218,28 @@ impl DynamoDbStore {
     }
 
     /// Appends a verdict that arrives after a newer one, if it differs from the one that was current at its time: what a
-    /// slow look found out must not be lost because a faster one overtook it.
-    async fn append_late(&self, verdict: &Verdict, packed: &rows::PackedVerdict) -> Result<(), StoreFault> {
+    /// slow look found out must not be lost because a faster one overtook it. Then the newer one is a change, too.
+    async fn append_late(
+        &self,
+        verdict: &Verdict,
+        packed: &rows::PackedVerdict,
+        current: &Verdict,
+    ) -> Result<(), StoreFault> {
         let earlier = self.history_page(&verdict.package, Some(verdict.checked_at), 1).await?;
         if earlier.first().is_some_and(|earlier| !changes(earlier, verdict)) {
             return Ok(());
         }
-        self.client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(packed.history_item(verdict)))
-            .send()
-            .await
-            .map_err(unreachable)?;
+        if changes(verdict, current) {
+            self.append(rows::PackedVerdict::new(current)?.history_item(current))
+                .await?;
+        }
+        self.append(packed.history_item(verdict)).await
+    }
+
+    /// Writes a row of the history. Its key follows from its content, so that writing it again changes nothing.
+    async fn append(&self, item: Item) -> Result<(), StoreFault> {
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        request.send().await.map_err(unreachable)?;
         Ok(())
     }
 
@@ -307,7 +329,9 @@ impl VerdictStore for DynamoDbStore {
 
     async fn memory(&self, package: &PackageVersion) -> Result<Memory, StoreFault> {
         let row = self.current_row(package).await?;
-        Ok(Memory { first_seen: row.and_then(|row| row.first_seen) })
+        Ok(Memory {
+            first_seen: row.and_then(|row| row.first_seen),
+        })
     }
 
     /// Records a verdict with its dossier:
@@ -348,12 +372,15 @@ impl VerdictStore for DynamoDbStore {
             // 4.
             let written = match (&seen, place) {
                 (seen, Place::Replaces { changed }) => {
-                    self.replace(seen.as_ref(), verdict, &packed, &bodies, first_seen, changed).await?
+                    self.replace(seen.as_ref(), verdict, &packed, &bodies, first_seen, changed)
+                        .await?
                 }
                 (Some(seen), Place::Unsettled) => self.keep(seen, verdict, first_seen, true).await?,
                 (Some(seen), Place::Late) => {
-                    if verdict.status.is_settled() {
-                        self.append_late(verdict, &packed).await?;
+                    if verdict.status.is_settled()
+                        && let Some(current) = &current
+                    {
+                        self.append_late(verdict, &packed, current).await?;
                     }
                     self.keep(seen, verdict, first_seen, false).await?
                 }
@@ -380,13 +407,18 @@ impl VerdictStore for DynamoDbStore {
     }
 
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault> {
-        let Some(outline) = self.blobs.read_one(&rows::dossier_key(digest)).await? else { return Ok(None) };
+        let Some(outline) = self.blobs.read_one(&rows::dossier_key(digest)).await? else {
+            return Ok(None);
+        };
         let outline = evidence::Outline::from_json(digest, &outline)?;
         let keys: Vec<String> = outline.bodies().map(rows::body_key).collect();
         let bodies = self.blobs.read(&keys).await?;
         outline.into_dossier(|body| bodies.get(&rows::body_key(body))).map(Some)
     }
 
+    /// Whoever holds the lease cannot take it again: one process may look at several versions, or be asked twice for the
+    /// same, under one name. The price is that a request which is repeated by the client because its answer was lost
+    /// finds its own lease, and the version is left alone until that expires.
     async fn acquire_lease(
         &self,
         package: &PackageVersion,
@@ -399,12 +431,9 @@ impl VerdictStore for DynamoDbStore {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(rows::lease(package, holder, until)))
-            // The same holder may take it again: that is also what a repeated request whose answer was lost looks like.
-            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR #holder = :holder")
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
             .expression_attribute_names("#until", "until")
-            .expression_attribute_names("#holder", "holder")
             .expression_attribute_values(":now", rows::text(rows::instant(now)))
-            .expression_attribute_values(":holder", rows::text(holder))
             .send()
             .await;
         match result {
@@ -464,7 +493,9 @@ impl Place {
             None => Self::Replaces { changed: true },
             Some(current) if current.checked_at > verdict.checked_at => Self::Late,
             Some(current) if current.status.is_settled() && !verdict.status.is_settled() => Self::Unsettled,
-            Some(current) => Self::Replaces { changed: changes(current, verdict) },
+            Some(current) => Self::Replaces {
+                changed: changes(current, verdict),
+            },
         }
     }
 }
@@ -480,7 +511,11 @@ fn lost_transaction(fault: &SdkError<TransactWriteItemsError>) -> bool {
     let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = fault.as_service_error() else {
         return false;
     };
-    let mut codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code()).peekable();
+    let mut codes = cancelled
+        .cancellation_reasons()
+        .iter()
+        .filter_map(|reason| reason.code())
+        .peekable();
     codes.peek().is_some()
         && codes.all(|code| {
             matches!(
@@ -496,9 +531,9 @@ fn lost_transaction(fault: &SdkError<TransactWriteItemsError>) -> bool {
 
 /// Whether an update did not happen because somebody else wrote, or is writing, the row.
 fn lost_update(fault: &SdkError<UpdateItemError>) -> bool {
-    fault.as_service_error().is_some_and(|fault| {
-        fault.is_conditional_check_failed_exception() || fault.is_transaction_conflict_exception()
-    })
+    fault
+        .as_service_error()
+        .is_some_and(|fault| fault.is_conditional_check_failed_exception() || fault.is_transaction_conflict_exception())
 }
 
 /// A request that has no answer after the client's retries.

@@ -54,7 +54,10 @@ fn history_key(verdict: &Verdict) -> String {
 /// The first and the last possible sort key of the history up to and including an instant.
 pub(super) fn history_range(until: Option<Timestamp>) -> (String, String) {
     // `$` follows `#`, and `~` follows every hexadecimal digit.
-    let to = until.map_or_else(|| "HISTORY$".to_owned(), |until| format!("HISTORY#{}#~", instant(until)));
+    let to = until.map_or_else(
+        || "HISTORY$".to_owned(),
+        |until| format!("HISTORY#{}#~", instant(until)),
+    );
     ("HISTORY#".to_owned(), to)
 }
 
@@ -92,7 +95,10 @@ pub(super) fn lease(package: &PackageVersion, holder: &str, until: Timestamp) ->
         ("schema".to_owned(), number(SCHEMA)),
         ("holder".to_owned(), text(holder)),
         ("until".to_owned(), text(instant(until))),
-        ("expires".to_owned(), AttributeValue::N(until.as_second().saturating_add(1).to_string())),
+        (
+            "expires".to_owned(),
+            AttributeValue::N(until.as_second().saturating_add(1).to_string()),
+        ),
     ])
 }
 
@@ -189,7 +195,10 @@ impl PackedVerdict {
     pub(super) fn elsewhere(&self) -> Option<Blob<'_>> {
         match self.data {
             Some(_) => None,
-            None => Some(Blob { key: text_key(&Digest::sha256_of(&self.text)), bytes: &self.text }),
+            None => Some(Blob {
+                key: text_key(&Digest::sha256_of(&self.text)),
+                bytes: &self.text,
+            }),
         }
     }
 
@@ -217,8 +226,14 @@ impl PackedVerdict {
 
     /// The row of the history.
     pub(super) fn history_item(&self, verdict: &Verdict) -> Item {
-        let keys = [("pk", text(package_key(&verdict.package))), ("sk", text(history_key(verdict)))];
-        keys.into_iter().chain(self.attributes()).map(|(attribute, value)| (attribute.to_owned(), value)).collect()
+        let keys = [
+            ("pk", text(package_key(&verdict.package))),
+            ("sk", text(history_key(verdict))),
+        ];
+        keys.into_iter()
+            .chain(self.attributes())
+            .map(|(attribute, value)| (attribute.to_owned(), value))
+            .collect()
     }
 }
 
@@ -244,8 +259,12 @@ impl Update {
             set: HashMap::new(),
             set_once: HashMap::new(),
             removed: BTreeSet::new(),
-            condition: seen
-                .map(|seen| [("checked_at", text(&seen.checked_at)), ("dossier", text(seen.dossier.to_string()))]),
+            condition: seen.map(|seen| {
+                [
+                    ("checked_at", text(&seen.checked_at)),
+                    ("dossier", text(seen.dossier.to_string())),
+                ]
+            }),
         }
     }
 
@@ -265,7 +284,10 @@ impl Update {
             // A set cannot be empty.
             self.remove("bodies");
         } else {
-            self.set("bodies", AttributeValue::Ss(bodies.iter().map(Digest::to_string).collect()));
+            self.set(
+                "bodies",
+                AttributeValue::Ss(bodies.iter().map(Digest::to_string).collect()),
+            );
         }
     }
 
@@ -309,7 +331,11 @@ impl Update {
             values.insert(format!(":{attribute}"), value);
         }
         let removals: Vec<String> = self.removed.iter().map(|attribute| format!("#{attribute}")).collect();
-        names.extend(self.removed.iter().map(|attribute| (format!("#{attribute}"), (*attribute).to_owned())));
+        names.extend(
+            self.removed
+                .iter()
+                .map(|attribute| (format!("#{attribute}"), (*attribute).to_owned())),
+        );
 
         let update: Vec<String> = [("SET", assignments), ("REMOVE", removals)]
             .into_iter()
@@ -328,7 +354,13 @@ impl Update {
                 terms.join(" AND ")
             }
         };
-        Expressions { key: self.key, update: update.join(" "), condition, names, values }
+        Expressions {
+            key: self.key,
+            update: update.join(" "),
+            condition,
+            names,
+            values,
+        }
     }
 
     /// The update as a part of a transaction.
@@ -377,7 +409,11 @@ struct Expressions {
 pub(super) fn check_schema(item: &Item) -> Result<(), StoreFault> {
     match number_of(item, "schema")? {
         SCHEMA => Ok(()),
-        other => Err(corrupt(item, "schema", &format!("{other}, and this version reads {SCHEMA}"))),
+        other => Err(corrupt(
+            item,
+            "schema",
+            &format!("{other}, and this version reads {SCHEMA}"),
+        )),
     }
 }
 
@@ -398,9 +434,9 @@ pub(super) fn text_of<'a>(item: &'a Item, attribute: &str) -> Result<&'a str, St
 
 pub(super) fn number_of(item: &Item, attribute: &str) -> Result<usize, StoreFault> {
     match item.get(attribute) {
-        Some(AttributeValue::N(text)) => {
-            text.parse().map_err(|source| corrupt(item, attribute, &format!("{source}")))
-        }
+        Some(AttributeValue::N(text)) => text
+            .parse()
+            .map_err(|source| corrupt(item, attribute, &format!("{source}"))),
         _ => Err(corrupt(item, attribute, "not a number")),
     }
 }
@@ -437,11 +473,21 @@ mod tests {
 
     #[test]
     fn the_order_of_instants_is_the_order_of_their_strings() {
-        let texts = ["2026-11-22T09:59:59.999999999Z", "2026-11-22T10:00:00Z", "2026-11-22T10:00:00.5Z"];
-        let spelled: Vec<String> =
-            texts.iter().map(|text| instant(text.parse::<Timestamp>().unwrap())).collect();
+        let texts = [
+            "2026-11-22T09:59:59.999999999Z",
+            "2026-11-22T10:00:00Z",
+            "2026-11-22T10:00:00.5Z",
+        ];
+        let spelled: Vec<String> = texts
+            .iter()
+            .map(|text| instant(text.parse::<Timestamp>().unwrap()))
+            .collect();
         assert!(spelled.is_sorted());
-        assert!(spelled.iter().all(|text| text.len() == "2026-11-22T10:00:00.000000000Z".len()));
+        assert!(
+            spelled
+                .iter()
+                .all(|text| text.len() == "2026-11-22T10:00:00.000000000Z".len())
+        );
     }
 
     #[test]

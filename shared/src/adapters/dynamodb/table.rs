@@ -19,7 +19,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Creates the table if it is not there, and waits until it can be used.
 pub(super) async fn create(client: &Client, name: &str) -> Result<(), StoreFault> {
-    let mut request = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    let mut request = client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest);
     for attribute in ["pk", "sk", "due_shard", "due_at"] {
         let definition = AttributeDefinition::builder()
             .attribute_name(attribute)
@@ -46,23 +49,42 @@ pub(super) async fn create(client: &Client, name: &str) -> Result<(), StoreFault
         Err(SdkError::ServiceError(fault)) if fault.err().is_resource_in_use_exception() => {}
         Err(fault) => return Err(unreachable(fault)),
     }
-    client.wait_until_table_exists().table_name(name).wait(PATIENCE).await.map_err(unreachable)?;
+    client
+        .wait_until_table_exists()
+        .table_name(name)
+        .wait(PATIENCE)
+        .await
+        .map_err(unreachable)?;
     expire(client, name).await
 }
 
 fn key(attribute: &str, kind: KeyType) -> Result<KeySchemaElement, StoreFault> {
-    KeySchemaElement::builder().attribute_name(attribute).key_type(kind).build().map_err(unreachable)
+    KeySchemaElement::builder()
+        .attribute_name(attribute)
+        .key_type(kind)
+        .build()
+        .map_err(unreachable)
 }
 
 /// Turns on the expiry of leases, where it is not on yet: asking for it twice is an error.
 async fn expire(client: &Client, name: &str) -> Result<(), StoreFault> {
-    let output = client.describe_time_to_live().table_name(name).send().await.map_err(unreachable)?;
-    let status = output.time_to_live_description.and_then(|description| description.time_to_live_status);
+    let output = client
+        .describe_time_to_live()
+        .table_name(name)
+        .send()
+        .await
+        .map_err(unreachable)?;
+    let status = output
+        .time_to_live_description
+        .and_then(|description| description.time_to_live_status);
     if matches!(status, Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)) {
         return Ok(());
     }
-    let specification =
-        TimeToLiveSpecification::builder().attribute_name("expires").enabled(true).build().map_err(unreachable)?;
+    let specification = TimeToLiveSpecification::builder()
+        .attribute_name("expires")
+        .enabled(true)
+        .build()
+        .map_err(unreachable)?;
     client
         .update_time_to_live()
         .table_name(name)

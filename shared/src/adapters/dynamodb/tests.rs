@@ -22,7 +22,10 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let server = EmbeddedDynamoDb::start(None).await.unwrap();
-        Self { store: server.store(), server }
+        Self {
+            store: server.store(),
+            server,
+        }
     }
 
     fn store(&self) -> &DynamoDbStore {
@@ -38,16 +41,35 @@ impl Fixture {
 
     async fn row(&self, pk: &str, sk: &str) -> Item {
         let request = self.server.client().get_item().table_name(TABLE);
-        request.key("pk", rows::text(pk)).key("sk", rows::text(sk)).send().await.unwrap().item.unwrap()
+        request
+            .key("pk", rows::text(pk))
+            .key("sk", rows::text(sk))
+            .send()
+            .await
+            .unwrap()
+            .item
+            .unwrap()
     }
 
     async fn delete(&self, pk: &str, sk: &str) {
         let request = self.server.client().delete_item().table_name(TABLE);
-        request.key("pk", rows::text(pk)).key("sk", rows::text(sk)).send().await.unwrap();
+        request
+            .key("pk", rows::text(pk))
+            .key("sk", rows::text(sk))
+            .send()
+            .await
+            .unwrap();
     }
 
     async fn put(&self, item: Item) {
-        self.server.client().put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+        self.server
+            .client()
+            .put_item()
+            .table_name(TABLE)
+            .set_item(Some(item))
+            .send()
+            .await
+            .unwrap();
     }
 
     /// Changes attributes of a row behind the store's back.
@@ -67,9 +89,14 @@ fn sample(seconds: i64) -> (Verdict, Dossier) {
     (verdict(&dossier, Status::Verified, &[], seconds), dossier)
 }
 
-fn fault(kind: &str, more: Value) -> Reply {
-    let mut body = json!({ "__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": kind });
-    body.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+fn fault(kind: &str) -> Reply {
+    fault_with(kind, json!({}))
+}
+
+/// A fault with members of its own besides type and message.
+fn fault_with(kind: &str, mut body: Value) -> Reply {
+    body["__type"] = format!("com.amazonaws.dynamodb.v20120810#{kind}").into();
+    body["message"] = kind.into();
     (400, body)
 }
 
@@ -97,14 +124,25 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     store.record(&second, &evidence, None).await.unwrap();
     let calls = wire.take_calls();
     let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
-    assert_eq!(operations, ["GetItem", "BatchWriteItem", "UpdateItem"], "nothing changed");
+    assert_eq!(
+        operations,
+        ["GetItem", "BatchWriteItem", "UpdateItem"],
+        "nothing changed"
+    );
     assert_eq!(written(&calls[1]), 1, "the bodies are there already");
 
     store.record(&second, &evidence, None).await.unwrap();
-    assert_eq!(wire.take_operations(), ["GetItem", "UpdateItem"], "the dossier is there already");
+    assert_eq!(
+        wire.take_operations(),
+        ["GetItem", "UpdateItem"],
+        "the dossier is there already"
+    );
 
     let dossier = dossier(&package("1.0.0"), 20, b"[]");
-    store.record(&verdict(&dossier, Status::Indeterminate, &[], 20), &dossier, None).await.unwrap();
+    store
+        .record(&verdict(&dossier, Status::Indeterminate, &[], 20), &dossier, None)
+        .await
+        .unwrap();
     assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "UpdateItem"]);
 
     store.current(&first.package).await.unwrap();
@@ -124,11 +162,13 @@ async fn a_verdict_takes_one_read_and_two_writes() {
 #[tokio::test]
 async fn evidence_is_written_before_the_verdict() {
     let fixture = Fixture::new().await;
-    let (store, _) = fixture.wired(|call, _| {
-        (call.operation == "TransactWriteItems").then(|| fault("AccessDeniedException", json!({})))
-    });
+    let (store, _) =
+        fixture.wired(|call, _| (call.operation == "TransactWriteItems").then(|| fault("AccessDeniedException")));
     let (verdict, evidence) = sample(0);
-    assert!(matches!(store.record(&verdict, &evidence, None).await, Err(StoreFault::Unreachable(_))));
+    assert!(matches!(
+        store.record(&verdict, &evidence, None).await,
+        Err(StoreFault::Unreachable(_))
+    ));
     assert_eq!(fixture.store.dossier(&verdict.dossier).await.unwrap(), Some(evidence));
     assert_eq!(fixture.store.current(&verdict.package).await.unwrap(), None);
 }
@@ -143,7 +183,13 @@ async fn an_unprocessed_item_is_written_again() {
     let (verdict, evidence) = sample(0);
     store.record(&verdict, &evidence, None).await.unwrap();
     let operations = wire.take_operations();
-    assert_eq!(operations.iter().filter(|operation| *operation == "BatchWriteItem").count(), 3);
+    assert_eq!(
+        operations
+            .iter()
+            .filter(|operation| *operation == "BatchWriteItem")
+            .count(),
+        3
+    );
     assert_eq!(store.dossier(&verdict.dossier).await.unwrap(), Some(evidence));
 }
 
@@ -153,8 +199,12 @@ async fn an_unprocessed_key_is_read_again() {
     let (verdict, evidence) = sample(0);
     fixture.store.record(&verdict, &evidence, None).await.unwrap();
     let (store, wire) = fixture.wired(|call, before| {
-        (call.operation == "BatchGetItem" && before < 2)
-            .then(|| (200, json!({ "Responses": {}, "UnprocessedKeys": call.input["RequestItems"] })))
+        (call.operation == "BatchGetItem" && before < 2).then(|| {
+            (
+                200,
+                json!({ "Responses": {}, "UnprocessedKeys": call.input["RequestItems"] }),
+            )
+        })
     });
     assert_eq!(store.dossier(&verdict.dossier).await.unwrap(), Some(evidence));
     assert_eq!(wire.take_operations().len(), 4);
@@ -170,7 +220,9 @@ async fn what_is_never_processed_is_a_fault() {
     let client = Client::from_conf(config(([127, 0, 0, 1], 1).into()).http_client(wire.clone()).build());
     let (verdict, evidence) = sample(0);
     let started = tokio::time::Instant::now();
-    let result = DynamoDbStore::new(client, TABLE).record(&verdict, &evidence, None).await;
+    let result = DynamoDbStore::new(client, TABLE)
+        .record(&verdict, &evidence, None)
+        .await;
     assert!(matches!(result, Err(StoreFault::Unreachable(_))));
     assert_eq!(wire.take_operations().len(), 10, "one read, and nine attempts to write");
     assert!(started.elapsed() < Duration::from_secs(10));
@@ -185,7 +237,7 @@ async fn a_throttled_write_is_retried() {
             "BatchWriteItem" => "ProvisionedThroughputExceededException",
             _ => "RequestLimitExceeded",
         };
-        (before == 0).then(|| fault(kind, json!({})))
+        (before == 0).then(|| fault(kind))
     });
     let (verdict, evidence) = sample(0);
     store.record(&verdict, &evidence, None).await.unwrap();
@@ -196,8 +248,11 @@ async fn a_throttled_write_is_retried() {
 #[tokio::test]
 async fn a_store_that_throttles_for_good_is_unreachable() {
     let fixture = Fixture::new().await;
-    let (store, _) = fixture.wired(|_, _| Some(fault("ThrottlingException", json!({}))));
-    assert!(matches!(store.current(&package("1.0.0")).await, Err(StoreFault::Unreachable(_))));
+    let (store, _) = fixture.wired(|_, _| Some(fault("ThrottlingException")));
+    assert!(matches!(
+        store.current(&package("1.0.0")).await,
+        Err(StoreFault::Unreachable(_))
+    ));
 }
 
 #[tokio::test]
@@ -207,14 +262,23 @@ async fn a_transaction_in_conflict_with_another_is_decided_again() {
         let (store, wire) = fixture.wired(move |call, before| {
             (call.operation == "TransactWriteItems" && before == 0).then(|| {
                 let reasons = json!({ "CancellationReasons": [{ "Code": code }, { "Code": "None" }] });
-                fault("TransactionCanceledException", reasons)
+                fault_with("TransactionCanceledException", reasons)
             })
         });
         let dossier = dossier(&package(&format!("1.0.0-{code}")), 0, b"[]");
-        store.record(&verdict(&dossier, Status::Verified, &[], 0), &dossier, None).await.unwrap();
+        store
+            .record(&verdict(&dossier, Status::Verified, &[], 0), &dossier, None)
+            .await
+            .unwrap();
         assert_eq!(
             wire.take_operations(),
-            ["GetItem", "BatchWriteItem", "TransactWriteItems", "GetItem", "TransactWriteItems"]
+            [
+                "GetItem",
+                "BatchWriteItem",
+                "TransactWriteItems",
+                "GetItem",
+                "TransactWriteItems"
+            ]
         );
     }
 }
@@ -225,12 +289,18 @@ async fn a_transaction_that_can_never_succeed_is_not_repeated() {
     let (store, wire) = fixture.wired(|call, _| {
         (call.operation == "TransactWriteItems").then(|| {
             let reasons = json!({ "CancellationReasons": [{ "Code": "ValidationError" }, { "Code": "None" }] });
-            fault("TransactionCanceledException", reasons)
+            fault_with("TransactionCanceledException", reasons)
         })
     });
     let (verdict, evidence) = sample(0);
-    assert!(matches!(store.record(&verdict, &evidence, None).await, Err(StoreFault::Unreachable(_))));
-    assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "TransactWriteItems"]);
+    assert!(matches!(
+        store.record(&verdict, &evidence, None).await,
+        Err(StoreFault::Unreachable(_))
+    ));
+    assert_eq!(
+        wire.take_operations(),
+        ["GetItem", "BatchWriteItem", "TransactWriteItems"]
+    );
 }
 
 #[tokio::test]
@@ -244,7 +314,12 @@ async fn a_write_that_was_overtaken_is_decided_again() {
     let (store, _) =
         fixture.wired(|call, before| (call.operation == "GetItem" && before == 0).then(|| (200, json!({}))));
     let recorded = store.record(&overtaken, &dossier, None).await.unwrap();
-    assert_eq!(recorded, Recorded::KeptExisting { current: Box::new(overtaking) });
+    assert_eq!(
+        recorded,
+        Recorded::KeptExisting {
+            current: Box::new(overtaking)
+        }
+    );
 }
 
 #[tokio::test]
@@ -255,7 +330,10 @@ async fn a_row_that_cannot_be_read_is_corrupt() {
         ("schema", rows::number(2)),
         ("verdict", rows::text("{}")),
         ("verdict", AttributeValue::B(Binary::new(b"not zstd".to_vec()))),
-        ("verdict", AttributeValue::B(Binary::new(blobs::compress(b"{}").unwrap()))),
+        (
+            "verdict",
+            AttributeValue::B(Binary::new(blobs::compress(b"{}").unwrap())),
+        ),
         ("verdict_size", rows::text("many")),
         ("first_seen", rows::text("yesterday")),
         ("bodies", rows::text("none")),
@@ -264,7 +342,9 @@ async fn a_row_that_cannot_be_read_is_corrupt() {
     for (attribute, value) in changes {
         fixture.delete(PKG, "VERDICT").await;
         fixture.store.record(&verdict, &evidence, None).await.unwrap();
-        fixture.tamper(PKG, "VERDICT", |item| drop(item.insert(attribute.to_owned(), value))).await;
+        fixture
+            .tamper(PKG, "VERDICT", |item| drop(item.insert(attribute.to_owned(), value)))
+            .await;
         let detail = corrupt(fixture.store.current(&verdict.package).await);
         assert!(detail.contains(attribute) || detail.contains("verdict"), "{detail}");
         corrupt(fixture.store.record(&verdict, &evidence, None).await);
@@ -283,10 +363,12 @@ async fn evidence_that_was_changed_or_lost_is_corrupt() {
 
     for (pk, sk) in [(&body, "PART#0000"), (&body, "PART#0002"), (&outline, "PART#0000")] {
         let before = fixture.row(pk, sk).await;
-        fixture.tamper(pk, sk, |item| {
-            item.insert("data".to_owned(), data(b"{}"));
-            item.insert("size".to_owned(), rows::number(2));
-        }).await;
+        fixture
+            .tamper(pk, sk, |item| {
+                item.insert("data".to_owned(), data(b"{}"));
+                item.insert("size".to_owned(), rows::number(2));
+            })
+            .await;
         corrupt(fixture.store.dossier(&verdict.dossier).await);
 
         fixture.delete(pk, sk).await;
@@ -297,7 +379,10 @@ async fn evidence_that_was_changed_or_lost_is_corrupt() {
         }
         fixture.put(before).await;
     }
-    assert!(fixture.store.dossier(&verdict.dossier).await.unwrap() == Some(dossier), "the dossier differs");
+    assert!(
+        fixture.store.dossier(&verdict.dossier).await.unwrap() == Some(dossier),
+        "the dossier differs"
+    );
 }
 
 #[tokio::test]
@@ -317,7 +402,9 @@ async fn creating_the_table_twice_changes_nothing() {
     let fixture = Fixture::new().await;
     let (verdict, evidence) = sample(0);
     fixture.store.record(&verdict, &evidence, None).await.unwrap();
-    DynamoDbStore::create_table(&fixture.server.client(), TABLE).await.unwrap();
+    DynamoDbStore::create_table(&fixture.server.client(), TABLE)
+        .await
+        .unwrap();
     assert_eq!(fixture.store.current(&verdict.package).await.unwrap(), Some(verdict));
 }
 
@@ -325,27 +412,54 @@ async fn creating_the_table_twice_changes_nothing() {
 async fn the_rows_are_those_that_the_documentation_lists() {
     let fixture = Fixture::new().await;
     let (verdict, evidence) = sample(0);
-    let first_seen = FirstSeen { integrity: Digest::sha512_of(b"tarball"), at: at(0) };
-    fixture.store.record(&verdict, &evidence, Some(&first_seen)).await.unwrap();
-    fixture.store.acquire_lease(&verdict.package, "one", at(0), at(60)).await.unwrap();
-    let attributes = |item: Item| item.into_keys().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(" ");
+    let first_seen = FirstSeen {
+        integrity: Digest::sha512_of(b"tarball"),
+        at: at(0),
+    };
+    fixture
+        .store
+        .record(&verdict, &evidence, Some(&first_seen))
+        .await
+        .unwrap();
+    fixture
+        .store
+        .acquire_lease(&verdict.package, "one", at(0), at(60))
+        .await
+        .unwrap();
+    let attributes = |item: Item| {
+        item.into_keys()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     let dossier = verdict.dossier.to_hex();
     assert_eq!(
         attributes(fixture.row(PKG, "VERDICT").await),
         "bodies checked_at dossier due_at due_shard first_seen pk schema sk status verdict verdict_size"
     );
     assert_eq!(
-        attributes(fixture.row(PKG, &format!("HISTORY#2026-11-22T10:00:00.000000000Z#{dossier}")).await),
+        attributes(
+            fixture
+                .row(PKG, &format!("HISTORY#2026-11-22T10:00:00.000000000Z#{dossier}"))
+                .await
+        ),
         "checked_at dossier pk schema sk status verdict verdict_size"
     );
     let lease = fixture.row(PKG, "LEASE").await;
     assert_eq!(lease["until"], rows::text("2026-11-22T10:01:00.000000000Z"));
-    assert_eq!(lease["expires"], AttributeValue::N((at(60).as_second() + 1).to_string()));
+    assert_eq!(
+        lease["expires"],
+        AttributeValue::N((at(60).as_second() + 1).to_string())
+    );
     assert_eq!(attributes(lease), "expires holder pk schema sk until");
     assert_eq!(
         attributes(fixture.row(&format!("DOSSIER#{dossier}"), "PART#0000").await),
         "data parts pk schema size sk"
     );
     let body = Digest::sha256_of(b"[]").to_hex();
-    assert_eq!(attributes(fixture.row(&format!("BODY#{body}"), "PART#0000").await), "data parts pk schema size sk");
+    assert_eq!(
+        attributes(fixture.row(&format!("BODY#{body}"), "PART#0000").await),
+        "data parts pk schema size sk"
+    );
 }

@@ -535,7 +535,9 @@ mod tests {
     fn detail(member: &ArchiveMember) -> &str {
         match member {
             ArchiveMember::Unreadable { detail } => detail,
-            ArchiveMember::Found { .. } | ArchiveMember::Missing => panic!("readable: {member:?}"),
+            ArchiveMember::Found { .. } | ArchiveMember::Missing | ArchiveMember::NotAnArchive => {
+                panic!("readable: {member:?}")
+            }
         }
     }
 
@@ -784,8 +786,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_gzip_or_not_tar_is_unreadable() {
-        assert!(detail(&read_npm_manifest(&b"<html></html>"[..])).contains("gzip"));
+    fn what_is_no_gzip_stream_is_no_archive() {
+        assert_eq!(read_npm_manifest(&b"<html></html>"[..]), ArchiveMember::NotAnArchive);
+        assert_eq!(read_npm_manifest(&b"\x1f\x8c"[..]), ArchiveMember::NotAnArchive);
+    }
+
+    #[test]
+    fn what_is_empty_or_not_tar_is_unreadable() {
         assert!(detail(&read_npm_manifest(&b""[..])).contains("gzip"));
         assert!(detail(&read_npm_manifest(gzip(&[b'a'; 600]).as_slice())).contains("not a tar header"));
     }

@@ -52,9 +52,16 @@ impl Packument {
 pub(super) fn excerpt(name: &PackageName, selector: &Selector, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut packument = Packument::parse(name, bytes)?;
     let version = packument.resolve(selector).map(str::to_owned);
+    let version = version.as_deref();
     packument
         .versions
-        .retain(|candidate, _manifest| Some(candidate) == version.as_ref());
+        .retain(|candidate, _manifest| Some(candidate.as_str()) == version);
+    packument
+        .time
+        .retain(|candidate, _time| Some(candidate.as_str()) == version);
+    packument
+        .dist_tags
+        .retain(|_tag, target| Some(target.as_str()) == version);
     serde_json::to_vec(&packument).ok()
 }
 
@@ -76,7 +83,17 @@ mod tests {
         let selector = Selector::Tag("latest".to_owned());
         let once = excerpt(&name("a"), &selector, PACKUMENT).unwrap();
         assert_eq!(excerpt(&name("a"), &selector, &once).unwrap(), once);
-        assert!(String::from_utf8(once).unwrap().contains("1.50"));
+        let text = String::from_utf8(once).unwrap();
+        assert!(text.contains("1.50") && text.contains("latest") && text.contains("2021"));
+        assert!(!text.contains("1.0.0"));
+    }
+
+    #[test]
+    fn an_excerpt_keeps_that_a_version_was_unpublished() {
+        let packument = br#"{"name":"a","time":{"1.0.0":"2020-01-01T00:00:00Z","2.0.0":"x"},"versions":{}}"#;
+        let kept = excerpt(&name("a"), &Selector::Version("1.0.0".to_owned()), packument).unwrap();
+        let kept = Packument::parse(&name("a"), &kept).unwrap();
+        assert!(kept.time.contains_key("1.0.0") && !kept.time.contains_key("2.0.0"));
     }
 
     #[test]

@@ -254,7 +254,7 @@ fn attestations(dossier: &Dossier, metadata: &Availability<Metadata>) -> Availab
     let unverified = |item: AttestationWire| UnverifiedAttestation::new(item.predicate_type, item.bundle);
     match document(observation, parse, "a list of attestations") {
         Availability::Present(list) => Availability::Present(list.into_iter().map(unverified).collect()),
-        Availability::Absent { because } => absence(because, observation, metadata),
+        Availability::Absent { because } => absence(&because, observation, metadata),
         Availability::Unavailable(trouble) => Availability::Unavailable(trouble),
     }
 }
@@ -262,7 +262,7 @@ fn attestations(dossier: &Dossier, metadata: &Availability<Metadata>) -> Availab
 /// A 404 proves absence only beside metadata of the registry itself that announces nothing: a mirror that strips what it
 /// does not know strips the registry's signatures as well.
 fn absence(
-    because: String,
+    because: &str,
     observation: &Observation,
     metadata: &Availability<Metadata>,
 ) -> Availability<Vec<UnverifiedAttestation>> {

@@ -1,0 +1,203 @@
+//! The `Fetch` port over a scenario, without sockets.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flate2::read::GzDecoder;
+use hekate::availability::UnavailableReason;
+use hekate::dossier::{Answer, ArchiveMember, Body, Kept, Observation, Response, Subject};
+use hekate::package::{Digest, DigestAlgorithm};
+use hekate::ports::{Fetch, Keep, Request};
+use sha2::Digest as _;
+use testbed::{Reply, Scenario};
+
+/// How often a question is asked at most.
+const ATTEMPTS: u32 = 3;
+/// The most bytes that are kept of a body that nothing could be selected from.
+const GLIMPSE: usize = 64 << 10;
+
+/// Asks a scenario's npm registry.
+///
+/// It keeps the contract of the port with the simplest means and shares no code with the adapter that speaks HTTP, so that
+/// a test that runs over both compares two readings of the contract.
+#[derive(Clone)]
+pub struct ScenarioFetch {
+    scenario: Arc<Scenario>,
+    silenced: BTreeMap<Subject, UnavailableReason>,
+}
+
+/// Why there is no answer, and how long the upstream asked to wait.
+type Trouble = (UnavailableReason, &'static str, Option<u64>);
+
+impl ScenarioFetch {
+    /// Asks this scenario.
+    pub fn new(scenario: Arc<Scenario>) -> Self {
+        Self {
+            scenario,
+            silenced: BTreeMap::new(),
+        }
+    }
+
+    /// Leaves questions of this kind unanswered.
+    #[must_use]
+    pub fn silencing(mut self, subject: Subject, reason: UnavailableReason) -> Self {
+        self.silenced.insert(subject, reason);
+        self
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        let mut trouble = (UnavailableReason::Unreachable, "nothing was asked", None);
+        if let Some(reason) = self.silenced.get(&request.subject) {
+            trouble = (*reason, "silence", None);
+        } else {
+            for _attempt in 0..ATTEMPTS {
+                match self.attempt(request) {
+                    Ok(answer) => return answer,
+                    Err(again) => trouble = again,
+                }
+            }
+        }
+        let (reason, detail, retry_after) = trouble;
+        Answer::Unanswered {
+            reason,
+            detail: detail.to_owned(),
+            retry_after,
+        }
+    }
+
+    fn attempt(&self, request: &Request) -> Result<Answer, Trouble> {
+        let path = request.url.query().map_or_else(
+            || request.url.path().to_owned(),
+            |query| format!("{}?{query}", request.url.path()),
+        );
+        let earlier = earlier_answer(request);
+        let reply = self.scenario.npm_reply(&testbed::Request {
+            path,
+            accept: Some(request.accept.to_owned()),
+            if_none_match: earlier.and_then(|response| response.etag.clone()),
+            body: Vec::new(),
+        });
+        if let Some(trouble) = trouble_of(&reply) {
+            return Err(trouble);
+        }
+        if reply.status == 304 {
+            return earlier.map(|response| Answer::Answered(response.clone())).ok_or((
+                UnavailableReason::Malformed,
+                "304 to an unconditional request",
+                None,
+            ));
+        }
+        let bytes = match &reply.body {
+            testbed::Body::Bytes(bytes) if bytes.len() as u64 <= request.limit => bytes,
+            testbed::Body::Bytes(_) | testbed::Body::Huge(_) => {
+                return Err((UnavailableReason::TooLarge, "the body is larger than the limit", None));
+            }
+            testbed::Body::Truncated { .. } | testbed::Body::Hang | testbed::Body::Reset => {
+                return Err((UnavailableReason::Unreachable, "no complete response", None));
+            }
+        };
+        Ok(Answer::Answered(Response {
+            status: reply.status,
+            content_type: reply.header("content-type").map(str::to_owned),
+            etag: reply.header("etag").map(str::to_owned),
+            size: bytes.len() as u64,
+            sha256: Digest::sha256_of(bytes),
+            kept: if reply.status == 200 {
+                keep(&request.keep, bytes)
+            } else {
+                Kept::Nothing
+            },
+        }))
+    }
+}
+
+fn earlier_answer(request: &Request) -> Option<&Response> {
+    match &request.previous.as_ref()?.answer {
+        Answer::Answered(response) if response.status == 200 && response.etag.is_some() => Some(response),
+        Answer::Answered(_) | Answer::Unanswered { .. } => None,
+    }
+}
+
+fn trouble_of(reply: &Reply) -> Option<Trouble> {
+    let wait = reply.header("retry-after").and_then(|text| text.parse().ok());
+    match reply.status {
+        300..=303 | 305..=399 => Some((UnavailableReason::Unreachable, "a redirect to another host", wait)),
+        401 | 403 => Some((UnavailableReason::Private, "access is refused", wait)),
+        429 => Some((UnavailableReason::RateLimited, "asked to slow down", wait)),
+        500.. => Some((UnavailableReason::Unreachable, "the upstream is in trouble", wait)),
+        _ => None,
+    }
+}
+
+fn keep(keep: &Keep, bytes: &[u8]) -> Kept {
+    let body = |bytes: &[u8]| Body(bytes.to_vec());
+    match keep {
+        Keep::Whole => Kept::Whole { body: body(bytes) },
+        Keep::Excerpt(select) => match select(bytes) {
+            Some(excerpt) => Kept::Excerpt { body: Body(excerpt) },
+            None => Kept::Whole {
+                body: Body(bytes.iter().copied().take(GLIMPSE).collect()),
+            },
+        },
+        Keep::NpmTarball => Kept::Archive {
+            sha512: Digest::sha512_of(bytes),
+            sha1: sha1_of(bytes),
+            manifest: manifest(bytes),
+        },
+    }
+}
+
+/// SHA-1 of bytes.
+///
+/// # Panics
+///
+/// Never: the hash has the length of its algorithm.
+#[expect(clippy::expect_used, reason = "SHA-1 has twenty bytes")]
+pub fn sha1_of(bytes: &[u8]) -> Digest {
+    Digest::new(DigestAlgorithm::Sha1, sha1::Sha1::digest(bytes).to_vec()).expect("a digest of its length")
+}
+
+fn manifest(bytes: &[u8]) -> ArchiveMember {
+    if !bytes.is_empty() && !bytes.starts_with(&[0x1f, 0x8b]) {
+        return ArchiveMember::NotAnArchive;
+    }
+    match manifest_in(bytes) {
+        Ok(Some(bytes)) => ArchiveMember::Found { body: Body(bytes) },
+        Ok(None) => ArchiveMember::Missing,
+        Err(error) => ArchiveMember::Unreadable {
+            detail: error.to_string(),
+        },
+    }
+}
+
+/// `package.json` in the top folder of a gzipped tar archive; the last one, as an installer would have it.
+pub fn manifest_in(bytes: &[u8]) -> std::io::Result<Option<Vec<u8>>> {
+    let mut found = None;
+    for entry in tar::Archive::new(GzDecoder::new(bytes)).entries()? {
+        let mut entry = entry?;
+        let path = entry.path()?.into_owned();
+        let mut parts = path.components().skip(1);
+        let is_manifest = parts.next().is_some_and(|part| part.as_os_str() == "package.json") && parts.next().is_none();
+        if is_manifest {
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content)?;
+            found = Some(content);
+        }
+    }
+    Ok(found)
+}
+
+#[async_trait]
+impl Fetch for ScenarioFetch {
+    async fn fetch(&self, request: Request) -> Observation {
+        let answer = self.answer(&request);
+        Observation {
+            subject: request.subject,
+            url: request.url.to_string(),
+            at: request.at,
+            answer,
+        }
+    }
+}

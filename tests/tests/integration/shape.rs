@@ -1,0 +1,214 @@
+//! One thing that a registry can serve, with what a verifier has to say to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hekate::adapters::http::{HttpFetch, HttpFetchConfig};
+use hekate::attestation::{TrustMaterial, TrustOrigin};
+use hekate::check::{CheckId, Outcome};
+use hekate::ecosystem::LookFault;
+use hekate::package::Coordinate;
+use hekate::policy::Policy;
+use hekate::ports::{Fetch, FirstSeen, Memory};
+use hekate::verdict::Status;
+use hekate::verifier::Judge;
+use hekate_tests::fetch::ScenarioFetch;
+use hekate_tests::path::{self, Judged, decide, look, no_address};
+use jiff::Timestamp;
+use testbed::{Release, Scenario, World, moment};
+use url::Url;
+
+/// When everything is looked at, unless a shape says otherwise: after every release of the catalogue.
+pub(crate) fn now() -> Timestamp {
+    moment("2026-11-12T12:00:00Z")
+}
+
+/// What has to come of a shape.
+#[derive(Debug, Clone)]
+pub(crate) enum Expected {
+    /// A verdict.
+    Status(Status),
+    /// No verdict: there is no such version. The text is part of the reason.
+    NotFound(&'static str),
+    /// No verdict: the registry did not say which version is meant, and asked to wait for so many seconds.
+    Upstream(Option<u64>),
+}
+
+/// A shape.
+pub(crate) struct Shape {
+    scenario: Arc<Scenario>,
+    coordinate: String,
+    memory: Memory,
+    trust: (String, String, TrustOrigin),
+    at: Timestamp,
+    pub(crate) expected: Option<Expected>,
+    findings: Vec<(CheckId, Outcome)>,
+    decided_by: Option<Vec<CheckId>>,
+}
+
+/// A release in the shared world.
+pub(crate) fn shape(release: Release) -> Shape {
+    let purl = release.purl();
+    among(Scenario::new().release(release), &purl)
+}
+
+/// A version of a scenario.
+pub(crate) fn among(scenario: Scenario, coordinate: &str) -> Shape {
+    let world = World::shared();
+    Shape {
+        scenario: Arc::new(scenario),
+        coordinate: coordinate.to_owned(),
+        memory: Memory::default(),
+        trust: (world.trusted_root_json(), world.npm_keys_json(), TrustOrigin::Files),
+        at: now(),
+        expected: None,
+        findings: Vec::new(),
+        decided_by: None,
+    }
+}
+
+impl Shape {
+    pub(crate) fn is(mut self, status: Status) -> Self {
+        self.expected = Some(Expected::Status(status));
+        self
+    }
+
+    pub(crate) fn not_found(mut self, because: &'static str) -> Self {
+        self.expected = Some(Expected::NotFound(because));
+        self
+    }
+
+    pub(crate) fn not_resolved(mut self, retry_after: Option<u64>) -> Self {
+        self.expected = Some(Expected::Upstream(retry_after));
+        self
+    }
+
+    /// One finding that the verdict has.
+    pub(crate) fn finds(mut self, check: CheckId, outcome: Outcome) -> Self {
+        self.findings.push((check, outcome));
+        self
+    }
+
+    /// Exactly the checks that decide.
+    pub(crate) fn decided_by(mut self, checks: &[CheckId]) -> Self {
+        self.decided_by = Some(checks.to_vec());
+        self
+    }
+
+    /// Looks at another time.
+    pub(crate) fn looked_at(mut self, at: Timestamp) -> Self {
+        self.at = at;
+        self
+    }
+
+    /// Trusts the same authorities, with another idea of how current that is.
+    pub(crate) fn trusting(mut self, origin: TrustOrigin) -> Self {
+        self.trust.2 = origin;
+        self
+    }
+
+    /// Remembers this integrity.
+    pub(crate) fn remembering(mut self, integrity: hekate::package::Digest) -> Self {
+        self.memory.first_seen = Some(FirstSeen {
+            integrity,
+            at: moment("2026-11-02T10:05:00Z"),
+        });
+        self
+    }
+
+    pub(crate) fn judge(&self) -> Judge {
+        let (root, keys, origin) = &self.trust;
+        let mut judge = path::judge(TrustMaterial::new(root, keys, *origin).unwrap());
+        judge.policy = Policy::default();
+        judge
+    }
+
+    pub(crate) fn scenario(&self) -> Arc<Scenario> {
+        Arc::clone(&self.scenario)
+    }
+
+    pub(crate) fn coordinate(&self) -> Coordinate {
+        self.coordinate.parse().unwrap()
+    }
+
+    /// Walks the whole path.
+    pub(crate) async fn judged(&self, fetch: &dyn Fetch, npm: Url) -> Result<Judged, LookFault> {
+        let dossier = look(fetch, npm, &self.coordinate(), self.at).await?;
+        Ok(decide(&self.judge(), dossier, &self.memory, self.at))
+    }
+
+    pub(crate) async fn judged_without_sockets(&self) -> Result<Judged, LookFault> {
+        self.judged(&ScenarioFetch::new(self.scenario()), no_address()).await
+    }
+
+    /// The same over a socket, through the adapter that the product uses. Its patience is short, since shapes hang.
+    pub(crate) async fn judged_over_http(&mut self) -> Result<Judged, LookFault> {
+        let scenario = std::mem::replace(&mut self.scenario, Arc::new(Scenario::new()));
+        let served = Arc::into_inner(scenario).unwrap().serve().await.unwrap();
+        let mut config = HttpFetchConfig::new("hekate-tests");
+        config.use_proxies = false;
+        config.connect_timeout = Duration::from_secs(2);
+        config.read_timeout = Duration::from_millis(700);
+        config.backoff_base = Duration::from_millis(1);
+        config.max_retry_after = Duration::ZERO;
+        config.attempts = 2;
+        let fetch = HttpFetch::new(config).unwrap();
+        let npm = Url::parse(&served.npm_url()).unwrap();
+        self.judged(&fetch, npm).await
+    }
+
+    /// Walks the path and compares. What a shape does not state about a verdict holds for every verdict.
+    pub(crate) fn meets(&self, name: &str, result: &Result<Judged, LookFault>) {
+        let expected = self.expected.as_ref().expect("a shape says what it expects");
+        match (expected, result) {
+            (Expected::NotFound(because), Err(LookFault::NotFound(detail))) => {
+                assert!(detail.contains(because), "{name}: {detail}");
+            }
+            (Expected::Upstream(expected), Err(LookFault::Upstream { retry_after, .. })) => {
+                assert_eq!(retry_after, expected, "{name}");
+            }
+            (Expected::Status(status), Ok(judged)) => self.compare(name, *status, judged),
+            (expected, other) => panic!("{name}: expected {expected:?}, got {other:#?}"),
+        }
+    }
+
+    fn compare(&self, name: &str, status: Status, judged: &Judged) {
+        let verdict = &judged.verdict;
+        let findings: Vec<_> = verdict
+            .findings
+            .iter()
+            .map(|finding| {
+                format!(
+                    "{:24} {:?}: {}",
+                    finding.check.as_str(),
+                    finding.outcome,
+                    finding.summary
+                )
+            })
+            .filter(|line| !line.starts_with("run.") && !line.starts_with("src."))
+            .collect();
+        let findings = findings.join("\n");
+        let decided_by: Vec<_> = verdict.decided_by.iter().map(|check| check.as_str()).collect();
+        let context = format!("{name}: decided by {decided_by:?}\n{findings}");
+        assert_eq!(verdict.status, status, "{context}");
+        for (check, outcome) in &self.findings {
+            assert_eq!(outcome_of(judged, *check), *outcome, "{check} of {context}");
+        }
+        if let Some(checks) = &self.decided_by {
+            assert_eq!(&verdict.decided_by, checks, "{context}");
+        }
+        let listed: Vec<_> = verdict.findings.iter().map(|finding| finding.check).collect();
+        assert_eq!(
+            listed,
+            CheckId::ALL,
+            "{name}: every check has one finding, in the order of the checks"
+        );
+        assert!(!verdict.decided_by.is_empty(), "{context}");
+    }
+}
+
+/// What a check found.
+pub(crate) fn outcome_of(judged: &Judged, check: CheckId) -> Outcome {
+    let mut of_check = judged.verdict.findings.iter().filter(|finding| finding.check == check);
+    of_check.next().expect("every check has a finding").outcome
+}
