@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use comfy_table::Cell;
+use comfy_table::{Cell, ColumnConstraint};
 use futures::StreamExt as _;
 use hekate::config::Config;
 use hekate::package::{Coordinate, PackageVersion};
@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: &Demo) -> Done {
     }));
     if arguments.serve {
         serve::host(&config, &embedded, arguments.listen, |address| {
-            print_invitation(address, &results)
+            print_invitation(address, &results);
         })
         .await?;
     }
@@ -193,12 +193,14 @@ fn print_table(results: &Results) -> std::io::Result<()> {
     let screen = Screen::of_standard_output();
     let mut table = screen::table(
         &screen,
-        [
-            "package, and what was done to it",
-            "expected",
-            "got, and what decided it",
-        ],
+        ["package, and what was done", "expected", "got, and decided by"],
     );
+    // The first column has what the others leave.
+    for (column, width) in [(1, 15), (2, 26)] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_constraint(ColumnConstraint::Absolute(comfy_table::Width::Fixed(width)));
+        }
+    }
     for (case, verdict) in results {
         let got = screen.outcome(verdict.status.as_str(), case.expected);
         table.add_row(

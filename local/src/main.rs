@@ -22,7 +22,8 @@ use crate::exit::Exit;
 
 /// What is logged unless `RUST_LOG` says otherwise: what a person at a terminal should know, and what an operator should.
 const QUIET: &str = "error,hekate=warn";
-const OPERATOR: &str = "warn,hekate=info";
+// The embedded store warns whenever it answers that its table is there already.
+const OPERATOR: &str = "warn,dynoxide=error,hekate=info";
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -32,12 +32,12 @@ const IN_HAND: usize = 200;
 /// After how long work is tried again. What still fails after the last of these is left to the next sweep.
 const AGAIN_AFTER: [Duration; 4] = [
     Duration::from_secs(10),
-    Duration::from_secs(60),
-    Duration::from_secs(300),
-    Duration::from_secs(900),
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
 ];
 /// How often what is due is looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
 /// How long requests and looks under way may take once the process is told to end.
 const GRACE: Duration = Duration::from_secs(10);
 

@@ -110,26 +110,39 @@ pub(super) struct Said {
 /// Its mark is the worst of its checks, and a pass only if one of them passed. Checks that were not run count as unknown
 /// where others of the link have an answer; beside nothing but checks that do not apply, they do not apply either.
 pub(super) fn said(link: Link, verdict: &Verdict, screen: Screen) -> Said {
-    let findings = || {
-        verdict
-            .findings
-            .iter()
-            .filter(|finding| Link::of(finding.check) == link)
-    };
-    let worst = findings().max_by_key(|finding| weight(finding));
-    let answered = findings().any(|finding| !is_silent(finding));
-    let absent = findings().find(|finding| matches!(finding.outcome, Outcome::NotApplicable(Some(Shade::Absent))));
-    let (mark, telling) = match (worst, answered, absent) {
-        (Some(_), false, Some(absent)) => (Mark::NotApplicable, Some(absent)),
-        (Some(worst), _, _) => (Mark::from(worst.outcome), Some(worst)),
-        (None, _, _) => (Mark::Unknown, None),
-    };
+    let findings: Vec<&Finding> = verdict
+        .findings
+        .iter()
+        .filter(|finding| Link::of(finding.check) == link)
+        .collect();
+    let (mark, telling) = judge(&findings);
+    let reason = telling
+        .filter(|_| mark != Mark::Pass)
+        .map(|finding| match finding.outcome {
+            Outcome::NotApplicable(_) => "not attested".to_owned(),
+            Outcome::Unknown(UnknownReason::NotRun) if !findings.iter().all(|finding| is_silent(finding)) => {
+                "not examined".to_owned()
+            }
+            Outcome::Pass(_) | Outcome::Fail(_) | Outcome::Warn(_) | Outcome::Unknown(_) => finding.summary.clone(),
+        });
     Said {
         mark,
         fact: fact(link, verdict, screen),
-        reason: telling
-            .filter(|_| mark != Mark::Pass)
-            .map(|finding| finding.summary.clone()),
+        reason,
+    }
+}
+
+/// The mark that a link's findings amount to, and the finding that tells most.
+fn judge<'a>(findings: &[&'a Finding]) -> (Mark, Option<&'a Finding>) {
+    let absent = findings
+        .iter()
+        .find(|finding| matches!(finding.outcome, Outcome::NotApplicable(Some(Shade::Absent))));
+    match (findings.iter().max_by_key(|finding| weight(finding)), absent) {
+        (Some(_), Some(absent)) if findings.iter().all(|finding| is_silent(finding)) => {
+            (Mark::NotApplicable, Some(absent))
+        }
+        (Some(worst), _) => (Mark::from(worst.outcome), Some(worst)),
+        (None, _) => (Mark::Unknown, None),
     }
 }
 
@@ -152,7 +165,7 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
     match link {
         Link::Source => {
             let build = build?;
-            let repository = bare(build.repository.as_deref()?);
+            let repository = without_host(build.repository.as_deref()?);
             let commit = build.commit.as_deref().map(|commit| format!(" @ {}", head(commit, 7)));
             let r#ref = build.r#ref.as_deref().map(|r#ref| format!(", {}", short_ref(r#ref)));
             Some(
@@ -171,7 +184,6 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
                     .as_deref()
                     .map(|path| path.trim_start_matches(".github/workflows/").to_owned()),
                 run,
-                build.trigger.as_deref().map(|trigger| format!("on {trigger}")),
                 build.runner.clone(),
             ];
             list(facts)
@@ -189,15 +201,14 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
                 .get("trusted time")
                 .and_then(|time| time.parse::<Timestamp>().ok());
             list([
-                Some("attested by the registry".to_owned()),
-                time.map(to_the_second),
+                time.map(|time| format!("attested {}", to_the_second(time))),
                 key.map(|key| format!("key {}", screen.shortened(key.trim_start_matches("SHA256:"), 12))),
             ])
         }
         Link::Registry => {
             let signed = find(verdict, CheckId::RegSignature)
                 .filter(|finding| finding.outcome.is_pass())
-                .map(|_| "metadata signed by the registry".to_owned());
+                .map(|_| "signed metadata".to_owned());
             let mode = find(verdict, CheckId::RegPublishMode).and_then(|finding| match finding.outcome {
                 Outcome::Pass(Some(shade)) | Outcome::Warn(Some(shade)) => publish_mode(shade),
                 Outcome::Pass(None)
@@ -222,9 +233,9 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
 
 fn publish_mode(shade: Shade) -> Option<&'static str> {
     match shade {
-        Shade::Token => Some("says: published with a token"),
-        Shade::TrustedPublisher => Some("says: by a trusted publisher"),
-        Shade::StagedPublish => Some("says: staged, then approved"),
+        Shade::Token => Some("which claims: published with a token"),
+        Shade::TrustedPublisher => Some("which claims: published by a trusted publisher"),
+        Shade::StagedPublish => Some("which claims: staged, and approved by a person"),
         Shade::Vacuous
         | Shade::WeakDigest
         | Shade::Absent
@@ -250,9 +261,10 @@ fn head(text: &str, characters: usize) -> String {
     text.chars().take(characters).collect()
 }
 
-/// An address without its scheme.
-fn bare(uri: &str) -> &str {
-    uri.trim_start_matches("https://")
+/// The repository as people write it: on GitHub without the host.
+fn without_host(uri: &str) -> &str {
+    let address = uri.trim_start_matches("https://");
+    address.strip_prefix("github.com/").unwrap_or(address)
 }
 
 fn short_ref(r#ref: &str) -> String {
@@ -290,6 +302,59 @@ mod tests {
     fn every_link_has_a_check() {
         for link in Link::ALL {
             assert!(CheckId::ALL.iter().any(|&check| Link::of(check) == link), "{link:?}");
+        }
+    }
+
+    /// Every list of at most three findings with any outcomes.
+    fn lists() -> Vec<Vec<Finding>> {
+        let outcomes = [
+            Outcome::Pass(None),
+            Outcome::Fail(None),
+            Outcome::Warn(None),
+            Outcome::Unknown(UnknownReason::Unreachable),
+            Outcome::Unknown(UnknownReason::NotRun),
+            Outcome::NotApplicable(None),
+            Outcome::NotApplicable(Some(Shade::Absent)),
+        ];
+        let mut lists = vec![Vec::new()];
+        for length in 0..3 {
+            let longer: Vec<Vec<Finding>> = lists
+                .iter()
+                .filter(|list| list.len() == length)
+                .flat_map(|list| {
+                    outcomes.map(|outcome| {
+                        let mut list = list.clone();
+                        list.push(Finding::new(CheckId::RunExists, outcome, ""));
+                        list
+                    })
+                })
+                .collect();
+            lists.extend(longer);
+        }
+        lists
+    }
+
+    fn mark(list: &[Finding]) -> Mark {
+        judge(&list.iter().collect::<Vec<_>>()).0
+    }
+
+    #[test]
+    fn a_link_passes_only_if_one_of_its_checks_passed_and_none_has_worse() {
+        for list in lists() {
+            let passed = list.iter().any(|finding| finding.outcome.is_pass());
+            let worse = list.iter().any(|finding| Mark::from(finding.outcome) > Mark::Pass);
+            assert_eq!(mark(&list) == Mark::Pass, passed && !worse, "{list:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_check_is_never_hidden() {
+        for list in lists() {
+            assert_eq!(
+                mark(&list) == Mark::Fail,
+                list.iter().any(|finding| finding.outcome.is_fail()),
+                "{list:?}"
+            );
         }
     }
 

@@ -14,6 +14,7 @@ use comfy_table::{Cell, ContentArrangement, Table};
 use hekate::check::Outcome;
 use hekate::verdict::{Status, Verdict};
 use terminal_size::{Width, terminal_size};
+use unicode_width::UnicodeWidthStr as _;
 
 pub(crate) use report::short_name;
 
@@ -125,6 +126,18 @@ impl Screen {
 
     fn ellipsis(self) -> &'static str {
         if self.unicode { "…" } else { "..." }
+    }
+
+    /// The text with its end left out where it is wider than `width`.
+    fn cut(self, text: &str, width: usize) -> String {
+        if text.width() <= width {
+            return text.to_owned();
+        }
+        let kept: String = text
+            .chars()
+            .take(width.saturating_sub(self.ellipsis().width()))
+            .collect();
+        format!("{}{}", kept.trim_end(), self.ellipsis())
     }
 
     /// The text with its middle left out where it is wider than `width`: ends tell digests and addresses apart.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hekate::check::{Finding, Outcome, UnknownReason};
-use hekate::package::PackageVersion;
+use hekate::package::{Digest, PackageVersion};
 use hekate::verdict::{Status, Verdict, YesNoUnknown};
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
@@ -15,22 +15,42 @@ use super::{BOLD, FAINT, Mark, Screen, status_style, styled};
 const LINES: usize = 23;
 /// Where the text of a link begins: indentation, mark, and the longest name.
 const LINK_INDENT: usize = 14;
+/// Where compared values begin.
+const VALUE_INDENT: usize = 6;
+/// How much is shown of a digest, with its algorithm.
+const DIGEST_WIDTH: usize = 26;
+/// How many columns the places of compared values have at least, if they need them.
+const PLACE_WIDTH: usize = 24;
 
 /// The report on a verdict, with a line break at its end.
 pub(super) fn report(verdict: &Verdict, screen: Screen) -> String {
-    let mut lines = heading(verdict, screen);
-    lines.push(String::new());
-    for link in Link::ALL {
-        lines.extend(link_lines(link, &said(link, verdict, screen), screen));
-    }
-    lines.push(String::new());
-    lines.extend(questions(verdict));
-    let footer = footer(verdict, screen);
-    let room = LINES.saturating_sub(lines.len() + footer.len() + 2);
-    lines.push(String::new());
-    lines.extend(limited(reasons(verdict, screen), room));
-    lines.push(String::new());
-    lines.extend(footer);
+    let [heading, questions, footer] = [heading(verdict, screen), questions(verdict), footer(verdict, screen)];
+    let reasons = reasons(verdict, screen);
+    let chain = |roomy: bool| -> Vec<String> {
+        Link::ALL
+            .iter()
+            .flat_map(|&link| link_lines(link, &said(link, verdict, screen), roomy, screen))
+            .collect()
+    };
+    let gaps = 3;
+    let room =
+        |chain: &[String]| LINES.saturating_sub(heading.len() + chain.len() + questions.len() + footer.len() + gaps);
+    let chain = Some(chain(true))
+        .filter(|chain| reasons.len() <= room(chain))
+        .unwrap_or_else(|| chain(false));
+    let reasons = limited(reasons, room(&chain));
+    let gap = vec![String::new()];
+    let lines = [
+        heading,
+        gap.clone(),
+        chain,
+        gap.clone(),
+        questions,
+        gap,
+        reasons,
+        footer,
+    ]
+    .concat();
     lines.into_iter().fold(String::new(), |mut text, line| {
         // Writing to a string cannot fail.
         let _infallible = writeln!(text, "{}", line.trim_end());
@@ -69,46 +89,38 @@ fn in_words(status: Status) -> &'static str {
     }
 }
 
-/// A pass shows its fact; trouble shows first what is wrong; what is not known shows what is known besides.
-fn link_lines(link: Link, said: &Said, screen: Screen) -> Vec<String> {
+/// A pass shows its fact; trouble shows what is wrong, and where there is room the fact below; what is not known shows what
+/// is known besides.
+fn link_lines(link: Link, said: &Said, roomy: bool, screen: Screen) -> Vec<String> {
     let Said { mark, fact, reason } = said;
     let room = screen.width.saturating_sub(LINK_INDENT);
     let name = format!("{:<width$}", link.name(), width = LINK_INDENT - 4);
     let lead = format!("{} {name}", styled(mark.style(), screen.mark(*mark)));
-    let mut text: Vec<String> = Vec::new();
-    match (mark, fact, reason) {
+    let text: Vec<String> = match (mark, fact, reason) {
         (Mark::Fail | Mark::Warn, fact, Some(reason)) => {
-            text.extend(
-                fill(reason, room, 2, screen)
-                    .into_iter()
-                    .map(|line| styled(mark.style(), &line)),
-            );
-            text.extend(fact.as_deref().map(|fact| styled(FAINT, &screen.shortened(fact, room))));
+            let fact = fact
+                .as_deref()
+                .filter(|_| roomy)
+                .map(|fact| styled(FAINT, &screen.cut(fact, room)));
+            [Some(styled(mark.style(), &screen.cut(reason, room))), fact]
+                .into_iter()
+                .flatten()
+                .collect()
         }
         (Mark::Unknown | Mark::NotApplicable, Some(fact), Some(reason)) => {
-            let fact = screen.shortened(fact, room);
             let aside = format!("({reason})");
-            if fact.width() + 1 + aside.width() <= room {
-                text.push(format!("{fact} {}", styled(FAINT, &aside)));
+            let left = room.saturating_sub(aside.width() + 1);
+            if left >= room / 2 {
+                vec![format!("{} {}", screen.cut(fact, left), styled(FAINT, &aside))]
             } else {
-                text.push(fact);
-                text.extend(
-                    fill(&aside, room, 1, screen)
-                        .into_iter()
-                        .map(|line| styled(FAINT, &line)),
-                );
+                let reason = Some(styled(FAINT, &screen.cut(reason, room))).filter(|_| roomy);
+                [Some(screen.cut(fact, room)), reason].into_iter().flatten().collect()
             }
         }
-        (Mark::Unknown | Mark::NotApplicable, None, Some(reason)) => {
-            text.extend(
-                fill(reason, room, 1, screen)
-                    .into_iter()
-                    .map(|line| styled(FAINT, &line)),
-            );
-        }
-        (_, Some(fact), _) => text.push(screen.shortened(fact, room)),
-        (_, None, _) => text.push(String::new()),
-    }
+        (Mark::Unknown | Mark::NotApplicable, None, Some(reason)) => vec![styled(FAINT, &screen.cut(reason, room))],
+        (_, Some(fact), _) => vec![screen.cut(fact, room)],
+        (_, None, _) => vec![String::new()],
+    };
     let indent = " ".repeat(LINK_INDENT);
     text.into_iter()
         .enumerate()
@@ -156,7 +168,7 @@ fn reasons(verdict: &Verdict, screen: Screen) -> Vec<String> {
     if deciding.iter().all(|finding| finding.outcome.is_pass()) {
         return summary_of_passes(verdict, deciding.len(), screen);
     }
-    let mut lines = vec!["  Decided by".to_owned()];
+    let mut lines = Vec::new();
     for group in grouped(&deciding) {
         lines.extend(group_lines(&group, screen));
     }
@@ -168,7 +180,7 @@ fn reasons(verdict: &Verdict, screen: Screen) -> Vec<String> {
         .map(|finding| finding.check.as_str())
         .collect();
     if !besides.is_empty() {
-        lines.extend(wrapped(&format!("besides: {}", besides.join(", ")), "    ", screen));
+        lines.extend(wrapped(&format!("besides: {}", besides.join(", ")), "  ", screen));
     }
     lines
 }
@@ -207,22 +219,53 @@ fn group_lines(group: &Group<'_>, screen: Screen) -> Vec<String> {
         format!(" and {} more", group.others)
     };
     let text = format!("{} {}{others}: {}", screen.mark(mark), finding.check, finding.summary);
-    let mut lines: Vec<String> = wrapped(&text, "    ", screen)
+    let mut lines: Vec<String> = wrapped(&text, "  ", screen)
         .into_iter()
         .map(|line| styled(mark.style(), &line))
         .collect();
-    let places = finding
-        .observed
-        .keys()
-        .map(|place| place.width())
-        .max()
-        .unwrap_or_default();
-    for (place, value) in &finding.observed {
-        let lead = format!("      {place:<places$}  ");
-        let value = screen.shortened(value, screen.width.saturating_sub(lead.width()));
-        lines.push(format!("{lead}{value}"));
-    }
+    lines.extend(observed_lines(finding, screen));
     lines
+}
+
+/// The compared values, each with where it was observed: places that agree stand together.
+fn observed_lines(finding: &Finding, screen: Screen) -> Vec<String> {
+    let mut by_value: Vec<(String, String)> = Vec::new();
+    for (place, value) in &finding.observed {
+        let value = if is_digest(value) {
+            screen.shortened(value, DIGEST_WIDTH)
+        } else {
+            value.clone()
+        };
+        match by_value.iter_mut().find(|(other, _)| *other == value) {
+            Some((_, places)) => {
+                places.push_str(", ");
+                places.push_str(place);
+            }
+            None => by_value.push((value, place.clone())),
+        }
+    }
+    if let [(value, places)] = by_value.as_slice() {
+        let lead = format!("{:VALUE_INDENT$}{places}: ", "");
+        let value = screen.shortened(value, screen.width.saturating_sub(lead.width()));
+        return vec![format!("{lead}{value}")];
+    }
+    let widest =
+        |part: fn(&(String, String)) -> &str| by_value.iter().map(|pair| part(pair).width()).max().unwrap_or(0);
+    let room = screen.width.saturating_sub(VALUE_INDENT + 2);
+    let places = widest(|(_, places)| places).min(room.saturating_sub(widest(|(value, _)| value)).max(PLACE_WIDTH));
+    let values = widest(|(value, _)| value).min(room.saturating_sub(places));
+    by_value
+        .iter()
+        .map(|(value, place)| {
+            let (value, place) = (screen.shortened(value, values), screen.cut(place, places));
+            format!("{:VALUE_INDENT$}{value:<values$}  {}", "", styled(FAINT, &place))
+        })
+        .collect()
+}
+
+/// Whether a value is a digest with its algorithm: both of its ends tell it from others.
+fn is_digest(value: &str) -> bool {
+    value.parse::<Digest>().is_ok()
 }
 
 fn summary_of_passes(verdict: &Verdict, deciding: usize, screen: Screen) -> Vec<String> {
@@ -235,14 +278,12 @@ fn summary_of_passes(verdict: &Verdict, deciding: usize, screen: Screen) -> Vec<
     };
     let not_run = unanswered(|why| why == UnknownReason::NotRun);
     let unknown = unanswered(|why| why != UnknownReason::NotRun);
-    let mut text = format!("Decided by {deciding} required checks, all passed");
-    if not_run > 0 {
-        text.push_str(&format!("; {not_run} were not run"));
-    }
-    if unknown > 0 {
-        text.push_str(&format!("; {unknown} have no answer"));
-    }
-    text.push('.');
+    let parts = [
+        Some(format!("Decided by {deciding} required checks, all passed")),
+        (not_run > 0).then(|| format!("{not_run} were not run")),
+        (unknown > 0).then(|| format!("{unknown} have no answer")),
+    ];
+    let text = parts.into_iter().flatten().collect::<Vec<_>>().join("; ") + ".";
     wrapped(&text, "  ", screen)
 }
 
@@ -266,7 +307,7 @@ fn to_the_minute(at: Timestamp) -> String {
 fn limited(mut lines: Vec<String>, room: usize) -> Vec<String> {
     if lines.len() > room {
         lines.truncate(room.saturating_sub(1));
-        lines.push(styled(FAINT, "    and more: --format json shows all"));
+        lines.push(styled(FAINT, "  and more: --format json shows all"));
     }
     lines
 }
@@ -282,23 +323,4 @@ fn wrapped(text: &str, indent: &str, screen: Screen) -> Vec<String> {
         .into_iter()
         .map(std::borrow::Cow::into_owned)
         .collect()
-}
-
-/// The text in at most `lines` lines of `room` columns.
-fn fill(text: &str, room: usize, lines: usize, screen: Screen) -> Vec<String> {
-    let mut filled: Vec<String> = textwrap::wrap(text, room)
-        .into_iter()
-        .map(std::borrow::Cow::into_owned)
-        .collect();
-    if filled.len() > lines {
-        filled.truncate(lines);
-        if let Some(last) = filled.last_mut() {
-            let cut: String = last
-                .chars()
-                .take(room.saturating_sub(screen.ellipsis().width()))
-                .collect();
-            *last = format!("{cut}{}", screen.ellipsis());
-        }
-    }
-    filled
 }
