@@ -149,11 +149,14 @@ impl Service {
         if !self.store.acquire_lease(package, &self.holder, now, until).await? {
             return self.wait_for_somebody_else(package, current).await;
         }
-        let looked = self.look(package, resolved, current, now).await;
-        // A lease that could not be given back expires; the verdict is recorded either way.
-        if let Err(fault) = self.store.release_lease(package, &self.holder).await {
-            tracing::warn!(package = %package, error = %fault, "the lease was not given back");
+        // A look that ended between the question above and the lease has answered it.
+        let latest = self.store.current(package).await?;
+        if let Some(verdict) = latest.clone().filter(|latest| is_newer(latest, current.as_ref())) {
+            self.give_back(package).await;
+            return Ok(Looked { verdict, case: None });
         }
+        let looked = self.look(package, resolved, current, now).await;
+        self.give_back(package).await;
         looked
     }
 
@@ -213,21 +216,23 @@ impl Service {
         })
     }
 
+    /// A lease that could not be given back expires; the verdict is recorded either way.
+    async fn give_back(&self, package: &PackageVersion) {
+        if let Err(fault) = self.store.release_lease(package, &self.holder).await {
+            tracing::warn!(package = %package, error = %fault, "the lease was not given back");
+        }
+    }
+
     /// Two workers never look at one version at once; who comes second takes what the first finds.
     async fn wait_for_somebody_else(
         &self,
         package: &PackageVersion,
         before: Option<Verdict>,
     ) -> Result<Looked, ServiceFault> {
-        let seen = before.map(|verdict| verdict.checked_at);
         for _ in 0..WAIT_STEPS {
             tokio::time::sleep(WAIT_STEP).await;
-            if let Some(verdict) = self
-                .store
-                .current(package)
-                .await?
-                .filter(|verdict| Some(verdict.checked_at) > seen)
-            {
+            let latest = self.store.current(package).await?;
+            if let Some(verdict) = latest.filter(|latest| is_newer(latest, before.as_ref())) {
                 return Ok(Looked { verdict, case: None });
             }
         }
@@ -262,6 +267,10 @@ impl Service {
         self.queue.send(&items).await?;
         Ok(items.len())
     }
+}
+
+fn is_newer(latest: &Verdict, before: Option<&Verdict>) -> bool {
+    before.is_none_or(|before| latest.checked_at > before.checked_at)
 }
 
 /// Whether a verdict is undecided because somebody did not answer, so that asking again soon may decide it.

@@ -151,7 +151,6 @@ async fn what_cannot_be_answered_is_told_in_one_envelope() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a look that ends between a request's reading of the store and its taking the lease is made once more"]
 async fn several_requests_for_one_version_cause_one_look() {
     let bed = Bed::demo().await;
     let server = Server::start(&bed);

@@ -1,5 +1,7 @@
 //! The one way from an attestation as served to an attestation that is authentic.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -338,12 +340,30 @@ impl TrustMaterial {
     /// The digest of the statement's own subject, to satisfy the verifier's binding to an artifact. Whether that subject is
     /// the package is judged by the checks, on all digests at once, so that a wrong artifact is told from a wrong signature.
     fn own_subject(&self, parsed: &ParsedBundle) -> Result<ArtifactDigest, Refusal> {
-        own_subject(&parsed.envelope).ok_or_else(|| {
-            self.refuse_content(
-                parsed,
-                "the payload is no statement about a SHA-512 or SHA-256".to_owned(),
-            )
-        })
+        #[derive(Deserialize)]
+        struct Head {
+            subject: Vec<Subject>,
+        }
+        #[derive(Deserialize)]
+        struct Subject {
+            digest: BTreeMap<String, String>,
+        }
+        let malformed = |detail: &str| forged(RefusedPart::Signature, format!("the payload is no statement: {detail}"));
+        let head: Head = serde_json::from_slice(parsed.envelope.payload.as_bytes())
+            .map_err(|source| malformed(&source.to_string()))?;
+        let subject = head.subject.first().ok_or_else(|| malformed("it has no subject"))?;
+        for (name, algorithm, kind) in [
+            ("sha512", HashAlgorithm::Sha2512, DigestAlgorithm::Sha512),
+            ("sha256", HashAlgorithm::Sha2256, DigestAlgorithm::Sha256),
+        ] {
+            let Some(digits) = subject.digest.get(name) else {
+                continue;
+            };
+            let digest = Digest::from_hex(kind, digits).map_err(|source| malformed(&source.to_string()))?;
+            return ArtifactDigest::new(algorithm, digest.as_bytes().to_vec())
+                .map_err(|source| malformed(&source.to_string()));
+        }
+        Err(self.refuse_content(parsed, "the statement's subject has no SHA-512 or SHA-256".to_owned()))
     }
 
     /// Refuses an envelope whose content is not understood. Whether it is forged is judged all the same: a forger must not
@@ -435,24 +455,6 @@ fn earliest_time(result: &VerificationResult) -> Result<Timestamp, Refusal> {
         .min()
         .copied()
         .ok_or_else(no_trusted_time)
-}
-
-fn own_subject(envelope: &DsseEnvelope) -> Option<ArtifactDigest> {
-    #[derive(Deserialize)]
-    struct Head {
-        subject: Vec<Value>,
-    }
-    let head: Head = serde_json::from_slice(envelope.payload.as_bytes()).ok()?;
-    let digests = head.subject.first()?.get("digest")?;
-    [
-        ("sha512", HashAlgorithm::Sha2512, DigestAlgorithm::Sha512),
-        ("sha256", HashAlgorithm::Sha2256, DigestAlgorithm::Sha256),
-    ]
-    .into_iter()
-    .find_map(|(name, algorithm, kind)| {
-        let digest = Digest::from_hex(kind, digests.get(name)?.as_str()?).ok()?;
-        ArtifactDigest::new(algorithm, digest.as_bytes().to_vec()).ok()
-    })
 }
 
 /// Whether a Rekor v1 entry was made for this envelope: its payload hash, and its signature.

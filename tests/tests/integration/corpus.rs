@@ -28,10 +28,6 @@ pub(crate) fn corpus() -> Option<Corpus> {
     corpus
 }
 
-/// Recordings that are not told to be forged at present: a statement that is not understood is refused before its signature
-/// is looked at. `defects` states what is right.
-const UNDECIDED: [&str; 1] = ["npm/attestations-tampered/slsa-verifier-unit/npm-att-publish-invalid-signature.json"];
-
 pub(crate) async fn judged(corpus: &Corpus, recording: &Recording, npm_keys: &str) -> Judged {
     let fetch = ScenarioFetch::new(Arc::new(recording.scenario()));
     let coordinate = Coordinate::from(recording.package.clone());
@@ -63,9 +59,7 @@ async fn compare(corpus: &Corpus, recordings: &[Recording]) {
             decided_by(&judged)
         );
         println!("{row}");
-        if UNDECIDED.contains(&recording.name.as_str()) {
-            assert_eq!(status, Status::Indeterminate, "{}", recording.name);
-        } else if !recording.expected.is_met_by(status) {
+        if !recording.expected.is_met_by(status) {
             wrong.push(format!("{row}\n{:#?}", judged.verdict.findings));
         }
         assert_eq!(judged.case.replay().unwrap(), judged.verdict, "{}", recording.name);
@@ -211,7 +205,6 @@ async fn the_served_corpus_gets_the_same_verdicts_over_http() {
         let judged = decide(&judge, dossier, &Memory::default(), now());
         let status = judged.verdict.status;
         let is_met = match text("expected") {
-            _ if UNDECIDED.contains(&text("recording")) => status == Status::Indeterminate,
             "not accepted" => Expected::NotAccepted.is_met_by(status),
             expected => status.as_str() == expected,
         };
