@@ -136,6 +136,7 @@ def deploy(emulator, binaries, parameters=None, stack="hekate", environment=None
         s3.put_object(Bucket="code", Key=f"{binary}.zip", Body=archive(Path(binaries) / binary))
         template["Resources"][name]["Properties"]["CodeUri"] = {"Bucket": "code", "Key": f"{binary}.zip"}
     template["Globals"]["Function"]["Environment"]["Variables"].update(environment or {})
+    name_batches_apart(template)
     values = {
         "Architecture": ARCHITECTURES[platform.machine()],
         "DeletionProtection": "false",
@@ -154,6 +155,18 @@ def deploy(emulator, binaries, parameters=None, stack="hekate", environment=None
     outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
     summaries = cloudformation.list_stack_resources(StackName=stack)["StackResourceSummaries"]
     return outputs, {summary["LogicalResourceId"]: summary["PhysicalResourceId"] for summary in summaries}
+
+
+def name_batches_apart(template):
+    """Lets whoever may send one message send several.
+
+    On AWS `sqs:SendMessage` authorises `SendMessageBatch` as well, which has no action of its own; the emulator asks for one.
+    """
+    for resource in template["Resources"].values():
+        for policy in resource.get("Properties", {}).get("Policies", []):
+            for statement in policy["PolicyDocument"]["Statement"]:
+                if statement["Action"] == "sqs:SendMessage":
+                    statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
 
 
 def repair_concurrency(emulator):

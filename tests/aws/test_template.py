@@ -226,7 +226,7 @@ class ExpandedTemplate(unittest.TestCase):
             self.assertEqual(set(function["Properties"]["Environment"]["Variables"]), ENVIRONMENT, name)
 
     def test_what_an_operator_may_leave_out_is_empty_by_default(self):
-        for name in ("NpmUrl", "RekorUrl", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
+        for name in ("NpmUrl", "TufUrl", "VerifierId", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
             self.assertEqual(self.parameters[name]["Default"], "", name)
 
     def test_no_upstream_host_is_written_in_the_template(self):

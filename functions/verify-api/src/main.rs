@@ -5,7 +5,8 @@ use std::sync::Arc;
 use axum::body::to_bytes;
 use hekate::entrypoints::api::{Api, router};
 use hekate::wiring;
-use lambda_http::{Body, Error, Request, Response, service_fn};
+use lambda_http::http::Uri;
+use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
 use tower::ServiceExt as _;
 
 /// The most that one answer may have, in bytes: what Lambda returns to API Gateway is limited to this.
@@ -24,10 +25,24 @@ async fn main() -> Result<(), Error> {
     lambda_http::run_concurrent(service_fn(move |request: Request| {
         let router = router.clone();
         async move {
-            let (parts, body) = router.oneshot(request).await?.into_parts();
+            let (parts, body) = router.oneshot(without_stage(request)).await?.into_parts();
             let bytes = to_bytes(body, ANSWER_LIMIT).await?;
             Ok::<_, Error>(Response::from_parts(parts, Body::from(bytes.to_vec())))
         }
     }))
     .await
+}
+
+/// The request with the path that the caller sent: a REST API puts the name of its stage before it.
+fn without_stage(mut request: Request) -> Request {
+    let path = request.raw_http_path().to_owned();
+    let path_and_query = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    // Where the path is no URI, the router says so of the path with the stage.
+    if let Ok(uri) = path_and_query.parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
 }
