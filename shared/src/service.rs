@@ -145,18 +145,20 @@ impl Service {
         if let Some(verdict) = current.clone().filter(|verdict| !fresh && verdict.valid_until > now) {
             return Ok(Looked { verdict, case: None });
         }
+        // A name of its own for each look, so that none gives back what another holds.
+        let holder = format!("{}-{:016x}", self.holder, fastrand::u64(..));
         let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
-        if !self.store.acquire_lease(package, &self.holder, now, until).await? {
+        if !self.store.acquire_lease(package, &holder, now, until).await? {
             return self.wait_for_somebody_else(package, current).await;
         }
         // A look that ended between the question above and the lease has answered it.
         let latest = self.store.current(package).await?;
         if let Some(verdict) = latest.clone().filter(|latest| is_newer(latest, current.as_ref())) {
-            self.give_back(package).await;
+            self.give_back(package, &holder).await;
             return Ok(Looked { verdict, case: None });
         }
         let looked = self.look(package, resolved, current, now).await;
-        self.give_back(package).await;
+        self.give_back(package, &holder).await;
         looked
     }
 
@@ -217,8 +219,8 @@ impl Service {
     }
 
     /// A lease that could not be given back expires; the verdict is recorded either way.
-    async fn give_back(&self, package: &PackageVersion) {
-        if let Err(fault) = self.store.release_lease(package, &self.holder).await {
+    async fn give_back(&self, package: &PackageVersion, holder: &str) {
+        if let Err(fault) = self.store.release_lease(package, holder).await {
             tracing::warn!(package = %package, error = %fault, "the lease was not given back");
         }
     }
@@ -239,13 +241,30 @@ impl Service {
         Err(ServiceFault::Busy(package.clone()))
     }
 
+    /// A verdict that is remembered as undecided for want of an answer is made again: a message that comes back asks anew.
+    async fn verdict_to_act_on(
+        &self,
+        coordinate: &Coordinate,
+        fresh: bool,
+        now: Timestamp,
+    ) -> Result<Looked, ServiceFault> {
+        let looked = self.verdict(coordinate, fresh, now).await?;
+        if looked.case.is_none() && awaits_an_upstream(&looked.verdict) {
+            return self.verdict(coordinate, true, now).await;
+        }
+        Ok(looked)
+    }
+
     /// Does the work of one message.
     pub async fn work(&self, item: &WorkItem, now: Timestamp) -> Worked {
         let fresh = match item.reason {
             WorkReason::Sweep | WorkReason::Recheck => true,
             WorkReason::Api | WorkReason::Batch => false,
         };
-        match self.verdict(&Coordinate::from(item.package.clone()), fresh, now).await {
+        match self
+            .verdict_to_act_on(&Coordinate::from(item.package.clone()), fresh, now)
+            .await
+        {
             Ok(looked) if awaits_an_upstream(&looked.verdict) => {
                 Worked::TryAgain(format!("{} could not be decided yet", item.package))
             }

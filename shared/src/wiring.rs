@@ -102,7 +102,7 @@ pub fn service(
 /// The judge: trust material from files if any are named, embedded and refreshed through TUF otherwise.
 pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, WiringError> {
     let judge = fixed_judge(config)?;
-    let from_files = judge.trust.origin() == TrustOrigin::Files;
+    let from_files = config.trust.trusted_root.is_some() || config.trust.npm_keys.is_some();
     let (Some(repository), false) = (&config.trust.tuf, from_files) else {
         return Ok(Arc::new(FixedJudge(Arc::new(judge))));
     };
@@ -136,9 +136,11 @@ pub fn fixed_judge(config: &Config) -> Result<Judge, WiringError> {
         .as_deref()
         .map(|path| file("HEKATE_NPM_KEYS", path))
         .transpose()?;
-    let origin = match (&trusted_root, &npm_keys) {
-        (None, None) => TrustOrigin::Embedded,
-        (Some(_), _) | (_, Some(_)) => TrustOrigin::Files,
+    // Half of the material being the operator's makes the other half no more current.
+    let origin = if trusted_root.is_some() && npm_keys.is_some() {
+        TrustOrigin::Files
+    } else {
+        TrustOrigin::Embedded
     };
     let trust = TrustMaterial::new(
         trusted_root.as_deref().unwrap_or(root),

@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
     let service = Arc::new(wiring::aws(&config).await?);
     lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<SqsEvent>| {
         let service = Arc::clone(&service);
-        async move { Ok::<_, Error>(batch::handle(&service, event.payload, wiring::now()).await) }
+        async move { Ok::<_, Error>(batch::handle(&service, event.payload, wiring::now).await) }
     }))
     .await
 }

@@ -116,17 +116,23 @@ impl RepositoryUri {
             if !["https", "http", "git", "ssh"].contains(&scheme) {
                 return None;
             }
+            // Written as `ssh://git@github.com:owner/name`, which npm's own clients read as a path.
+            let rest = rest.replacen("github.com:", "github.com/", 1);
             let (authority, path) = rest.split_once('/')?;
             let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
             if !host.eq_ignore_ascii_case("github.com") && !host.eq_ignore_ascii_case("www.github.com") {
                 return None;
             }
-            path
+            return Self::from_path(path);
         } else if text.contains(':') {
             return None;
         } else {
             text
         };
+        Self::from_path(path)
+    }
+
+    fn from_path(path: &str) -> Option<Self> {
         let path = path.split(['#', '?']).next().unwrap_or(path);
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());
         let (owner, name) = (segments.next()?, segments.next()?);
@@ -299,6 +305,7 @@ mod tests {
             "git://github.com/Owner/name.git",
             "git+ssh://git@github.com/owner/NAME.git",
             "git@github.com:owner/name.git",
+            "git+ssh://git@github.com:owner/name.git",
             "github:owner/name",
             "owner/name",
             "http://www.github.com/owner/name/tree/main/packages/x",

@@ -13,8 +13,8 @@ use sigstore::types::{
     ArtifactDigest, Bundle, DerPublicKey, DsseEnvelope, HashAlgorithm, Sha256Hash, SignatureContent, pae,
 };
 use sigstore::{
-    CertificateError, Error as SigstoreError, PublicKeyVerificationPolicy, TimestampError, VerificationPolicy,
-    VerificationResult,
+    CertificateError, Error as SigstoreError, PublicKeyVerificationPolicy, TimestampError, TransparencyLogError,
+    VerificationPolicy, VerificationResult,
 };
 use thiserror::Error;
 
@@ -198,14 +198,24 @@ impl TrustMaterial {
     ///
     /// What the Sigstore verifier leaves to its caller is done here: choosing npm's key by id and judging its window by the
     /// log's time, `keyid` against `hint`, the label against the signed predicate type, at least one log entry, and IEEE
-    /// P1363 signatures. `now` decides whether the material is current, and no log time may lie more than ten minutes
-    /// after it; the Sigstore verifier reads the system's clock for the same rule.
+    /// P1363 signatures. `now` decides whether the material is current, and a log time more than ten minutes
+    /// after it is none to rely on; the Sigstore verifier reads the system's clock for the same rule, without a margin.
     pub fn verify(&self, attestation: &UnverifiedAttestation, now: Timestamp) -> Result<VerifiedAttestation, Refusal> {
         let parsed = parse(attestation)?;
         let entries = &parsed.bundle.verification_material.tlog_entries;
         let Some(entry) = entries.first() else {
             return Err(forged(RefusedPart::Log, "the bundle has no transparency log entry"));
         };
+        // The Sigstore verifier passes over an entry without evidence that travels with one that has it.
+        if entries
+            .iter()
+            .any(|entry| entry.inclusion_proof.is_none() && entry.inclusion_promise.is_none())
+        {
+            return Err(forged(
+                RefusedPart::Log,
+                "a log entry has neither an inclusion proof nor a promise",
+            ));
+        }
         if parsed.envelope.payload_type != IN_TOTO {
             let detail = format!("the payload type {:?} is not known", parsed.envelope.payload_type);
             return Err(self.refuse_content(&parsed, detail));
@@ -221,11 +231,11 @@ impl TrustMaterial {
             None => self.verify_with_certificate(&parsed, now)?,
         };
         let statement = statement.map_err(|source| forged(RefusedPart::Signature, source.to_string()))?;
+        // Either the log's clock is wrong or this one is, and nobody here can tell which.
         if signed_at.duration_since(now) > TOLERATED_SKEW {
-            return Err(forged(
-                RefusedPart::Log,
-                format!("it was logged at {signed_at}, which is after {now}"),
-            ));
+            return Err(Refusal::NoTrustedTime(format!(
+                "it was logged at {signed_at}, and by this machine's clock it is {now}"
+            )));
         }
         if statement.predicate_type != PredicateType::from_uri(&attestation.declared_predicate_type) {
             return Err(forged(
@@ -240,7 +250,7 @@ impl TrustMaterial {
             statement,
             signer,
             log: LogEvidence {
-                index: u64::from(entry.log_index).to_string(),
+                index: proved_index(entry),
                 kind: format!("{} {}", entry.kind_version.kind(), entry.kind_version.version()),
                 proof: entry.inclusion_proof.is_some(),
                 promise: entry.inclusion_promise.is_some(),
@@ -408,6 +418,17 @@ impl TrustMaterial {
         if !self.is_current(now) && (of_unknown_log || names_an_unknown_party(error)) {
             return Refusal::UnknownSigner(format!("{detail}; the trust material may be out of date"));
         }
+        let ahead_of_us = entries
+            .iter()
+            .any(|entry| entry.integrated_time.is_some_and(|time| time > now));
+        if ahead_of_us
+            && matches!(
+                error,
+                SigstoreError::TransparencyLog(TransparencyLogError::IntegratedTime(_))
+            )
+        {
+            return Refusal::NoTrustedTime(detail);
+        }
         #[expect(
             clippy::wildcard_enum_match_arm,
             reason = "the enum is open; what a later version adds is refused, never passed"
@@ -455,6 +476,15 @@ fn earliest_time(result: &VerificationResult) -> Result<Timestamp, Refusal> {
         .min()
         .copied()
         .ok_or_else(no_trusted_time)
+}
+
+/// The index that the log's evidence covers: the promise covers the entry's, a proof only its own.
+fn proved_index(entry: &TransparencyLogEntry) -> String {
+    let proved = match (&entry.inclusion_promise, &entry.inclusion_proof) {
+        (None, Some(proof)) => proof.log_index,
+        (Some(_), _) | (None, None) => entry.log_index,
+    };
+    u64::from(proved).to_string()
 }
 
 /// Whether a Rekor v1 entry was made for this envelope: its payload hash, and its signature.

@@ -43,17 +43,29 @@ pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
             .citing([metadata.evidence.clone(), artifact.sha256.clone()])
     };
     if let Some(declared) = &metadata.declared_digest {
-        let outcome = if artifact.has_digest(declared) {
-            Outcome::Pass(None)
+        let weak_contradicts = metadata
+            .declared_sha1
+            .as_ref()
+            .is_some_and(|weak| artifact.sha1 != *weak);
+        let agrees = artifact.has_digest(declared) && !weak_contradicts;
+        let (outcome, summary) = if agrees {
+            (
+                Outcome::Pass(None),
+                "the bytes have the digest that the registry's metadata names",
+            )
         } else {
-            Outcome::Fail(None)
+            (
+                Outcome::Fail(None),
+                "the registry serves other bytes than its metadata names",
+            )
         };
-        let summary = if outcome.is_pass() {
-            "the bytes have the digest that the registry's metadata names"
-        } else {
-            "the registry serves other bytes than its metadata names"
+        let finding = finding(outcome, summary).observing("metadata dist.integrity", declared.to_string());
+        return match &metadata.declared_sha1 {
+            Some(weak) if weak_contradicts => finding
+                .observing("metadata dist.shasum", weak.to_string())
+                .observing("downloaded bytes, sha1", artifact.sha1.to_string()),
+            Some(_) | None => finding,
         };
-        return finding(outcome, summary).observing("metadata dist.integrity", declared.to_string());
     }
     match &metadata.declared_sha1 {
         Some(declared) if artifact.sha1 == *declared => finding(

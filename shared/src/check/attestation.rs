@@ -211,14 +211,14 @@ pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
                 .iter()
                 .map(|publication| ("publish attestation subject", publication.attestation)),
         );
+    let mut gap = None;
     for (index, (place, attestation)) in attested.enumerate() {
+        cited.push(attestation.bundle.clone());
         let Some(digest) = attestation.statement.subject.digest(DigestAlgorithm::Sha512) else {
-            let summary = format!("the {place} has no SHA-512");
-            return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary)
-                .citing([attestation.bundle.clone()]);
+            gap = Some(format!("the {place} has no SHA-512"));
+            continue;
         };
         values.insert(format!("{place} {}", index + 1), digest.to_string());
-        cited.push(attestation.bundle.clone());
     }
     let declared = release
         .metadata
@@ -241,6 +241,8 @@ pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
         Availability::Unavailable(trouble) => Some(Finding::unavailable(check, trouble)),
     };
     let agree = values.values().collect::<BTreeSet<_>>().len() == 1;
+    let missing = missing
+        .or_else(|| gap.map(|summary| Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary)));
     let finding = match (agree, missing) {
         (false, _) => Finding::new(
             check,

@@ -4,21 +4,22 @@ use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent
 use futures::StreamExt;
 use jiff::Timestamp;
 
+use crate::entrypoints::api::Clock;
 use crate::ports::WorkItem;
 use crate::service::{Service, Worked};
 
 /// How many messages of one event are worked on at once. The limit per upstream host lies in the fetch port.
 const AT_ONCE: usize = 5;
 
-/// Works on every message of an event, and returns those that are to be delivered again.
+/// Works on every message of an event, each as of when its turn comes, and returns those that are to be delivered again.
 ///
 /// What can never succeed is logged and taken off the queue; what might is returned, so that after its last delivery the
 /// queue moves it to the dead-letter queue.
-pub async fn handle(service: &Service, event: SqsEvent, now: Timestamp) -> SqsBatchResponse {
+pub async fn handle(service: &Service, event: SqsEvent, clock: Clock) -> SqsBatchResponse {
     let failures = futures::stream::iter(event.records)
         .map(|record| async move {
             let id = record.message_id.unwrap_or_default();
-            let again = work_on(service, record.body.as_deref().unwrap_or_default(), &id, now).await;
+            let again = work_on(service, record.body.as_deref().unwrap_or_default(), &id, clock()).await;
             again.then_some(id)
         })
         .buffer_unordered(AT_ONCE)

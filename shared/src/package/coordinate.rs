@@ -322,11 +322,28 @@ fn parse_purl(text: &str) -> Result<Coordinate, CoordinateError> {
     if !purl.qualifiers().is_empty() || purl.subpath().is_some() {
         return Err(CoordinateError::Syntax(text.to_owned()));
     }
-    let name = match purl.namespace() {
-        Some(namespace) => format!("{namespace}/{}", purl.name()),
-        None => purl.name().to_owned(),
-    };
+    let name = name_as_written(text).ok_or_else(|| CoordinateError::Syntax(text.to_owned()))?;
     Coordinate::new(ecosystem, &name, purl.version().unwrap_or("latest"))
+}
+
+/// The name in a purl that parses, with its capitals. The specification lower-cases npm's names, under which packages that
+/// are older than that rule could not be told from others: `JSONStream` and `jsonstream` are two packages.
+fn name_as_written(purl: &str) -> Option<String> {
+    let (_scheme, rest) = purl.split_once(':')?;
+    let (_kind, path) = rest.trim_start_matches('/').split_once('/')?;
+    let path = path.trim_matches('/');
+    let last = path.rfind('/').map_or(0, |slash| slash + 1);
+    // An `@` that begins a segment belongs to a scope; one further on begins the version.
+    let version = path
+        .char_indices()
+        .find(|&(index, character)| character == '@' && index > last);
+    let (name, _version) = path.split_at_checked(version.map_or(path.len(), |(index, _)| index))?;
+    Some(
+        percent_encoding::percent_decode_str(name)
+            .decode_utf8()
+            .ok()?
+            .into_owned(),
+    )
 }
 
 fn check_npm_name(text: &str) -> Result<(), &'static str> {
@@ -493,6 +510,22 @@ mod tests {
             "sigstore@1.0.0".parse::<Coordinate>(),
             Err(CoordinateError::Syntax(_))
         ));
+    }
+
+    #[test]
+    fn capitals_are_part_of_a_name() {
+        for text in ["pkg:npm/JSONStream@1.0.0", "pkg:npm/%40Scope/Name@1.0.0-RC.1"] {
+            let package: PackageVersion = text.parse().unwrap();
+            assert_eq!(package.to_purl(), text);
+            assert!(package.is_named_by(text));
+            assert!(!package.is_named_by(&text.to_lowercase()));
+        }
+        assert_eq!(
+            coordinate("pkg:npm/JSONStream@1.0.0"),
+            coordinate("npm:JSONStream@1.0.0")
+        );
+        assert_eq!(coordinate("pkg:npm/@a/B"), coordinate("npm:@a/B"));
+        assert_eq!(coordinate("pkg://npm/@a/B@1.0.0"), coordinate("npm:@a/B@1.0.0"));
     }
 
     #[test]

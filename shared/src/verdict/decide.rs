@@ -88,9 +88,13 @@ impl Decision {
             return decided(Status::Suspicious, if high.is_empty() { warned } else { high });
         }
         if let Some(Outcome::NotApplicable(Some(Shade::Absent))) = of(CheckId::AttPresent) {
-            let served = of(CheckId::ArtTarballIntegrity);
-            return match served {
-                Some(Outcome::Pass(_) | Outcome::Warn(_)) => decided(Status::Unattested, vec![CheckId::AttPresent]),
+            let signed = of(CheckId::RegSignature).is_some_and(Outcome::is_pass);
+            return match of(CheckId::ArtTarballIntegrity) {
+                // The registry signs a strong digest; versions that are older than those have nothing to sign.
+                Some(Outcome::Warn(_)) => decided(Status::Unattested, vec![CheckId::AttPresent]),
+                Some(Outcome::Pass(_)) if signed => decided(Status::Unattested, vec![CheckId::AttPresent]),
+                // Metadata that the registry did not sign cannot be relied on to announce what there is.
+                Some(Outcome::Pass(_)) => decided(Status::Indeterminate, vec![CheckId::RegSignature]),
                 Some(Outcome::Unknown(_) | Outcome::Fail(_) | Outcome::NotApplicable(_)) | None => {
                     decided(Status::Indeterminate, vec![CheckId::ArtTarballIntegrity])
                 }

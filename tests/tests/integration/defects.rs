@@ -114,3 +114,32 @@ async fn the_build_type_of_early_2023_is_known() {
         .statement(|statement| statement["predicate"]["buildType"] = json!("https://github.com/npm/cli/gha@v1"));
     holds("build type", shape(release).is(Attested)).await;
 }
+
+/// An entry without evidence must not ride along beside one that has it, nor lend its index to the verdict.
+#[tokio::test]
+async fn a_log_entry_without_proof_or_promise_is_refused_beside_a_good_one() {
+    let release = widget().bundle(|bundle| {
+        let entries = bundle["verificationMaterial"]["tlogEntries"].as_array_mut().unwrap();
+        let mut bare = entries[0].clone();
+        bare.as_object_mut().unwrap().remove("inclusionProof");
+        bare.as_object_mut().unwrap().remove("inclusionPromise");
+        bare["logIndex"] = json!("424242");
+        entries.insert(0, bare);
+    });
+    holds("bare entry", shape(release).is(Mismatch)).await;
+}
+
+/// Capitals are part of a name: an old package is not judged under another's.
+#[tokio::test]
+async fn a_package_with_capitals_is_attested_under_its_own_name() {
+    holds("capitals", shape(Release::honest("JSONStream", "1.0.0")).is(Attested)).await;
+}
+
+/// Junk in the place of the registry's signature does not make metadata that of the registry.
+#[tokio::test]
+async fn absence_beside_a_signature_by_an_unknown_key_is_not_proved() {
+    let release = widget().unattested().metadata(|manifest| {
+        manifest["dist"]["signatures"] = json!([{ "keyid": "SHA256:x", "sig": "AAAA" }]);
+    });
+    holds("junk signature", shape(release).is(Indeterminate)).await;
+}

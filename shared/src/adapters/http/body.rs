@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use super::npm_manifest::read_npm_manifest;
 use super::{Trouble, broken};
 use crate::availability::UnavailableReason;
-use crate::dossier::{Body, Kept};
+use crate::dossier::{ArchiveMember, Body, Kept};
 use crate::package::{Digest, DigestAlgorithm};
 use crate::ports::Keep;
 
@@ -107,6 +107,9 @@ async fn collect(mut response: reqwest::Response, limit: u64) -> Result<Vec<u8>,
 }
 
 async fn archive(mut response: reqwest::Response, limit: u64) -> Result<ReadBody, Trouble> {
+    let framed = response.content_length().is_some()
+        || response.headers().contains_key(reqwest::header::TRANSFER_ENCODING)
+        || response.version() >= reqwest::Version::HTTP_2;
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let reading = off_the_reactor(move || digest(Chunks::new(receiver)));
     let feeding = async move {
@@ -125,6 +128,20 @@ async fn archive(mut response: reqwest::Response, limit: u64) -> Result<ReadBody
     };
     // The feeder's trouble ends both: the reader then sees the end of its chunks, and nobody waits for what it found.
     let ((), body) = tokio::try_join!(feeding, reading)?;
+    // Where nothing says how long the body is, a connection that was cut looks like its end.
+    let unreadable = matches!(
+        &body.kept,
+        Kept::Archive {
+            manifest: ArchiveMember::Unreadable { .. },
+            ..
+        }
+    );
+    if unreadable && !framed {
+        return Err(Trouble::unreachable(
+            "the archive ended early, and the answer does not say how long it is",
+            true,
+        ));
+    }
     Ok(body)
 }
 
