@@ -650,6 +650,22 @@ async fn an_archive_that_cannot_be_read_is_digested_all_the_same() {
 }
 
 #[tokio::test]
+async fn an_archive_that_ends_early_without_saying_how_long_it_is_is_unreachable() {
+    let whole = npm_tarball(&[("package/package.json", b"{}")]);
+    let unframed = |body: &[u8]| [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n", body].concat();
+    let server = Server::with(unframed(&whole[..whole.len() / 2]));
+    assert_eq!(
+        reason(fetcher().fetch(tarball(server.at("x"))).await),
+        UnavailableReason::Unreachable
+    );
+    let server = Server::with(unframed(&whole));
+    assert_eq!(
+        response(fetcher().fetch(tarball(server.at("x"))).await).sha256,
+        Digest::sha256_of(&whole)
+    );
+}
+
+#[tokio::test]
 async fn an_archive_beyond_the_limit_is_too_large_and_a_broken_one_unreachable() {
     let archive = npm_tarball(&[("package/package.json", b"{}")]);
     let server = Server::start(move |call, stream| {
