@@ -46,6 +46,8 @@ pub struct Request {
     pub accept: Option<String>,
     /// The `If-None-Match` header.
     pub if_none_match: Option<String>,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }

@@ -403,7 +403,7 @@ pub(crate) const SLSA_V02: &str = "https://slsa.dev/provenance/v0.2";
 const GENERATOR: &str = "https://github.com/slsa-framework/slsa-github-generator/.github/workflows";
 
 /// A number in `from .. from + span` that depends on `seed` alone.
-fn number(seed: &str, from: u64, span: u64) -> u64 {
+pub(crate) fn number(seed: &str, from: u64, span: u64) -> u64 {
     let folded = crate::encoding::sha256(seed.as_bytes())
         .into_iter()
         .take(7)

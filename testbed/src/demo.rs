@@ -47,17 +47,22 @@ pub fn demo() -> Demo {
     .case(
         Release::honest("@acme/widget", "1.2.3"),
         "built and published by GitHub Actions, with provenance",
-        "attested",
+        "verified",
     )
     .case(
         Release::honest("@acme/tiles", "2.0.0").rekor_v2(),
         "the same, recorded in the new generation of the signature log",
-        "attested",
+        "verified",
     )
     .case(
         Release::honest_of_2023("goggles", "1.0.5"),
-        "published in 2023, with the first format of provenance",
+        "published in 2023, with the first format of provenance; GitHub has purged the run",
         "attested",
+    )
+    .case(
+        Release::honest("@acme/hijacked", "1.169.5").run(|run| run.skip_publish_and_sign_in("Run npm test")),
+        "a test stole the run's identity and published; the run failed, its own publishing step never ran",
+        "suspicious",
     )
     .case(
         Release::honest("left-out", "1.3.0").unattested(),
@@ -105,7 +110,7 @@ mod tests {
     #[test]
     fn every_package_of_the_demonstration_is_served() {
         let demo = demo();
-        assert_eq!(demo.cases.len(), 9);
+        assert_eq!(demo.cases.len(), 10);
         for case in demo.cases {
             let path = case.purl.replace("pkg:npm/", "/").replace("%40", "@");
             let (name, version) = path.rsplit_once('@').unwrap();

@@ -1,4 +1,4 @@
-//! Digests, base64, PEM and canonical JSON.
+//! Digests, base64, PEM, percent-encoding and canonical JSON.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -65,6 +65,24 @@ pub(crate) fn canonical_json(value: &Value) -> String {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
     }
+}
+
+/// Undoes percent-encoding; what is not valid stays as it is.
+pub(crate) fn percent_decode(text: &str) -> String {
+    let mut decoded = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escaped = match tail {
+            [high, low, after @ ..] if *first == b'%' => hex::decode([*high, *low])
+                .ok()
+                .and_then(|byte| Some((*byte.first()?, after))),
+            _ => None,
+        };
+        let (byte, after) = escaped.unwrap_or((*first, tail));
+        decoded.push(byte);
+        rest = after;
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
 }
 
 #[cfg(test)]

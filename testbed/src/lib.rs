@@ -3,6 +3,7 @@
 //! A [`World`] holds every party's keys: a certificate authority and its certificate transparency log, both generations
 //! of the signature log, a timestamp authority and the registry. A [`Scenario`] says what was released in that world,
 //! honestly or not, and [`Scenario::serve`] puts it on a loopback port.
+//! [`Scenario::github`] is where its releases come from: repositories, commits and workflow runs behind the REST API.
 //!
 //! The crate is an oracle: it shares no code with what it tests, and nothing in it verifies anything. Keys are generated
 //! in memory for each process and protect nothing.
@@ -26,9 +27,11 @@ pub mod claims;
 pub mod demo;
 mod der;
 mod encoding;
+pub mod github;
 pub mod keys;
 pub mod log;
 pub mod npm;
+pub mod record;
 pub mod release;
 pub mod request_log;
 pub mod scenario;
@@ -44,6 +47,7 @@ pub use build::{Build, Flavour, Provider};
 pub use bundle::{Evidence, Format, LogEntryKind, Material, SignatureEncoding};
 pub use claims::{Claims, EmbeddedSct, Identity};
 pub use demo::{Demo, DemoCase, demo};
+pub use github::{GitHub, Quota, Repository};
 pub use npm::registry::Publisher;
 pub use release::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release};
 pub use request_log::SeenRequest;

@@ -5,7 +5,7 @@
 pub struct SeenRequest {
     /// The method.
     pub method: String,
-    /// The party, such as `npm` or `rekor`.
+    /// The party, such as `npm`, `rekor` or `github`.
     pub party: String,
     /// Path and query within the party, as sent.
     pub path: String,

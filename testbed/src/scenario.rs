@@ -1,8 +1,12 @@
 //! What every party of a supply chain does.
 
-use crate::{Answer, Published, Release, Reply, Request, Served, World, encoding::pem, npm::Npm};
+use crate::{Answer, GitHub, Published, Release, Reply, Request, Served, World, encoding::pem, npm::Npm};
 use serde_json::Value;
-use std::{io, path::Path, sync::Arc};
+use std::{
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 /// A supply chain with what was released in it. Parties that are not mentioned are honest and have nothing.
 #[derive(Debug)]
@@ -10,6 +14,7 @@ pub struct Scenario {
     world: World,
     npm: Npm,
     rekor: Answer,
+    github: Mutex<GitHub>,
 }
 
 impl Default for Scenario {
@@ -30,6 +35,7 @@ impl Scenario {
             world: world.clone(),
             npm: Npm::new(world.npm_keys_endpoint()),
             rekor: Answer::Normal,
+            github: Mutex::default(),
         }
     }
 
@@ -38,7 +44,7 @@ impl Scenario {
         &self.world
     }
 
-    /// Publishes a release on npm. The order is that of the registry: a later release moves the dist-tag.
+    /// Publishes a release on npm, with the repository, the commit and the run on GitHub that it comes from. The order is that of the registry: a later release moves the dist-tag.
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
@@ -52,6 +58,7 @@ impl Scenario {
     /// Adds a release that was made already.
     #[must_use]
     pub fn published(mut self, release: Published) -> Self {
+        self.github().add(&release.origin);
         self.npm.add(release);
         self
     }
@@ -80,6 +87,23 @@ impl Scenario {
     /// What was published as `name` and `version` on npm.
     pub fn npm_release(&self, name: &str, version: &str) -> Option<&Published> {
         self.npm.published(name, version)
+    }
+
+    /// GitHub, to change it: before it is served, and between two looks while it is.
+    ///
+    /// Nobody is answered while the guard is held.
+    pub fn github(&self) -> MutexGuard<'_, GitHub> {
+        self.github.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// GitHub's reply to a plain `GET` of `path`, without a socket.
+    pub fn github_response(&self, path: &str) -> Reply {
+        self.github_reply(&Request::get(path))
+    }
+
+    /// GitHub's reply to `request`, without a socket.
+    pub fn github_reply(&self, request: &Request) -> Reply {
+        self.github().respond(request)
     }
 
     /// npm's reply to a plain `GET` of `path`, without a socket.
@@ -150,6 +174,7 @@ impl Scenario {
         match party {
             "npm" => self.npm_reply(request),
             "rekor" => self.rekor_reply(request),
+            "github" => self.github_reply(request),
             _ => Reply::not_found(),
         }
     }

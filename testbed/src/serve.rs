@@ -79,6 +79,11 @@ impl Served {
         self.url("rekor")
     }
 
+    /// The base address of GitHub's API, without a trailing slash.
+    pub fn github_url(&self) -> String {
+        self.url("github")
+    }
+
     fn url(&self, party: &str) -> String {
         format!("http://{}/{party}", self.address)
     }
@@ -94,9 +99,18 @@ impl Served {
 
     /// The paths that were asked of npm, in order of arrival.
     pub fn npm_paths(&self) -> Vec<String> {
+        self.paths("npm")
+    }
+
+    /// The paths that were asked of GitHub, in order of arrival.
+    pub fn github_paths(&self) -> Vec<String> {
+        self.paths("github")
+    }
+
+    fn paths(&self, party: &str) -> Vec<String> {
         self.requests()
             .into_iter()
-            .filter(|request| request.party == "npm")
+            .filter(|request| request.party == party)
             .map(|request| request.path)
             .collect()
     }
@@ -164,6 +178,7 @@ async fn handle(
         path: path.to_owned(),
         accept: header_text(&head.headers, &header::ACCEPT),
         if_none_match: header_text(&head.headers, &header::IF_NONE_MATCH),
+        authorization: header_text(&head.headers, &header::AUTHORIZATION),
         body: to_bytes(body, MAX_REQUEST).await.unwrap_or_default().to_vec(),
     };
     let reply = shared.scenario.reply(party, &request);

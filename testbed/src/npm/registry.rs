@@ -3,6 +3,7 @@
 use super::insert;
 use crate::{
     answer::{Answer, Reply, Request},
+    encoding::percent_decode,
     release::{Published, apply},
 };
 use serde_json::{Map, Value, json};
@@ -112,7 +113,7 @@ impl Npm {
 
     /// The reply to `request`. It depends on earlier requests only where [`Answer::FailTimes`] says so.
     pub(crate) fn respond(&self, request: &Request) -> Reply {
-        let path = decode(request.path.split('?').next().unwrap_or_default());
+        let path = percent_decode(request.path.split('?').next().unwrap_or_default());
         let attempt = self.attempt(&path);
         self.answer.reply(attempt, || self.resource(request, &path, attempt))
     }
@@ -292,22 +293,4 @@ fn abbreviated(document: &Value) -> Value {
         "dist-tags": document.get("dist-tags"),
         "versions": versions,
     })
-}
-
-/// Undoes percent-encoding; what is not valid stays as it is.
-fn decode(path: &str) -> String {
-    let mut decoded = Vec::new();
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = match tail {
-            [high, low, after @ ..] if *first == b'%' => hex::decode([*high, *low])
-                .ok()
-                .and_then(|byte| Some((*byte.first()?, after))),
-            _ => None,
-        };
-        let (byte, after) = escaped.unwrap_or((*first, tail));
-        decoded.push(byte);
-        rest = after;
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }

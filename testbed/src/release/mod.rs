@@ -4,6 +4,7 @@ mod publish;
 
 use crate::{
     Answer, BASE_TIME, Build, Claims, Flavour, Format, Parties, SignatureEncoding, World,
+    github::{Commit, Origin, Repository, Run},
     npm::{self, registry::Publisher, tarball},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -11,8 +12,9 @@ use serde_json::Value;
 use std::{fmt, sync::Arc};
 
 /// A change to something between its making and its use.
-type Edit<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
-type Edits<T> = Vec<Edit<T>>;
+pub(crate) type Edit<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
+/// Such changes, in their order.
+pub(crate) type Edits<T> = Vec<Edit<T>>;
 
 /// How the provenance attestation is made.
 #[derive(Debug, Clone)]
@@ -98,6 +100,9 @@ pub struct Release {
     metadata: Edits<Value>,
     packument: Edits<Value>,
     attestations: Edits<Vec<Value>>,
+    run: Edits<Run>,
+    commit: Edits<Commit>,
+    repository: Edits<Repository>,
     answers: Answers,
 }
 
@@ -131,6 +136,8 @@ pub struct Published {
     pub(crate) unpublished: bool,
     pub(crate) packument: Edits<Value>,
     pub(crate) answers: Answers,
+    /// Where it comes from.
+    pub(crate) origin: Origin,
 }
 
 impl fmt::Debug for Release {
@@ -185,6 +192,9 @@ impl Release {
             metadata: Vec::new(),
             packument: Vec::new(),
             attestations: Vec::new(),
+            run: Vec::new(),
+            commit: Vec::new(),
+            repository: Vec::new(),
             answers: Answers::default(),
         }
     }
@@ -214,6 +224,11 @@ impl Release {
     /// The package URL.
     pub fn purl(&self) -> String {
         npm::purl(&self.name, &self.version)
+    }
+
+    /// When it is published.
+    pub fn time(&self) -> Timestamp {
+        self.published_at.unwrap_or(self.at)
     }
 
     /// When the provenance is logged; everything else happens a few seconds around it.
@@ -412,6 +427,27 @@ impl Release {
     pub fn attestations_of(self, other: &Published) -> Self {
         let items = other.attestations.clone();
         self.attestations(move |list| list.clone_from(&items))
+    }
+
+    /// Changes the attempt that published, when everything of the release is on GitHub.
+    #[must_use]
+    pub fn run(mut self, edit: impl Fn(&mut Run) + Send + Sync + 'static) -> Self {
+        self.run.push(Arc::new(edit));
+        self
+    }
+
+    /// Changes the commit that was built, when everything of the release is on GitHub.
+    #[must_use]
+    pub fn commit(mut self, edit: impl Fn(&mut Commit) + Send + Sync + 'static) -> Self {
+        self.commit.push(Arc::new(edit));
+        self
+    }
+
+    /// Changes the repository, after its commit and its run.
+    #[must_use]
+    pub fn repository(mut self, edit: impl Fn(&mut Repository) + Send + Sync + 'static) -> Self {
+        self.repository.push(Arc::new(edit));
+        self
     }
 
     /// Who published, instead of the one that follows from the build.

@@ -7,6 +7,7 @@ use crate::{
     build::{SLSA_V1, SLSA_V02},
     bundle::{Seal, Signer},
     encoding::{base64, sha1, sha512},
+    github::Origin,
     keys::P256Key,
     npm::{self, registry::Publisher, tarball},
 };
@@ -20,6 +21,7 @@ impl Release {
         let mut package_json = self.honest_package_json();
         apply(&self.package_json, &mut package_json);
         let mut tarball = tarball::pack(&package_json);
+        let origin = self.origin(&package_json);
         let digest = sha512(&tarball);
         let sha512 = hex::encode(&digest);
         let integrity = format!("sha512-{}", base64(&digest));
@@ -49,6 +51,19 @@ impl Release {
             unpublished: self.unpublished,
             packument: self.packument.clone(),
             answers: self.answers.clone(),
+            origin,
+        }
+    }
+
+    fn origin(&self, package_json: &Value) -> Origin {
+        Origin {
+            build: self.build.clone(),
+            version: self.version.clone(),
+            at: self.at,
+            package_json: package_json.clone(),
+            run: self.run.clone(),
+            commit: self.commit.clone(),
+            repository: self.repository.clone(),
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod bundles;
 mod demonstration;
+mod github;
 mod registry;
 mod serving;
 mod speed;
