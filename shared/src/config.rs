@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use thiserror::Error;
 use url::Url;
 
 /// The variables that are read, with what each means and its default: what `hekate help config` and the documents show.
@@ -12,6 +13,21 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
         "HEKATE_NPM_URL",
         "base URL of npm's registry API",
         "the public registry",
+    ),
+    (
+        "HEKATE_GITHUB_URL",
+        "base URL of GitHub's REST API",
+        "the public service",
+    ),
+    (
+        "HEKATE_GITHUB_TOKEN",
+        "token for GitHub's REST API, sent nowhere else",
+        "none: 60 requests an hour",
+    ),
+    (
+        "HEKATE_GITHUB_TOKEN_SECRET",
+        "the Secrets Manager secret that holds this token; read by the functions",
+        "none",
     ),
     (
         "HEKATE_TUF_URL",
@@ -56,12 +72,47 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
 /// The public services. Nothing else in the program names a host to ask.
 mod public {
     pub(super) const NPM: &str = "https://registry.npmjs.org";
+    pub(super) const GITHUB: &str = "https://api.github.com";
     pub(super) const TUF: &str = "https://tuf-repo-cdn.sigstore.dev";
 }
 
 /// The TUF target with npm's keys. It bears the name of npm's public registry, whichever mirror serves the packages.
 pub fn npm_keys_target() -> String {
     format!("{}/keys.json", public::NPM.trim_start_matches("https://"))
+}
+
+/// A text that is sent to one upstream and shown to nobody: neither logs nor error messages have it.
+///
+/// It stays in memory as it is; whoever can read the process can read it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// A text that cannot be sent as a secret. It says nothing about the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be visible ASCII without blanks, since it is sent in a header")]
+pub struct SecretError;
+
+impl Secret {
+    /// A secret of visible ASCII characters, which is what a header's credentials may consist of; blanks around it are none
+    /// of it.
+    pub fn new(text: &str) -> Result<Self, SecretError> {
+        let text = text.trim();
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(SecretError);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text itself, for the one header that carries it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Secret(…)")
+    }
 }
 
 /// Where trust material comes from.
@@ -82,6 +133,12 @@ pub struct TrustConfig {
 pub struct Config {
     /// Base URL of npm's registry (`HEKATE_NPM_URL`).
     pub npm: Url,
+    /// Base URL of GitHub's REST API (`HEKATE_GITHUB_URL`).
+    pub github: Url,
+    /// The token for GitHub's REST API (`HEKATE_GITHUB_TOKEN`).
+    pub github_token: Option<Secret>,
+    /// Name or ARN of the secret that holds the token (`HEKATE_GITHUB_TOKEN_SECRET`). Only the functions read it.
+    pub github_token_secret: Option<String>,
     /// Where trust material comes from.
     pub trust: TrustConfig,
     /// File of the policy (`HEKATE_POLICY`).
@@ -128,6 +185,7 @@ impl Config {
             }
         };
         let npm = url("HEKATE_NPM_URL", public::NPM);
+        let github = url("HEKATE_GITHUB_URL", public::GITHUB);
         let tuf = if get("HEKATE_TUF_URL").as_deref() == Some("off") {
             None
         } else {
@@ -140,9 +198,23 @@ impl Config {
         {
             errors.push("HEKATE_CONTACT must be printable ASCII, since it is sent in a header".to_owned());
         }
-        match (npm, errors.is_empty()) {
-            (Some(npm), true) => Ok(Self {
+        let github_token = get("HEKATE_GITHUB_TOKEN").and_then(|text| match Secret::new(&text) {
+            Ok(token) => Some(token),
+            Err(error) => {
+                errors.push(format!("HEKATE_GITHUB_TOKEN {error}"));
+                None
+            }
+        });
+        let github_token_secret = get("HEKATE_GITHUB_TOKEN_SECRET");
+        if github_token_secret.is_some() && get("HEKATE_GITHUB_TOKEN").is_some() {
+            errors.push("only one of HEKATE_GITHUB_TOKEN and HEKATE_GITHUB_TOKEN_SECRET can be set".to_owned());
+        }
+        match (npm, github, errors.is_empty()) {
+            (Some(npm), Some(github), true) => Ok(Self {
                 npm,
+                github,
+                github_token,
+                github_token_secret,
                 trust: TrustConfig {
                     trusted_root: get("HEKATE_TRUSTED_ROOT").map(PathBuf::from),
                     npm_keys: get("HEKATE_NPM_KEYS").map(PathBuf::from),
@@ -156,7 +228,7 @@ impl Config {
                 verifier_id: get("HEKATE_VERIFIER_ID").unwrap_or_else(|| "urn:hekate:verifier:unnamed".to_owned()),
                 contact,
             }),
-            (_, _) => Err(ConfigErrors(errors)),
+            (_, _, _) => Err(ConfigErrors(errors)),
         }
     }
 }
@@ -193,6 +265,8 @@ mod tests {
     fn without_variables_everything_has_its_default() {
         let config = parse(&[]).unwrap();
         assert_eq!(config.npm.as_str(), "https://registry.npmjs.org/");
+        assert_eq!(config.github.as_str(), "https://api.github.com/");
+        assert_eq!((config.github_token, config.github_token_secret), (None, None));
         assert!(config.trust.tuf.is_some());
         assert_eq!(config.table, None);
     }
@@ -201,10 +275,13 @@ mod tests {
     fn all_errors_are_reported_at_once() {
         let errors = parse(&[
             ("HEKATE_NPM_URL", "nonsense"),
+            ("HEKATE_GITHUB_URL", "github"),
+            ("HEKATE_GITHUB_TOKEN", "two words"),
+            ("HEKATE_GITHUB_TOKEN_SECRET", "name"),
             ("HEKATE_TUF_URL", "ftp://x"),
             ("HEKATE_CONTACT", "ä"),
         ]);
-        assert_eq!(errors.unwrap_err().0.len(), 3);
+        assert_eq!(errors.unwrap_err().0.len(), 6);
     }
 
     #[test]
@@ -221,5 +298,41 @@ mod tests {
     fn a_base_url_with_credentials_or_a_query_is_refused() {
         assert!(parse(&[("HEKATE_NPM_URL", "https://user:secret@host/")]).is_err());
         assert!(parse(&[("HEKATE_NPM_URL", "https://host/?a=b")]).is_err());
+    }
+
+    #[test]
+    fn a_token_is_taken_and_never_shown() {
+        let config = parse(&[("HEKATE_GITHUB_TOKEN", " t0p-s3cret\n")]).unwrap();
+        assert_eq!(config.github_token.as_ref().map(Secret::expose), Some("t0p-s3cret"));
+        assert!(!format!("{config:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn a_token_that_is_no_header_value_is_refused_without_being_shown() {
+        for text in ["t0p s3cret", "t0p\ns3cret", "s3cret\u{7f}", "s3crét"] {
+            let errors = parse(&[("HEKATE_GITHUB_TOKEN", text)]).unwrap_err();
+            assert!(!format!("{errors} {errors:?}").contains("s3cr"), "{errors}");
+        }
+    }
+
+    #[test]
+    fn a_token_and_the_name_of_its_secret_exclude_each_other() {
+        let secret = ("HEKATE_GITHUB_TOKEN_SECRET", "hekate/github");
+        let config = parse(&[secret]).unwrap();
+        assert_eq!(config.github_token_secret.as_deref(), Some("hekate/github"));
+        assert!(parse(&[secret, ("HEKATE_GITHUB_TOKEN", "token")]).is_err());
+        assert!(parse(&[secret, ("HEKATE_GITHUB_TOKEN", "")]).is_ok());
+    }
+
+    #[test]
+    fn every_variable_that_is_read_is_documented() {
+        let read = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        Config::parse(|name| {
+            read.borrow_mut().insert(name.to_owned());
+            None
+        })
+        .unwrap();
+        let documented = VARIABLES.iter().map(|(name, ..)| (*name).to_owned()).collect();
+        assert_eq!(read.into_inner(), documented);
     }
 }

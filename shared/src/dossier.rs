@@ -29,6 +29,65 @@ pub enum Subject {
     Artifact,
     /// The artifact, asked for again past every cache because the first answer contradicted the metadata.
     ArtifactAgain,
+    /// The run attempt that the certificate names, as GitHub shows it now.
+    Run,
+    /// The same as GitHub showed it last, where it does not any more.
+    RunSnapshot,
+    /// The first time that GitHub answered that it has no such run attempt.
+    RunFirstMissed,
+    /// Older runs of the same workflow: what tells a lost run from a purged one.
+    OlderRuns,
+    /// A page of the run attempt's jobs with their steps, numbered from 1.
+    Jobs(u8),
+    /// Reviews of the run by a deployment environment's gate.
+    Approvals,
+    /// The source repository, by its id.
+    Repository,
+    /// The repository that the package names, where that is not the name in the certificate.
+    DeclaredRepository,
+    /// The commit that was built.
+    Commit,
+    /// The commit compared with the tip of the default branch.
+    OnDefaultBranch,
+    /// The commit compared with the ref that was built.
+    OnRef,
+    /// The repository's tags.
+    Tags,
+    /// Pull requests that brought the commit.
+    PullRequests,
+    /// The package's manifest at the commit.
+    ManifestAtCommit,
+    /// GitHub's list of the attestations of one artifact.
+    StoredAttestations,
+    /// A bundle of that list, by its place from 0, where the list does not hold it.
+    StoredBundle(u8),
+}
+
+impl Subject {
+    /// Whether GitHub is asked, rather than a registry.
+    pub fn is_of_the_forge(self) -> bool {
+        match self {
+            Self::Packument | Self::VersionManifest | Self::Attestations | Self::Artifact | Self::ArtifactAgain => {
+                false
+            }
+            Self::Run
+            | Self::RunSnapshot
+            | Self::RunFirstMissed
+            | Self::OlderRuns
+            | Self::Jobs(_)
+            | Self::Approvals
+            | Self::Repository
+            | Self::DeclaredRepository
+            | Self::Commit
+            | Self::OnDefaultBranch
+            | Self::OnRef
+            | Self::Tags
+            | Self::PullRequests
+            | Self::ManifestAtCommit
+            | Self::StoredAttestations
+            | Self::StoredBundle(_) => true,
+        }
+    }
 }
 
 /// One question to one upstream, and what came of it.
@@ -175,6 +234,32 @@ pub struct Dossier {
     pub package: PackageVersion,
     /// The observations; their order carries no meaning.
     pub observations: Vec<Observation>,
+}
+
+impl Observation {
+    /// The response, if it says what was asked for: a status from 200 to 299.
+    pub fn success(&self) -> Option<&Response> {
+        match &self.answer {
+            Answer::Answered(response) if (200..300).contains(&response.status) => Some(response),
+            Answer::Answered(_) | Answer::Unanswered { .. } => None,
+        }
+    }
+}
+
+/// What is to be kept of several looks at the same questions: of each question the latest answer that said what was asked
+/// for, and only where there never was one, the latest of the others. So a later absence never erases what was seen.
+pub fn keep(earlier: Vec<Observation>, seen: &[Observation]) -> Vec<Observation> {
+    let mut kept = earlier;
+    for new in seen {
+        match kept.iter_mut().find(|old| old.subject == new.subject) {
+            Some(old) if new.success().is_some() && old.success().is_none() => *old = new.clone(),
+            Some(old) if new.success().is_some() == old.success().is_some() && new.at >= old.at => *old = new.clone(),
+            Some(_better) => {}
+            None => kept.push(new.clone()),
+        }
+    }
+    kept.sort_by_key(|observation| observation.subject);
+    kept
 }
 
 impl Dossier {

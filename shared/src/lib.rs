@@ -10,6 +10,8 @@ pub mod availability;
 pub mod check;
 pub mod dossier;
 pub mod ecosystem;
+pub mod forge;
+pub mod history;
 pub mod package;
 pub mod policy;
 pub mod ports;

@@ -9,6 +9,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::dossier::{Dossier, Observation, Subject};
+use crate::history::PastRelease;
 use crate::package::{Digest, PackageVersion};
 use crate::verdict::Verdict;
 use crate::verifier::Judge;
@@ -60,6 +61,8 @@ pub struct Request {
     pub previous: Option<Observation>,
     /// Whether caches on the way must not answer.
     pub uncached: bool,
+    /// Whether trouble that may pass is asked about again at once, rather than at the next look.
+    pub insist: bool,
 }
 
 /// Asks an upstream. Trouble is an observation too, so asking never fails.
@@ -102,6 +105,9 @@ pub struct Memory {
     /// The SHA-512 that the registry's metadata named when this version was first seen, and when that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<FirstSeen>,
+    /// Earlier releases of the package, newest first, at most [`history::LIMIT`](crate::history::LIMIT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PastRelease>,
 }
 
 /// The first sight of a version.
@@ -112,6 +118,27 @@ pub struct FirstSeen {
     pub integrity: Digest,
     /// When.
     pub at: Timestamp,
+}
+
+/// What of a forge is remembered, whichever package version asked about it first.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum TraceKey {
+    /// One attempt of one workflow run.
+    Run {
+        /// The forge's id of the repository.
+        repository: String,
+        /// Id of the run.
+        run: u64,
+        /// Number of the attempt, from 1.
+        attempt: u64,
+    },
+    /// One commit.
+    Commit {
+        /// The forge's id of the repository.
+        repository: String,
+        /// The commit, in hexadecimal.
+        commit: String,
+    },
 }
 
 /// Keeps verdicts, their history and their evidence.
@@ -140,6 +167,16 @@ pub trait VerdictStore: Send + Sync {
 
     /// The dossier with this digest, with its bodies.
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault>;
+
+    /// What is kept of a run or a commit: [`keep`](crate::dossier::keep) of every look that was handed over.
+    async fn recall(&self, key: &TraceKey) -> Result<Vec<Observation>, StoreFault>;
+
+    /// Keeps what a look at `at` saw of a run or a commit. What is kept never expires, no later absence replaces it, and
+    /// each look is appended to those before. Handing the same look over twice changes nothing.
+    async fn remember(&self, key: &TraceKey, seen: &[Observation], at: Timestamp) -> Result<(), StoreFault>;
+
+    /// Keeps what a release proved, as part of the package's [`Memory`]; the last word on a version stays.
+    async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault>;
 
     /// Takes the right to verify a version until `until`; false where somebody else holds it. `now` decides expiry.
     async fn acquire_lease(

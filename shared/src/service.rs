@@ -8,14 +8,15 @@ use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
 use crate::check::{Finding, Outcome, UnknownReason};
-use crate::dossier::Dossier;
-use crate::ecosystem::{self, Look, LookFault, Registries, Resolved};
+use crate::dossier::{Dossier, Observation};
+use crate::ecosystem::{self, Look, LookFault, Resolved, Upstreams};
+use crate::forge::github::{self, Destination};
 use crate::package::{Coordinate, PackageVersion, Selector};
 use crate::ports::{
     FaultSide, Fetch, Judges, Memory, QueueFault, Recorded, StoreFault, VerdictStore, WorkItem, WorkQueue, WorkReason,
 };
 use crate::verdict::{Status, Verdict};
-use crate::verifier::{Case, Judge, first_seen};
+use crate::verifier::{Case, Judge, Judgement, first_seen};
 
 /// For how long one look holds the right to a version. Longer than any look lasts, so that only a dead worker's lease
 /// expires.
@@ -105,8 +106,8 @@ pub struct Service {
     pub queue: Arc<dyn WorkQueue>,
     /// Judges.
     pub judges: Arc<dyn Judges>,
-    /// Base URLs of the registries.
-    pub registries: Registries,
+    /// Base URLs of everybody who is asked.
+    pub upstreams: Upstreams,
     /// By which name this process holds leases.
     pub holder: String,
 }
@@ -123,7 +124,7 @@ impl Service {
             Selector::Tag(_) => {
                 let look = Look {
                     fetch: &*self.fetch,
-                    registries: &self.registries,
+                    upstreams: &self.upstreams,
                     at: now,
                     previous: None,
                 };
@@ -176,7 +177,7 @@ impl Service {
         };
         let look = Look {
             fetch: &*self.fetch,
-            registries: &self.registries,
+            upstreams: &self.upstreams,
             at: now,
             previous: earlier.as_ref(),
         };
@@ -186,18 +187,43 @@ impl Service {
         };
         let dossier = ecosystem::collect(resolved, &look).await;
         let judge = self.judges.judge(now).await;
-        self.conclude(&judge, dossier, memory, now).await
+        let authenticated = judge.authenticate(&dossier, now);
+        let destination = Destination::of(&authenticated).ok();
+        let dossier = match &destination {
+            Some(destination) => github::trace(dossier, destination, self.recall(destination).await?, &look).await,
+            None => dossier,
+        };
+        let judgement = judge.conclude(&authenticated, &dossier, &memory, now);
+        // What was seen is kept before the verdict that rests on it.
+        if let Some(destination) = &destination {
+            for (key, seen) in github::to_remember(destination, &dossier.observations, now) {
+                self.store.remember(&key, &seen, now).await?;
+            }
+        }
+        self.conclude(&judge, judgement, dossier, memory, now).await
+    }
+
+    /// What earlier looks, at whatever version, saw of the run and the commit.
+    async fn recall(&self, destination: &Destination) -> Result<Vec<Observation>, ServiceFault> {
+        let mut remembered = Vec::new();
+        for key in [destination.run_key(), destination.commit_key()].into_iter().flatten() {
+            remembered.extend(self.store.recall(&key).await?);
+        }
+        Ok(remembered)
     }
 
     async fn conclude(
         &self,
         judge: &Judge,
+        judgement: Judgement,
         dossier: Dossier,
         memory: Memory,
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
-        let judgement = judge.judge(&dossier, &memory, now);
         let seen = first_seen(&judgement, &memory, now);
+        if let Some(release) = &judgement.release {
+            self.store.remember_release(&judgement.verdict.package, release).await?;
+        }
         let verdict = judgement.verdict;
         let verdict = match self.store.record(&verdict, &dossier, seen.as_ref()).await? {
             Recorded::Current { previous } => {

@@ -4,10 +4,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::attestation::{SavedTrust, TrustError, TrustMaterial};
-use crate::authenticate::authenticate;
-use crate::check::{Evidence, correlate};
+use crate::authenticate::{Authenticated, authenticate};
+use crate::check::{Evidence, correlate, past_release};
 use crate::dossier::Dossier;
 use crate::ecosystem;
+use crate::forge::github::{Destination, Trace};
+use crate::history::PastRelease;
 use crate::package::Digest;
 use crate::policy::Policy;
 use crate::ports::{FirstSeen, Memory};
@@ -31,17 +33,36 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The integrity that the registry's metadata names now.
     pub integrity: Option<Digest>,
+    /// What the release proved about itself, if it is to be remembered.
+    pub release: Option<PastRelease>,
 }
 
 impl Judge {
-    /// Derives the verdict on a dossier: authenticate, correlate, decide.
+    /// Derives the verdict on a dossier that has been traced: authenticate, correlate, decide.
     ///
     /// A function of its arguments alone: the same dossier, memory, judge and time give the same verdict on any machine,
     /// years later.
     pub fn judge(&self, dossier: &Dossier, memory: &Memory, now: Timestamp) -> Judgement {
-        let authenticated = authenticate(ecosystem::read(dossier), &self.trust, now);
+        self.conclude(&self.authenticate(dossier, now), dossier, memory, now)
+    }
+
+    /// The first stage: what of a dossier is authentic. It reads what the registry served, and nothing of the forge.
+    pub fn authenticate(&self, dossier: &Dossier, now: Timestamp) -> Authenticated {
+        authenticate(ecosystem::read(dossier), &self.trust, now)
+    }
+
+    /// The stages after the trace, which has grown the dossier since it was authenticated: correlate, decide.
+    pub fn conclude(
+        &self,
+        authenticated: &Authenticated,
+        dossier: &Dossier,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Judgement {
+        let trace = Destination::of(authenticated).map(|destination| Trace::read(destination, dossier));
         let evidence = Evidence {
-            authenticated: &authenticated,
+            authenticated,
+            trace: &trace,
             memory,
             policy: &self.policy,
             trust: &self.trust,
@@ -49,15 +70,18 @@ impl Judge {
         let findings = correlate(&evidence);
         let inputs = Inputs {
             dossier,
-            authenticated: &authenticated,
+            authenticated,
+            memory,
             policy: &self.policy,
             trust: self.trust.identity(),
             verifier: &self.verifier,
             now,
         };
+        let verdict = decide(findings, &inputs);
         Judgement {
-            verdict: decide(findings, &inputs),
-            integrity: declared_integrity(&authenticated),
+            integrity: declared_integrity(authenticated),
+            release: past_release(&verdict, &evidence),
+            verdict,
         }
     }
 }

@@ -13,13 +13,14 @@ use sigstore_trust_root::SigstoreInstance;
 use thiserror::Error;
 
 use crate::adapters::dynamodb::DynamoDbStore;
-use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig};
+use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig, Upstream, chain};
 use crate::adapters::judges::{FixedJudge, RefreshedJudge};
+use crate::adapters::secrets;
 use crate::adapters::sqs::SqsQueue;
 use crate::adapters::tuf;
 use crate::attestation::{TrustError, TrustMaterial, TrustOrigin};
-use crate::config::{Config, ConfigErrors, npm_keys_target};
-use crate::ecosystem::Registries;
+use crate::config::{Config, ConfigErrors, Secret, npm_keys_target};
+use crate::ecosystem::Upstreams;
 use crate::policy::{Policy, PolicyError};
 use crate::ports::{Judges, VerdictStore, WorkQueue};
 use crate::service::Service;
@@ -77,23 +78,50 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
     let sdk = aws_config::load_from_env().await;
     let store = DynamoDbStore::new(aws_sdk_dynamodb::Client::new(&sdk), table);
     let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), queue_url);
+    let config = match &config.github_token_secret {
+        Some(name) => &Config {
+            github_token: github_token(&aws_sdk_secretsmanager::Client::new(&sdk), name).await,
+            ..config.clone()
+        },
+        None => config,
+    };
     service(config, Arc::new(store), Arc::new(queue))
 }
 
-/// The service on any store and queue.
+/// The token in a secret. A function without a token asks GitHub within the limits for the public, which is less; a function
+/// that does not start answers nobody.
+async fn github_token(client: &aws_sdk_secretsmanager::Client, name: &str) -> Option<Secret> {
+    match secrets::token(client, name).await {
+        Ok(token) => Some(token),
+        Err(fault) => {
+            let source = std::error::Error::source(&fault).map(chain);
+            tracing::warn!(
+                error = %fault, source,
+                "HEKATE_GITHUB_TOKEN_SECRET could not be read: GitHub is asked without a token"
+            );
+            None
+        }
+    }
+}
+
+/// The service on any store and queue, with what the configuration itself holds: a secret that it names is not read.
 pub fn service(
     config: &Config,
     store: Arc<dyn VerdictStore>,
     queue: Arc<dyn WorkQueue>,
 ) -> Result<Service, WiringError> {
-    let http = Arc::new(HttpFetch::new(HttpFetchConfig::new(user_agent(config)))?);
+    let http = Arc::new(HttpFetch::new(HttpFetchConfig {
+        upstreams: vec![Upstream::github(config.github.clone(), config.github_token.as_ref())?],
+        ..HttpFetchConfig::new(user_agent(config))
+    })?);
     Ok(Service {
         fetch: http.clone(),
         store,
         queue,
         judges: judges(config, http)?,
-        registries: Registries {
+        upstreams: Upstreams {
             npm: config.npm.clone(),
+            github: config.github.clone(),
         },
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
     })

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject};
+use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject, keep};
+use crate::history::{self, PastRelease};
 use crate::package::{Digest, DigestAlgorithm, PackageVersion};
-use crate::ports::{FirstSeen, Memory, Recorded, VerdictStore, WorkItem, WorkQueue, WorkReason};
+use crate::ports::{FirstSeen, Memory, Recorded, TraceKey, VerdictStore, WorkItem, WorkQueue, WorkReason};
 use crate::verdict::{Status, Verdict};
 
 /// Runs every fact about a [`VerdictStore`] as a test of its own. `$fixture` is an async function; whatever it returns
@@ -43,6 +44,20 @@ macro_rules! verdict_store_conformance {
             a_released_lease_can_be_taken
             what_is_due_comes_most_overdue_first
             what_is_looked_at_is_no_longer_due
+            nothing_is_recalled_of_a_run_that_was_never_seen
+            a_run_seen_is_recalled
+            a_later_absence_does_not_replace_what_was_seen
+            a_later_success_replaces_what_was_seen
+            the_looks_of_two_workers_are_both_kept
+            the_same_look_twice_changes_nothing
+            runs_attempts_and_commits_do_not_see_each_other
+            what_was_seen_comes_back_whole_at_any_length
+            a_remembered_release_is_in_the_memory_of_every_version
+            of_many_releases_the_newest_are_remembered
+            the_last_word_on_a_release_stays
+            of_concurrent_words_on_a_release_one_stays
+            packages_do_not_see_each_others_releases
+            what_is_remembered_never_expires
         }
     };
     ($fixture:path => $($fact:ident)+) => {
@@ -94,8 +109,12 @@ pub(crate) fn verdict(dossier: &Dossier, status: Status, decided_by: &[&str], se
 }
 
 fn response(body: &[u8], kept: Kept) -> Answer {
+    answered(200, body, kept)
+}
+
+fn answered(status: u16, body: &[u8], kept: Kept) -> Answer {
     Answer::Answered(Response {
-        status: 200,
+        status,
         content_type: Some("application/json".to_owned()),
         etag: None,
         size: body.len().try_into().unwrap(),
@@ -608,6 +627,293 @@ pub(crate) async fn what_is_looked_at_is_no_longer_due(store: &impl VerdictStore
     last.next_look_at = None;
     store.record(&last, &dossier, None).await.unwrap();
     assert_eq!(store.due(at(1_000_000), 10).await.unwrap(), []);
+}
+
+/// An attempt of a run.
+pub(crate) fn run() -> TraceKey {
+    run_of("12", 3, 1)
+}
+
+fn run_of(repository: &str, run: u64, attempt: u64) -> TraceKey {
+    TraceKey::Run {
+        repository: repository.to_owned(),
+        run,
+        attempt,
+    }
+}
+
+fn commit_of(repository: &str, commit: &str) -> TraceKey {
+    TraceKey::Commit {
+        repository: repository.to_owned(),
+        commit: commit.to_owned(),
+    }
+}
+
+/// What a forge answered about a run at `at(seconds)`.
+pub(crate) fn seen(seconds: i64, status: u16) -> Observation {
+    let body = format!("{{\"seen\":{seconds}}}").into_bytes();
+    let kept = match status {
+        200 => Kept::Whole {
+            body: Body(body.clone()),
+        },
+        _ => Kept::Nothing,
+    };
+    Observation {
+        subject: Subject::Run,
+        url: "https://forge.example/run".to_owned(),
+        at: at(seconds),
+        answer: answered(status, &body, kept),
+    }
+}
+
+fn of(subject: Subject, observation: Observation) -> Observation {
+    Observation { subject, ..observation }
+}
+
+/// A release of `@scope/name`, published at `at(seconds)`.
+pub(crate) fn release(version: &str, seconds: i64) -> PastRelease {
+    serde_json::from_value(json!({
+        "version": version,
+        "accepted": true,
+        "publishedAt": at(seconds),
+        "repositoryId": "12",
+        "trigger": "release",
+    }))
+    .unwrap()
+}
+
+pub(crate) async fn nothing_is_recalled_of_a_run_that_was_never_seen(store: &impl VerdictStore) {
+    assert_eq!(store.recall(&run()).await.unwrap(), []);
+    store.remember(&run(), &[], at(0)).await.unwrap();
+    assert_eq!(store.recall(&run()).await.unwrap(), []);
+}
+
+pub(crate) async fn a_run_seen_is_recalled(store: &impl VerdictStore) {
+    for (key, seconds) in [(run(), 0), (commit_of("12", "ab34"), 10)] {
+        let look = [
+            of(Subject::Run, seen(seconds, 200)),
+            of(Subject::Jobs(1), seen(seconds, 404)),
+            of(
+                Subject::Jobs(2),
+                Observation {
+                    answer: Answer::Unanswered {
+                        reason: crate::availability::UnavailableReason::RateLimited,
+                        detail: "later".to_owned(),
+                        retry_after: Some(60),
+                    },
+                    ..seen(seconds, 200)
+                },
+            ),
+        ];
+        store.remember(&key, &look, at(seconds)).await.unwrap();
+        assert_eq!(store.recall(&key).await.unwrap(), look);
+    }
+}
+
+pub(crate) async fn a_later_absence_does_not_replace_what_was_seen(store: &impl VerdictStore) {
+    let first = [seen(0, 200), of(Subject::Approvals, seen(0, 404))];
+    store.remember(&run(), &first, at(0)).await.unwrap();
+    let later = [seen(10, 404), of(Subject::Approvals, seen(10, 500))];
+    store.remember(&run(), &later, at(10)).await.unwrap();
+    let [success, _] = first;
+    let [_, latest] = later;
+    assert_eq!(store.recall(&run()).await.unwrap(), [success, latest]);
+}
+
+pub(crate) async fn a_later_success_replaces_what_was_seen(store: &impl VerdictStore) {
+    for (seconds, expected) in [(10, 10), (20, 20), (5, 20)] {
+        store
+            .remember(&run(), &[seen(seconds, 200)], at(seconds))
+            .await
+            .unwrap();
+        assert_eq!(store.recall(&run()).await.unwrap(), [seen(expected, 200)]);
+    }
+}
+
+pub(crate) async fn the_looks_of_two_workers_are_both_kept(store: &(impl VerdictStore + Clone + 'static)) {
+    let looks: Vec<(i64, Vec<Observation>)> = (0..6_u8)
+        .map(|number| {
+            let seconds = i64::from(number);
+            (
+                seconds,
+                vec![seen(seconds, 200), of(Subject::Jobs(number), seen(seconds, 200))],
+            )
+        })
+        .collect();
+    let workers: Vec<_> = looks
+        .iter()
+        .cloned()
+        .map(|(seconds, look)| {
+            let store = store.clone();
+            tokio::spawn(async move { store.remember(&run(), &look, at(seconds)).await })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap().unwrap();
+    }
+    let expected = looks.iter().fold(Vec::new(), |earlier, (_, look)| keep(earlier, look));
+    assert_eq!(expected.len(), 7);
+    assert_eq!(store.recall(&run()).await.unwrap(), expected);
+}
+
+pub(crate) async fn the_same_look_twice_changes_nothing(store: &impl VerdictStore) {
+    let (first, later) = ([seen(0, 200)], [seen(10, 404), of(Subject::OlderRuns, seen(10, 200))]);
+    store.remember(&run(), &first, at(0)).await.unwrap();
+    store.remember(&run(), &later, at(10)).await.unwrap();
+    let recalled = store.recall(&run()).await.unwrap();
+    store.remember(&run(), &first, at(0)).await.unwrap();
+    store.remember(&run(), &later, at(10)).await.unwrap();
+    assert_eq!(store.recall(&run()).await.unwrap(), recalled);
+}
+
+pub(crate) async fn runs_attempts_and_commits_do_not_see_each_other(store: &impl VerdictStore) {
+    let keys = [
+        run_of("12", 3, 1),
+        run_of("12", 3, 2),
+        run_of("12", 31, 1),
+        run_of("1", 23, 1),
+        run_of("12#3", 1, 1),
+        run_of("12%233", 1, 1),
+        commit_of("12", "3"),
+        commit_of("12", "3#1"),
+        commit_of("12#3", "1"),
+        commit_of("", "#"),
+    ];
+    for (seconds, key) in (0..).zip(&keys) {
+        assert_eq!(store.recall(key).await.unwrap(), [], "{key:?}");
+        store.remember(key, &[seen(seconds, 200)], at(seconds)).await.unwrap();
+    }
+    for (seconds, key) in (0..).zip(&keys) {
+        assert_eq!(store.recall(key).await.unwrap(), [seen(seconds, 200)], "{key:?}");
+    }
+}
+
+pub(crate) async fn what_was_seen_comes_back_whole_at_any_length(store: &impl VerdictStore) {
+    let with_body = |subject, seconds, length| {
+        let body = noise(length);
+        Observation {
+            answer: response(
+                &body,
+                Kept::Whole {
+                    body: Body(body.clone()),
+                },
+            ),
+            ..of(subject, seen(seconds, 200))
+        }
+    };
+    let mut expected = Vec::new();
+    for (number, length) in (1..).zip([0, 1_000, 300_000, 1_500_000, 10]) {
+        let seconds = i64::from(number);
+        let look = [with_body(Subject::Jobs(number), seconds, length), seen(seconds, 200)];
+        store.remember(&run(), &look, at(seconds)).await.unwrap();
+        expected = keep(expected, &look);
+        assert!(store.recall(&run()).await.unwrap() == expected, "{length} bytes differ");
+    }
+    // And short again.
+    for number in 1..=5 {
+        let look = [with_body(Subject::Jobs(number), 10, 1)];
+        store.remember(&run(), &look, at(10)).await.unwrap();
+        expected = keep(expected, &look);
+    }
+    assert_eq!(store.recall(&run()).await.unwrap(), expected);
+}
+
+pub(crate) async fn a_remembered_release_is_in_the_memory_of_every_version(store: &impl VerdictStore) {
+    let releases = [release("1.0.0", 0), release("1.1.0", 10)];
+    for release in &releases {
+        store
+            .remember_release(&package(&release.version), release)
+            .await
+            .unwrap();
+    }
+    let [older, newer] = releases;
+    for version in ["1.0.0", "1.1.0", "2.0.0"] {
+        assert_eq!(
+            store.memory(&package(version)).await.unwrap().history,
+            [newer.clone(), older.clone()]
+        );
+    }
+}
+
+pub(crate) async fn of_many_releases_the_newest_are_remembered(store: &impl VerdictStore) {
+    let count = history::LIMIT + 6;
+    let release_of = |number: usize| release(&format!("{number}.0.0"), i64::try_from(number).unwrap());
+    for number in (0..count).map(|number| number * 31 % count) {
+        let release = release_of(number);
+        store
+            .remember_release(&package(&release.version), &release)
+            .await
+            .unwrap();
+    }
+    let expected: Vec<PastRelease> = (0..count).rev().take(history::LIMIT).map(release_of).collect();
+    assert_eq!(store.memory(&package("1.0.0")).await.unwrap().history, expected);
+}
+
+pub(crate) async fn the_last_word_on_a_release_stays(store: &impl VerdictStore) {
+    let other = release("2.0.0", 15);
+    store.remember_release(&package("2.0.0"), &other).await.unwrap();
+    let words = [
+        release("1.0.0", 10),
+        PastRelease {
+            tagged: Some(true),
+            ..release("1.0.0", 10)
+        },
+        release("1.0.0", 20),
+        release("1.0.0", 5),
+        release("1.0.0", 5),
+    ];
+    for word in words {
+        store.remember_release(&package("1.0.0"), &word).await.unwrap();
+        let mut expected = vec![other.clone(), word];
+        expected.sort_by_key(|release| std::cmp::Reverse(release.published_at));
+        assert_eq!(store.memory(&package("1.0.0")).await.unwrap().history, expected);
+    }
+}
+
+pub(crate) async fn of_concurrent_words_on_a_release_one_stays(store: &(impl VerdictStore + Clone + 'static)) {
+    let workers: Vec<_> = (0..6)
+        .map(|seconds| {
+            let store = store.clone();
+            let word = release("1.0.0", seconds);
+            tokio::spawn(async move { store.remember_release(&package("1.0.0"), &word).await })
+        })
+        .collect();
+    for worker in workers {
+        worker.await.unwrap().unwrap();
+    }
+    assert_eq!(store.memory(&package("1.0.0")).await.unwrap().history.len(), 1);
+}
+
+pub(crate) async fn packages_do_not_see_each_others_releases(store: &impl VerdictStore) {
+    store
+        .remember_release(&package("1.0.0"), &release("1.0.0", 0))
+        .await
+        .unwrap();
+    for other in [
+        "pkg:npm/name@1.0.0",
+        "pkg:npm/%40scope/names@1.0.0",
+        "pkg:npm/%40scope/nam@1.0.0",
+    ] {
+        assert_eq!(store.memory(&other.parse().unwrap()).await.unwrap(), Memory::default());
+    }
+}
+
+/// Whether a row expires shows in time alone; what can be shown is that an instant long past is no reason to forget.
+pub(crate) async fn what_is_remembered_never_expires(store: &impl VerdictStore) {
+    let long_ago = -100 * 365 * 24 * 60 * 60;
+    store
+        .remember(&run(), &[seen(long_ago, 200)], at(long_ago))
+        .await
+        .unwrap();
+    store
+        .remember_release(&package("1.0.0"), &release("1.0.0", long_ago))
+        .await
+        .unwrap();
+    assert_eq!(store.recall(&run()).await.unwrap(), [seen(long_ago, 200)]);
+    assert_eq!(
+        store.memory(&package("1.0.0")).await.unwrap().history,
+        [release("1.0.0", long_ago)]
+    );
 }
 
 /// So many different work items.

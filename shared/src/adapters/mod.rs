@@ -6,6 +6,7 @@ pub mod embedded;
 pub mod http;
 pub mod in_process;
 pub mod judges;
+pub mod secrets;
 pub mod sqs;
 pub mod tuf;
 

@@ -132,6 +132,11 @@ impl RepositoryUri {
         Self::from_path(path)
     }
 
+    /// `owner/name`.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
     fn from_path(path: &str) -> Option<Self> {
         let path = path.split(['#', '?']).next().unwrap_or(path);
         let mut segments = path.split('/').filter(|segment| !segment.is_empty());

@@ -18,19 +18,28 @@ pub(super) fn exists(evidence: &Evidence<'_>) -> Finding {
     }
 }
 
+/// The artifact, or the finding that it could not be had.
+fn downloaded<'a>(check: CheckId, evidence: &'a Evidence<'_>) -> Result<&'a Downloaded, Finding> {
+    match &evidence.authenticated.release.artifact {
+        Availability::Present(artifact) => Ok(artifact),
+        Availability::Absent { because } => Err(Finding::new(
+            check,
+            Outcome::Unknown(UnknownReason::NotRetained),
+            because.clone(),
+        )),
+        Availability::Unavailable(trouble) => Err(Finding::unavailable(check, trouble)),
+    }
+}
+
 /// Compares the bytes with the digest in the metadata. Where they differed at first, the download past every cache is
 /// compared, and nothing is said if that one failed.
 pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::ArtTarballIntegrity;
-    let release = &evidence.authenticated.release;
-    let artifact = match &release.artifact {
-        Availability::Present(artifact) => artifact,
-        Availability::Absent { because } => {
-            return Finding::new(check, Outcome::Unknown(UnknownReason::NotRetained), because.clone());
-        }
-        Availability::Unavailable(trouble) => return Finding::unavailable(check, trouble),
+    let artifact = match downloaded(check, evidence) {
+        Ok(artifact) => artifact,
+        Err(finding) => return finding,
     };
-    let Some(metadata) = release.metadata.present() else {
+    let Some(metadata) = evidence.authenticated.release.metadata.present() else {
         return Finding::new(
             check,
             Outcome::Unknown(UnknownReason::Unreachable),
@@ -92,13 +101,9 @@ pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
 /// (<https://semver.org/#spec-item-10>), and npm publishes without it.
 pub(super) fn tarball_manifest(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::ArtTarballManifest;
-    let release = &evidence.authenticated.release;
-    let artifact = match &release.artifact {
-        Availability::Present(artifact) => artifact,
-        Availability::Absent { because } => {
-            return Finding::new(check, Outcome::Unknown(UnknownReason::NotRetained), because.clone());
-        }
-        Availability::Unavailable(trouble) => return Finding::unavailable(check, trouble),
+    let artifact = match downloaded(check, evidence) {
+        Ok(artifact) => artifact,
+        Err(finding) => return finding,
     };
     let manifest = match &artifact.manifest {
         Availability::Present(manifest) => manifest,

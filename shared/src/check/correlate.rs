@@ -1,9 +1,14 @@
 //! The stage that puts every check's question to the evidence.
 
-use super::{CheckId, Finding, Outcome, Shade, UnknownReason, artifact, attestation, identity, log, registry};
-use crate::attestation::{Refusal, RefusedPart, TrustMaterial};
+use super::{
+    CheckId, Finding, Outcome, Shade, UnknownReason, artifact, attestation, identity, log, publishing, registry, run,
+    source,
+};
+use crate::attestation::{CertificateIdentity, Issuer, Refusal, RefusedPart, TrustMaterial};
 use crate::authenticate::{Authenticated, Examination, Examined, Provenance};
 use crate::availability::Availability;
+use crate::forge::github::{NoDestination, Trace};
+use crate::history::PastRelease;
 use crate::policy::Policy;
 use crate::ports::Memory;
 
@@ -11,7 +16,9 @@ use crate::ports::Memory;
 pub struct Evidence<'a> {
     /// The release with its examined attestations.
     pub authenticated: &'a Authenticated,
-    /// What is remembered of the version.
+    /// What the forge said of the run and the commit, or why there is nothing to ask about.
+    pub trace: &'a Result<Trace, NoDestination>,
+    /// What is remembered of the version and of the package.
     pub memory: &'a Memory,
     /// The policy.
     pub policy: &'a Policy,
@@ -21,10 +28,10 @@ pub struct Evidence<'a> {
 
 /// Runs every check: one finding each, in the order of [`CheckId::ALL`].
 pub fn correlate(evidence: &Evidence<'_>) -> Vec<Finding> {
-    CheckId::ALL.iter().map(|&check| run(check, evidence)).collect()
+    CheckId::ALL.iter().map(|&check| ask(check, evidence)).collect()
 }
 
-fn run(check: CheckId, evidence: &Evidence<'_>) -> Finding {
+fn ask(check: CheckId, evidence: &Evidence<'_>) -> Finding {
     match check {
         CheckId::ArtExists => artifact::exists(evidence),
         CheckId::ArtTarballIntegrity => artifact::tarball_integrity(evidence),
@@ -47,27 +54,30 @@ fn run(check: CheckId, evidence: &Evidence<'_>) -> Finding {
         CheckId::IdSourceRepo => identity::source_repo(evidence),
         CheckId::IdRunnerEnv => identity::runner_env(evidence),
         CheckId::IdSignerWorkflow => identity::signer_workflow(evidence),
-        CheckId::RunExists
-        | CheckId::RunDisappeared
-        | CheckId::RunMatchesCert
-        | CheckId::RunConclusion
-        | CheckId::RunPublishStep
-        | CheckId::RunSigningStep
-        | CheckId::RunAttemptSane
-        | CheckId::RunActor
-        | CheckId::RunForkHead
-        | CheckId::RunEnvironmentGate => not_run(check, "the build run was not looked at"),
-        CheckId::SrcRepoState
-        | CheckId::SrcCommitExists
-        | CheckId::SrcCommitReachable
-        | CheckId::SrcRefExists
-        | CheckId::SrcTagMatchesVersion
-        | CheckId::SrcGitHeadMatches
-        | CheckId::SrcCommitSignature
-        | CheckId::SrcAuthorCommitterSpoof
-        | CheckId::SrcPrAssociated
-        | CheckId::SrcCommitToPublishAge
-        | CheckId::SrcVersionInCommit => not_run(check, "the source was not looked at"),
+        CheckId::IdTriggerNovel => identity::trigger_novel(evidence),
+        CheckId::IdRefNovel => identity::ref_novel(evidence),
+        CheckId::IdEnvironmentMissing => identity::environment_missing(evidence),
+        CheckId::RunExists => run::exists(evidence),
+        CheckId::RunDisappeared => run::disappeared(evidence),
+        CheckId::RunMatchesCert => run::matches_certificate(evidence),
+        CheckId::RunConclusion => run::conclusion(evidence),
+        CheckId::RunPublishStep => publishing::publish_step(evidence),
+        CheckId::RunSigningStep => publishing::signing_step(evidence),
+        CheckId::RunAttemptSane => run::attempt_sane(evidence),
+        CheckId::RunActor => run::actor(evidence),
+        CheckId::RunForkHead => run::fork_head(evidence),
+        CheckId::RunEnvironmentGate => run::environment_gate(evidence),
+        CheckId::SrcRepoState => source::repo_state(evidence),
+        CheckId::SrcCommitExists => source::commit_exists(evidence),
+        CheckId::SrcCommitReachable => source::commit_reachable(evidence),
+        CheckId::SrcRefExists => source::ref_exists(evidence),
+        CheckId::SrcTagMatchesVersion => source::tag_matches_version(evidence),
+        CheckId::SrcGitHeadMatches => source::git_head_matches(evidence),
+        CheckId::SrcCommitSignature => source::commit_signature(evidence),
+        CheckId::SrcAuthorCommitterSpoof => source::author_committer_spoof(evidence),
+        CheckId::SrcPrAssociated => source::pr_associated(evidence),
+        CheckId::SrcCommitToPublishAge => source::commit_to_publish_age(evidence),
+        CheckId::SrcVersionInCommit => source::version_in_commit(evidence),
     }
 }
 
@@ -88,6 +98,29 @@ impl Evidence<'_> {
             )),
             Availability::Unavailable(trouble) => Err(Finding::unavailable(check, trouble)),
         }
+    }
+
+    /// Accepted releases of the package that were published before this one, newest first. Prereleases are compared with
+    /// prereleases, and others with others: channels have branches, triggers and tags of their own.
+    pub(super) fn history(&self) -> impl Iterator<Item = &PastRelease> {
+        let release = &self.authenticated.release;
+        let published = release.metadata.present().and_then(|metadata| metadata.published_at);
+        self.memory
+            .history
+            .iter()
+            .filter(|past| past.accepted)
+            .filter(move |past| past.version.contains('-') == release.package.version().contains('-'))
+            .filter(move |past| past.version != release.package.version())
+            .filter(move |past| published.is_none_or(|published| past.published_at <= published))
+    }
+
+    /// The certificate of the earliest authentic provenance that GitHub Actions made: the one that is traced.
+    pub(super) fn certificate(&self) -> Option<&CertificateIdentity> {
+        let provenances = self.authenticated.examination.present()?.authentic_provenances();
+        provenances
+            .iter()
+            .find(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions))
+            .map(|provenance| provenance.certificate)
     }
 
     /// Asks the question of every authentic provenance; the worst answer stands.

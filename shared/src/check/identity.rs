@@ -3,6 +3,8 @@
 use super::correlate::Evidence;
 use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{Issuer, RepositoryUri, WorkflowRef};
+use crate::availability::Availability;
+use crate::forge::github::Trace;
 
 /// Passes if GitHub Actions' token issuer vouched for the signer. Another continuous-integration service is recognised
 /// and not correlated; anybody else is not a build.
@@ -26,8 +28,7 @@ pub(super) fn issuer(evidence: &Evidence<'_>) -> Finding {
 }
 
 /// Compares the certificate's source repository with the one that the package itself names, case-insensitively as GitHub
-/// does. npm refuses a publication whose provenance is of another repository than its manifest names, so that a later
-/// rename cannot part the two.
+/// does. Two names of one repository, by the forge's id, are a warning.
 pub(super) fn source_repo(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::IdSourceRepo;
     let release = &evidence.authenticated.release;
@@ -61,21 +62,54 @@ pub(super) fn source_repo(evidence: &Evidence<'_>) -> Finding {
             (None, _) => same_elsewhere(proven, expected),
             (Some(_), None) => false,
         };
-        let (outcome, summary) = if same {
-            (
+        let (outcome, summary) = match (same, &proven_repository) {
+            (true, _) => (
                 Outcome::Pass(None),
                 "the certificate's source repository is the one that the package names",
-            )
-        } else {
-            (
-                Outcome::Fail(None),
-                "the package names another repository than the one that was built",
-            )
+            ),
+            (false, Some(_)) => other_name(evidence, expected),
+            (false, None) => (Outcome::Fail(None), ANOTHER_REPOSITORY),
         };
         Finding::new(check, outcome, summary)
             .observing("certificate 1.12 source repository", proven)
             .observing(*place, expected.clone())
     })
+}
+
+const NOT_TOLD: &str =
+    "the package names another repository than was built, and whether both are one could not be asked";
+const ANOTHER_REPOSITORY: &str = "the package names another repository than the one that was built";
+
+/// Two names may be one repository: the forge's id tells, where the forge can be asked for its present name.
+fn other_name(evidence: &Evidence<'_>, expected: &str) -> (Outcome, &'static str) {
+    let trace = evidence.trace.as_ref().ok();
+    let declared = trace
+        .and_then(|trace| trace.declared_repository.as_ref())
+        .and_then(Availability::present);
+    if let (Some(declared), Some(id)) = (declared, trace.and_then(|trace| trace.destination.repository_id))
+        && declared.value.id.0 == id
+    {
+        let summary = "the package gives the repository that was built another of its names";
+        return (Outcome::Warn(Some(Shade::Renamed)), summary);
+    }
+    match trace.and_then(|trace| trace.repository.as_ref()) {
+        Some(Availability::Present(seen)) => {
+            let present = RepositoryUri::parse(&seen.value.full_name);
+            if present.is_some() && present == RepositoryUri::parse(expected) {
+                (
+                    Outcome::Warn(Some(Shade::Renamed)),
+                    "the repository that was built has since taken the name that the package gives",
+                )
+            } else {
+                (Outcome::Fail(None), ANOTHER_REPOSITORY)
+            }
+        }
+        Some(Availability::Absent { .. }) => (Outcome::Unknown(UnknownReason::Private), NOT_TOLD),
+        Some(Availability::Unavailable(trouble)) => (Outcome::Unknown(trouble.reason.into()), NOT_TOLD),
+        None if evidence.trace.is_ok() => (Outcome::Unknown(UnknownReason::Unreachable), NOT_TOLD),
+        // A certificate that names no run leaves nothing to ask.
+        None => (Outcome::Fail(None), ANOTHER_REPOSITORY),
+    }
 }
 
 fn same_elsewhere(proven: &str, expected: &str) -> bool {
@@ -86,7 +120,8 @@ fn same_elsewhere(proven: &str, expected: &str) -> bool {
     bare(proven) == bare(expected)
 }
 
-/// Passes on a runner that the forge hosts, by the certificate alone: labels are the job's own.
+/// Passes on a runner that the forge hosts, by the certificate alone: labels are the job's own. A runner of the project's
+/// own is its policy; only the change to one is weighed.
 pub(super) fn runner_env(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::IdRunnerEnv;
     evidence.of_each_provenance(check, |provenance| {
@@ -95,12 +130,24 @@ pub(super) fn runner_env(evidence: &Evidence<'_>) -> Finding {
                 Finding::new(check, Outcome::Pass(None), "a runner hosted by the forge signed")
                     .observing("certificate 1.11 runner environment", environment)
             }
-            Some(environment) => Finding::new(
-                check,
-                Outcome::Warn(Some(Shade::SelfHosted)),
-                "a runner signed that somebody else than the forge controls",
-            )
-            .observing("certificate 1.11 runner environment", environment),
+            Some(environment) => {
+                let mut past = evidence
+                    .history()
+                    .filter_map(|release| release.runner.as_deref())
+                    .peekable();
+                let (outcome, summary) = if past.peek().is_some() && past.all(|runner| runner == "github-hosted") {
+                    (
+                        Outcome::Warn(None),
+                        "a runner signed that the forge does not host, unlike those of all earlier releases",
+                    )
+                } else {
+                    (
+                        Outcome::Warn(Some(Shade::SelfHosted)),
+                        "a runner signed that somebody else than the forge controls",
+                    )
+                };
+                Finding::new(check, outcome, summary).observing("certificate 1.11 runner environment", environment)
+            }
             None => Finding::new(
                 check,
                 Outcome::NotApplicable(Some(Shade::Absent)),
@@ -140,4 +187,180 @@ pub(super) fn signer_workflow(evidence: &Evidence<'_>) -> Finding {
                 certificate.build_signer_digest.as_deref().unwrap_or("(none)"),
             )
     })
+}
+
+/// How many earlier releases make a habit whose absence is telling.
+const ESTABLISHED: usize = 3;
+
+/// Warns if this event triggered none of the earlier releases. Events that anybody with an account can cause fail, unless
+/// the package is released by them.
+pub(super) fn trigger_novel(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::IdTriggerNovel;
+    evidence.of_each_provenance(check, |provenance| {
+        let Some(trigger) = provenance.certificate.build_trigger.as_deref() else {
+            let summary = "the certificate names no trigger";
+            return Finding::new(check, Outcome::NotApplicable(Some(Shade::Absent)), summary);
+        };
+        let past: Vec<&str> = evidence
+            .history()
+            .filter_map(|release| release.trigger.as_deref())
+            .collect();
+        let anybodys = matches!(
+            trigger,
+            "issue_comment"
+                | "commit_comment"
+                | "pull_request"
+                | "pull_request_target"
+                | "pull_request_review"
+                | "pull_request_review_comment"
+                | "issues"
+                | "discussion"
+                | "discussion_comment"
+                | "fork"
+                | "watch"
+        );
+        let finding = |outcome, summary| {
+            Finding::new(check, outcome, summary)
+                .observing("certificate 1.20 trigger", trigger)
+                .observing("earlier releases", distinct(&past))
+        };
+        match (past.contains(&trigger), past.len() >= ESTABLISHED, anybodys) {
+            (true, ..) => finding(Outcome::Pass(None), "this event triggered earlier releases"),
+            (false, true, true) => finding(
+                Outcome::Fail(None),
+                "an event triggered the release that anybody can cause, and that never triggered one before",
+            ),
+            (false, true, false) => finding(Outcome::Warn(None), "this event triggered none of the earlier releases"),
+            (false, false, _) => finding(
+                Outcome::NotApplicable(Some(Shade::FirstSeen)),
+                "too few earlier releases are known to compare with",
+            ),
+        }
+    })
+}
+
+/// What kind of ref a release was built from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RefClass<'a> {
+    Tag,
+    /// The default branch.
+    Default,
+    /// A branch of one release line, such as `release/2.x` or `v2`.
+    Line,
+    /// Another branch.
+    Branch(&'a str),
+    /// Anything else: the refs of pull requests, say.
+    Other,
+}
+
+impl<'a> RefClass<'a> {
+    fn of(full: &'a str, default: Option<&str>) -> Self {
+        if full.starts_with("refs/tags/") {
+            return Self::Tag;
+        }
+        let Some(branch) = full.strip_prefix("refs/heads/") else {
+            return Self::Other;
+        };
+        let is_default = default.map_or(matches!(branch, "main" | "master"), |default| default == branch);
+        let line = branch
+            .strip_prefix("release/")
+            .or_else(|| branch.strip_prefix("release-"))
+            .unwrap_or(branch);
+        let line = line.strip_prefix('v').unwrap_or(line);
+        if is_default {
+            Self::Default
+        } else if line.starts_with(|first: char| first.is_ascii_digit())
+            && line
+                .chars()
+                .all(|character| character.is_ascii_digit() || ".x-".contains(character))
+        {
+            Self::Line
+        } else {
+            Self::Branch(branch)
+        }
+    }
+}
+
+/// Warns if releases were never built from a ref of this kind.
+pub(super) fn ref_novel(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::IdRefNovel;
+    let default = evidence.trace.as_ref().ok().and_then(Trace::default_branch);
+    evidence.of_each_provenance(check, |provenance| {
+        let Some(full) = provenance.certificate.source_repository_ref.as_deref() else {
+            let summary = "the certificate names no ref";
+            return Finding::new(check, Outcome::NotApplicable(Some(Shade::Absent)), summary);
+        };
+        let past: Vec<&str> = evidence
+            .history()
+            .filter_map(|release| release.r#ref.as_deref())
+            .collect();
+        let class = RefClass::of(full, default);
+        // A default branch that was given its present name had another one before.
+        let renamed = |past: RefClass<'_>| {
+            class == RefClass::Default && matches!(past, RefClass::Branch("main" | "master" | "trunk" | "develop"))
+        };
+        let seen = past
+            .iter()
+            .map(|past| RefClass::of(past, default))
+            .any(|past| past == class || renamed(past));
+        let finding = |outcome, summary| {
+            Finding::new(check, outcome, summary)
+                .observing("certificate 1.14 ref", full)
+                .observing("earlier releases", distinct(&past))
+        };
+        match (seen, past.len() >= ESTABLISHED) {
+            (true, _) => finding(
+                Outcome::Pass(None),
+                "earlier releases were built from refs of this kind",
+            ),
+            (false, true) => finding(
+                Outcome::Warn(None),
+                "no earlier release was built from a ref of this kind",
+            ),
+            (false, false) => finding(
+                Outcome::NotApplicable(Some(Shade::FirstSeen)),
+                "too few earlier releases are known to compare with",
+            ),
+        }
+    })
+}
+
+/// Warns if earlier releases named a deployment environment and this one names none.
+pub(super) fn environment_missing(evidence: &Evidence<'_>) -> Finding {
+    let check = CheckId::IdEnvironmentMissing;
+    evidence.of_each_provenance(check, |provenance| {
+        let recent: Vec<Option<&str>> = evidence
+            .history()
+            .take(ESTABLISHED)
+            .map(|release| release.environment.as_deref())
+            .collect();
+        let always = recent.len() >= ESTABLISHED && recent.iter().all(Option::is_some);
+        let past: Vec<&str> = recent.into_iter().flatten().collect();
+        let environment = provenance.certificate.deployment_environment.as_deref();
+        let finding = |outcome, summary| {
+            Finding::new(check, outcome, summary)
+                .observing("certificate 1.23 environment", environment.unwrap_or("(none)"))
+                .observing("earlier releases", distinct(&past))
+        };
+        match (environment, always) {
+            (Some(_), _) => finding(Outcome::Pass(None), "the release names its deployment environment"),
+            (None, true) => finding(
+                Outcome::Warn(None),
+                "the last releases named a deployment environment, and this one names none",
+            ),
+            (None, false) => finding(
+                Outcome::NotApplicable(Some(Shade::NoHabit)),
+                "the package's releases name no deployment environment as a rule",
+            ),
+        }
+    })
+}
+
+/// The distinct values, in the order of the alphabet.
+fn distinct(values: &[&str]) -> String {
+    let distinct: std::collections::BTreeSet<&str> = values.iter().copied().collect();
+    if distinct.is_empty() {
+        return "(none known)".to_owned();
+    }
+    distinct.into_iter().take(6).collect::<Vec<_>>().join(", ")
 }

@@ -38,7 +38,7 @@ fn describe(log: &LogEvidence) -> String {
     format!("{}, {evidence}", log.kind)
 }
 
-/// Compares the order of signing, of the registry's acceptance and of publication.
+/// Compares the order of the run's begin, of signing, of the registry's acceptance and of publication.
 ///
 /// The certificate was valid when the log or the timestamp authority saw the signature: the verifier demands it. Staged
 /// publishing puts days between signing and publishing; the other order has no honest explanation beyond clock skew.
@@ -60,6 +60,8 @@ pub(super) fn time_order(evidence: &Evidence<'_>) -> Finding {
         .present()
         .and_then(|metadata| metadata.published_at);
     let skew = SignedDuration::from_secs(i64::from(evidence.policy.clock_skew));
+    let run = evidence.trace.as_ref().ok().and_then(|trace| trace.run.as_ref()?.run());
+    let started = run.and_then(|run| run.value.run_started_at);
     evidence.of_each_provenance(check, |provenance| {
         let signed = provenance.attestation.signed_at;
         let steps: Vec<(&str, Timestamp)> = [
@@ -70,16 +72,18 @@ pub(super) fn time_order(evidence: &Evidence<'_>) -> Finding {
         .into_iter()
         .filter_map(|(place, time)| time.map(|time| (place, time)))
         .collect();
-        let ordered = steps
-            .iter()
-            .zip(steps.iter().skip(1))
-            .all(|((_, earlier), (_, later))| later.duration_since(*earlier) >= -skew);
+        let began_before = started.is_none_or(|started| signed.duration_since(started) >= -skew);
+        let ordered = began_before
+            && steps
+                .iter()
+                .zip(steps.iter().skip(1))
+                .all(|((_, earlier), (_, later))| later.duration_since(*earlier) >= -skew);
         let staged = steps.last().is_some_and(|(_, last)| last.duration_since(signed) > skew);
         let (outcome, summary) = match (ordered, staged, steps.len()) {
-            (_, _, 0 | 1) => (Outcome::NotApplicable(None), "only the time of signing is known"),
+            (true, _, 0 | 1) => (Outcome::NotApplicable(None), "only the time of signing is known"),
             (false, _, _) => (
                 Outcome::Warn(None),
-                "the version was accepted or published before it was signed",
+                "the version was accepted or published before it was signed, or signed before its run began",
             ),
             (true, true, _) => (
                 Outcome::Pass(Some(Shade::Staged)),
@@ -91,6 +95,10 @@ pub(super) fn time_order(evidence: &Evidence<'_>) -> Finding {
             ),
         };
         let finding = Finding::new(check, outcome, summary);
+        let finding = match started {
+            Some(started) => finding.observing("run run_started_at", started.to_string()),
+            None => finding,
+        };
         steps.iter().fold(finding, |finding, (place, time)| {
             finding.observing(*place, time.to_string())
         })

@@ -6,8 +6,12 @@ mod artifact;
 mod attestation;
 mod correlate;
 mod identity;
+mod learn;
 mod log;
+mod publishing;
 mod registry;
+mod run;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +22,7 @@ use crate::availability::{Unavailable, UnavailableReason};
 use crate::package::Digest;
 
 pub use correlate::{Evidence, correlate};
+pub use learn::past_release;
 
 /// Declares the closed set of checks with its stable spelling, family and severity, so that none can be forgotten.
 macro_rules! checks {
@@ -93,6 +98,12 @@ checks! {
     IdRunnerEnv = "id.runner_env", Identity, Medium;
     /// Which workflow signed: the triggered one, or a reusable one pinned by digest?
     IdSignerWorkflow = "id.signer_workflow", Identity, Low;
+    /// Did this event trigger releases of the package before?
+    IdTriggerNovel = "id.trigger_novel", Identity, High;
+    /// Were releases of the package built from refs of this kind before?
+    IdRefNovel = "id.ref_novel", Identity, High;
+    /// Is the deployment environment named that releases of the package had before?
+    IdEnvironmentMissing = "id.environment_missing", Identity, Medium;
     /// Does the run that the certificate names exist?
     RunExists = "run.exists", Run, High;
     /// Is a run that was seen before gone?
@@ -270,6 +281,50 @@ pub enum Shade {
     TrustedPublisher,
     /// Published in a stage and approved by a person.
     StagedPublish,
+    /// Answered by what an earlier look saw of the run.
+    Snapshot,
+    /// The run failed after its publishing step had done its part.
+    AfterPublish,
+    /// It cannot be told which step publishes.
+    UnknownStep,
+    /// The repository has another name by now.
+    Renamed,
+    /// The repository is read-only by now.
+    Archived,
+    /// The commit came through a pull request whose branch is gone or was squashed.
+    SquashMerged,
+    /// The run is not there, while older ones of its workflow are.
+    Missing,
+    /// The package has no such habit, or none that is known.
+    NoHabit,
+}
+
+impl Shade {
+    /// Whether a warning of this shade is an explained fact of ordinary life: reported, and never weighed.
+    pub fn is_harmless(self) -> bool {
+        match self {
+            // A weak digest is the age of a package, which is no sign of an attack.
+            Self::WeakDigest
+            | Self::AfterPublish
+            | Self::UnknownStep
+            | Self::SelfHosted
+            | Self::Renamed
+            | Self::Archived
+            | Self::SquashMerged => true,
+            Self::Vacuous
+            | Self::Absent
+            | Self::FirstSeen
+            | Self::NoExpectation
+            | Self::Ambiguous
+            | Self::Staged
+            | Self::Token
+            | Self::TrustedPublisher
+            | Self::StagedPublish
+            | Self::Snapshot
+            | Self::Missing
+            | Self::NoHabit => false,
+        }
+    }
 }
 
 /// What a check found.

@@ -54,6 +54,10 @@ pub struct Metadata {
     pub publish_mode: Option<PublishMode>,
     /// The repository that the metadata names.
     pub declared_repository: Option<String>,
+    /// The commit that the publisher's client noted.
+    pub declared_commit: Option<String>,
+    /// Versions that were published before this one, newest first; a bounded number of them.
+    pub earlier_versions: Vec<String>,
     /// Digest of the document.
     pub evidence: Digest,
 }
@@ -93,6 +97,8 @@ pub struct InnerManifest {
     pub version: Option<String>,
     /// Source repository.
     pub repository: Option<String>,
+    /// The package's folder in it.
+    pub directory: Option<String>,
 }
 
 /// What a dossier holds, in the terms that the checks use.
@@ -116,19 +122,21 @@ pub struct Release {
 pub struct Look<'a> {
     /// Who asks.
     pub fetch: &'a dyn Fetch,
-    /// Base URLs of the registries.
-    pub registries: &'a Registries,
+    /// Base URLs of everybody who is asked.
+    pub upstreams: &'a Upstreams,
     /// When the look began.
     pub at: Timestamp,
     /// The dossier of an earlier look at the same version, for conditional requests.
     pub previous: Option<&'a Dossier>,
 }
 
-/// Base URLs of the registries.
+/// Base URLs of everybody who is asked.
 #[derive(Clone, Debug)]
-pub struct Registries {
+pub struct Upstreams {
     /// npm's public API.
     pub npm: Url,
+    /// GitHub's REST API.
+    pub github: Url,
 }
 
 /// Why a look gave no dossier.

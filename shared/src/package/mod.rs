@@ -2,6 +2,8 @@
 
 mod coordinate;
 mod digest;
+mod tag;
 
 pub use coordinate::{Coordinate, CoordinateError, Ecosystem, PackageName, PackageVersion, Selector};
 pub use digest::{Digest, DigestAlgorithm, DigestError, Integrity};
+pub use tag::names_version;

@@ -11,6 +11,7 @@ use crate::check::{CheckId, Family, Finding, Outcome, Severity, Shade, UnknownRe
 use crate::dossier::Dossier;
 use crate::package::Digest;
 use crate::policy::{CHECK_SET, Policy};
+use crate::ports::Memory;
 
 /// What must have passed before anything is `attested`.
 const REQUIRED_FOR_ATTESTED: &[CheckId] = &[
@@ -41,6 +42,8 @@ pub struct Inputs<'a> {
     pub dossier: &'a Dossier,
     /// The same, with its attestations examined.
     pub authenticated: &'a Authenticated,
+    /// What is remembered of the version.
+    pub memory: &'a Memory,
     /// The policy.
     pub policy: &'a Policy,
     /// Which trust material was used.
@@ -122,12 +125,10 @@ impl Decision {
         if !blocking.is_empty() {
             return decided(Status::Indeterminate, blocking);
         }
-        let unexamined: Vec<CheckId> = REQUIRED_FOR_VERIFIED
+        let examined = REQUIRED_FOR_VERIFIED
             .iter()
-            .copied()
-            .filter(|&check| !of(check).is_some_and(Outcome::is_pass))
-            .collect();
-        if unexamined.is_empty() && !recognised_elsewhere {
+            .all(|&check| of(check).is_some_and(|outcome| suffices(check, outcome)));
+        if examined && !recognised_elsewhere && !findings.iter().any(is_silenced) {
             decided(
                 Status::Verified,
                 [REQUIRED_FOR_ATTESTED, REQUIRED_FOR_VERIFIED].concat(),
@@ -138,13 +139,48 @@ impl Decision {
     }
 }
 
+/// Whether a result is enough for `verified`: a pass, or the harmless warning that the check's own guard knows.
+fn suffices(check: CheckId, outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Pass(_) => true,
+        Outcome::Warn(Some(Shade::AfterPublish)) => check == CheckId::RunConclusion,
+        Outcome::Warn(Some(Shade::UnknownStep)) => check == CheckId::RunSigningStep,
+        Outcome::Warn(_) | Outcome::Fail(_) | Outcome::Unknown(_) | Outcome::NotApplicable(_) => false,
+    }
+}
+
+/// Whether a weighty question about the run or the source got no answer. What was to be warned of there may be hidden by
+/// whoever can keep the forge silent, so that it stands in the way of `verified`.
+fn is_silenced(finding: &Finding) -> bool {
+    let about_the_build = match finding.check.family() {
+        Family::Run | Family::Source => true,
+        // Two names are one repository, or not, by what the forge says.
+        Family::Identity => finding.check == CheckId::IdSourceRepo,
+        Family::Artifact | Family::Registry | Family::Attestation | Family::Log => false,
+    };
+    let Outcome::Unknown(reason) = finding.outcome else {
+        return false;
+    };
+    let stands = match reason {
+        UnknownReason::Unreachable | UnknownReason::RateLimited | UnknownReason::Malformed | UnknownReason::Pending => {
+            true
+        }
+        // What is gone or hidden by now says nothing of a release whose run and commit were seen before.
+        UnknownReason::Private | UnknownReason::NotRetained => {
+            !matches!(finding.check, CheckId::RunDisappeared | CheckId::SrcRepoState)
+        }
+        UnknownReason::Unsupported => finding.check.severity() >= Severity::High,
+        UnknownReason::Stripped | UnknownReason::NotRun => false,
+    };
+    about_the_build && finding.check.severity() >= Severity::Medium && stands
+}
+
 /// Warnings of at least medium weight, if they come from two families or more.
 fn weighty_warnings(findings: &[Finding]) -> Vec<CheckId> {
     let warned: Vec<CheckId> = findings
         .iter()
         .filter(|finding| matches!(finding.outcome, Outcome::Warn(_)) && finding.check.severity() >= Severity::Medium)
-        // A weak digest is the age of a package, which is no sign of an attack.
-        .filter(|finding| finding.outcome != Outcome::Warn(Some(Shade::WeakDigest)))
+        .filter(|finding| !matches!(finding.outcome, Outcome::Warn(Some(shade)) if shade.is_harmless()))
         .map(|finding| finding.check)
         .collect();
     let families: BTreeSet<Family> = warned.iter().map(|check| check.family()).collect();
@@ -157,12 +193,13 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
     let undecided_for = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
     let settled_for = SignedDuration::from_secs(i64::from(inputs.policy.settled_for));
     let (questions, question_checks) = answer_questions(&findings, status);
-    let wait = if status.is_settled() {
-        settled_for
-    } else {
-        undecided_for
-    };
     let later = |wait| inputs.now.checked_add(wait).unwrap_or(Timestamp::MAX);
+    let next_look_at = if status.is_settled() {
+        next_look(&findings, status, inputs)
+    } else {
+        Some(later(undecided_for))
+    };
+    let valid_until = next_look_at.unwrap_or(Timestamp::MAX).min(later(settled_for));
     Verdict {
         schema: SCHEMA.to_owned(),
         package: inputs.dossier.package.clone(),
@@ -175,14 +212,74 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
         findings,
         decided_by,
         checked_at: inputs.now,
-        valid_until: later(wait),
-        next_look_at: (!status.is_settled()).then(|| later(undecided_for)),
+        valid_until,
+        next_look_at,
         check_set: CHECK_SET.to_owned(),
         policy: inputs.policy.digest(),
         trust: inputs.trust.clone(),
         dossier: inputs.dossier.digest(),
         verifier: inputs.verifier.clone(),
     }
+}
+
+/// After what time since a version was first seen it is looked at again: a run can still finish, fail or be deleted.
+const LOOKS: [SignedDuration; 4] = [
+    SignedDuration::from_mins(10),
+    SignedDuration::from_hours(1),
+    SignedDuration::from_hours(24),
+    SignedDuration::from_hours(7 * 24),
+];
+
+/// A workflow run ends after 35 days at the latest, waits for approval included
+/// (<https://docs.github.com/en/actions/reference/limits>).
+const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(36 * 24);
+
+/// When to look at a settled version again: not, unless it is `attested` only because the run has not ended or GitHub
+/// did not answer, or is accused of a run that GitHub did not show.
+fn next_look(findings: &[Finding], status: Status, inputs: &Inputs<'_>) -> Option<Timestamp> {
+    let may_be_told_later = |finding: &&Finding| {
+        matches!(
+            finding.outcome,
+            Outcome::Unknown(
+                UnknownReason::Pending
+                    | UnknownReason::RateLimited
+                    | UnknownReason::Unreachable
+                    | UnknownReason::Malformed
+            )
+        )
+    };
+    // A run that was missing at once may have been shown late.
+    let missing = |finding: &&Finding| finding.check == CheckId::RunExists && finding.outcome.is_fail();
+    let waiting = match status {
+        Status::Attested => findings
+            .iter()
+            .filter(|finding| REQUIRED_FOR_VERIFIED.contains(&finding.check) || is_silenced(finding))
+            .find(may_be_told_later)?,
+        Status::Suspicious => findings.iter().find(missing)?,
+        Status::Mismatch | Status::Downgraded | Status::Indeterminate | Status::Unattested | Status::Verified => {
+            return None;
+        }
+    };
+    let since = inputs.memory.first_seen.as_ref().map_or(inputs.now, |first| first.at);
+    let age = inputs.now.duration_since(since);
+    let rest = LOOKS.into_iter().find(|look| *look > age).map(|look| look - age);
+    let soonest = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
+    // After the last of these an outage is still worth a look a day, and an unfinished run one a week for as long as a run
+    // can last.
+    let rest = match (rest, waiting.outcome) {
+        (Some(rest), _) => rest.max(soonest),
+        (None, Outcome::Unknown(UnknownReason::Pending)) if age < LONGEST_RUN => SignedDuration::from_hours(7 * 24),
+        (None, Outcome::Unknown(UnknownReason::Pending) | Outcome::Fail(_)) => return None,
+        (None, _) => SignedDuration::from_hours(24),
+    };
+    inputs.now.checked_add(rest + jitter(inputs.dossier)).ok()
+}
+
+/// Up to five minutes, by the package: versions that one outage left unexamined do not come back at once.
+fn jitter(dossier: &Dossier) -> SignedDuration {
+    let hash = Digest::sha256_of(dossier.package.to_purl().as_bytes());
+    let [first, second] = [0, 1].map(|index| hash.as_bytes().get(index).copied().unwrap_or_default());
+    SignedDuration::from_secs(i64::from(u16::from_be_bytes([first, second]) % 300))
 }
 
 /// Answers the three questions, each with the checks that decided it.
@@ -204,15 +301,12 @@ fn answer_questions(findings: &[Finding], status: Status) -> (Questions, BTreeMa
         CheckId::IdIssuer,
         CheckId::AttSubjectDigest,
     ];
-    let registry_only = match status {
-        Status::Downgraded => Yes,
-        Status::Attested | Status::Verified if proof_of_build.into_iter().all(passed) => No,
-        Status::Mismatch
-        | Status::Suspicious
-        | Status::Indeterminate
-        | Status::Unattested
-        | Status::Attested
-        | Status::Verified => Unknown,
+    let registry_only = if status == Status::Downgraded {
+        Yes
+    } else if proof_of_build.into_iter().all(passed) {
+        No
+    } else {
+        Unknown
     };
     let registry_only_by = if registry_only == No {
         proof_of_build.to_vec()
@@ -235,9 +329,19 @@ fn answer_questions(findings: &[Finding], status: Status) -> (Questions, BTreeMa
         CheckId::AttSubjectDigest,
         CheckId::AttSubjectName,
     ];
+    let about_the_run = [
+        CheckId::RunMatchesCert,
+        CheckId::RunConclusion,
+        CheckId::RunPublishStep,
+        CheckId::RunSigningStep,
+    ];
     let mismatch_by: Vec<CheckId> = about_bytes.into_iter().filter(|&check| failed(check)).collect();
+    let not_by_the_run: Vec<CheckId> = about_the_run.into_iter().filter(|&check| failed(check)).collect();
     let (mismatch, mismatch_by) = if !mismatch_by.is_empty() {
         (Yes, mismatch_by)
+    } else if !not_by_the_run.is_empty() {
+        // A job of the run signed these bytes, but the run did not publish: what it built cannot be told.
+        (Unknown, not_by_the_run)
     } else if about_bytes.into_iter().all(passed) && passed(CheckId::AttProvenanceSig) && passed(CheckId::AttPublishSig)
     {
         (No, about_bytes.to_vec())

@@ -7,13 +7,25 @@
 //! | `PKG#<purl>` | `LEASE` | who verifies the version now | `holder`, `until`, `expires` |
 //! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier whose bodies are replaced by their digests | `data`, `size`, `parts` |
 //! | `BODY#<sha256>` | `PART#<n>` | a body, once however many dossiers refer to it | `data`, `size`, `parts` |
-//! | `TEXT#<sha256>` | `PART#<n>` | a verdict too large for its row | `data`, `size`, `parts` |
+//! | `TEXT#<sha256>` | `PART#<n>` | a verdict, or what was seen of a run or a commit, too large for its row | `data`, `size`, `parts` |
+//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT` | what is kept of all looks at a run attempt | `revision`; `seen`, `seen_size` or `seen_blob` |
+//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `LOOK#<at>#<sha256>` | one look at it | `revision`; `seen`, `seen_size` or `seen_blob` |
+//! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT`, `LOOK#<at>#<sha256>` | the same of a commit | as above |
+//! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved | `release` |
+//! | `NAME#<purl without version>` | `VERSION#<version>` | which row is the release of a version | `place`, `revision` |
 //!
 //! The sparse index `due` (hash `due_shard`, range `due_at`, keys only) holds the current verdicts that have a next look.
 //! Its eight shards are a hash of the purl, so that no partition of it takes every write.
 //!
-//! Instants are RFC 3339 in UTC with nine decimals, so that the order of strings is the order of time. Verdicts and parts
-//! are compressed with zstd. `schema` is [`SCHEMA`]: a row of another schema is a [`StoreFault::Corrupt`], and is never
+//! A package's memory is its newest releases, so their sort keys begin with the time of publication: however many versions
+//! there are, one page of a query finds the newest. A version whose time of publication is corrected would leave its earlier row
+//! behind; the row of the version says where that is, and one transaction moves both. With the version alone as the sort key
+//! no such row would be needed, and every memory of a package of 5,000 versions would read all of them.
+//!
+//! Parts of a key that come from certificates are percent-encoded.
+//!
+//! Instants are RFC 3339 in UTC with nine decimals, so that the order of strings is the order of time. Verdicts, what
+//! was seen and parts are compressed with zstd. `schema` is [`SCHEMA`]: a row of another schema is a [`StoreFault::Corrupt`], and is never
 //! written over. Evidence is written before the verdict that rests on it, and is read back against its digest, so that
 //! the table can lose evidence but not replace it unnoticed. Verdict rows carry no digest of their own: whoever can write
 //! to the table can replace a verdict.
@@ -21,6 +33,7 @@
 //! Only leases expire. DynamoDB serves expired items for days, so the time-to-live attribute `expires` only tidies up;
 //! whether a lease has expired is decided from `until`, by the condition that takes it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -29,26 +42,29 @@ use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
-use futures::future::try_join_all;
+use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
 
-use crate::dossier::Dossier;
+use crate::dossier::{Dossier, Observation};
+use crate::history::PastRelease;
 use crate::package::{Digest, PackageVersion};
-use crate::ports::{FirstSeen, Memory, Recorded, StoreFault, VerdictStore};
-use crate::verdict::Verdict;
+use crate::ports::{FirstSeen, Memory, Recorded, StoreFault, TraceKey, VerdictStore};
+use crate::verdict::{Status, Verdict};
 
 mod blobs;
 mod evidence;
+mod releases;
 mod rows;
 mod table;
 #[cfg(test)]
 #[cfg(feature = "embedded")]
 mod tests;
+mod traces;
 
 pub use rows::SCHEMA;
 
 use blobs::{Blob, Blobs};
-use rows::{CurrentRow, Item, StoredVerdict, Update};
+use rows::{CurrentRow, Item, StoredText, Update, VERDICT_TEXT};
 
 /// The store on one DynamoDB table, which [`create_table`](Self::create_table) describes.
 #[derive(Clone, Debug)]
@@ -85,38 +101,47 @@ impl DynamoDbStore {
     /// The read is strongly consistent. With a stale row the second of two workers would repeat what the first has just
     /// recorded, and a digest first seen a moment ago would be unknown to the check that compares it.
     async fn current_row(&self, package: &PackageVersion) -> Result<Option<CurrentRow>, StoreFault> {
-        let output = self
-            .client
-            .get_item()
-            .table_name(&self.table)
-            .key("pk", rows::text(rows::package_key(package)))
-            .key("sk", rows::text(rows::VERDICT))
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(unreachable)?;
-        match output.item {
+        match self.row(rows::package_key(package), rows::VERDICT).await? {
             Some(item) => CurrentRow::from_item(&item).map(Some),
             None => Ok(None),
         }
     }
 
-    /// Reads the verdict of a row, wherever its text is.
-    async fn verdict_of(&self, stored: &StoredVerdict) -> Result<Verdict, StoreFault> {
+    /// Reads a text, wherever it is.
+    async fn text<'a>(&self, stored: &'a StoredText) -> Result<Cow<'a, [u8]>, StoreFault> {
         match stored {
-            StoredVerdict::Here(text) => rows::verdict_from_json(text),
-            StoredVerdict::Elsewhere(digest) => {
+            StoredText::Here(text) => Ok(text.into()),
+            StoredText::Elsewhere(digest) => {
                 let text = self.blobs.read_one(&rows::text_key(digest)).await?;
-                let text =
-                    text.ok_or_else(|| StoreFault::Corrupt(format!("the text {digest} of a verdict is missing")))?;
+                let text = text.ok_or_else(|| StoreFault::Corrupt(format!("the text {digest} of a row is missing")))?;
                 if Digest::sha256_of(&text) != *digest {
                     return Err(StoreFault::Corrupt(format!(
-                        "the text {digest} of a verdict has another digest"
+                        "the text {digest} of a row has another digest"
                     )));
                 }
-                rows::verdict_from_json(&text)
+                Ok(text.into())
             }
         }
+    }
+
+    /// Reads the verdict of a row.
+    async fn verdict_of(&self, stored: &StoredText) -> Result<Verdict, StoreFault> {
+        rows::verdict_from_json(&self.text(stored).await?)
+    }
+
+    /// The row under these keys, read strongly consistently.
+    async fn row(&self, partition: String, sort_key: &str) -> Result<Option<Item>, StoreFault> {
+        let output = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .key("pk", rows::text(partition))
+            .key("sk", rows::text(sort_key))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        Ok(output.item)
     }
 
     /// Writes the dossier and those of its bodies that the current row does not vouch for, and the verdict's text if that
@@ -269,7 +294,7 @@ impl DynamoDbStore {
                 .await
                 .map_err(unreachable)?;
             for item in output.items() {
-                verdicts.push(self.verdict_of(&rows::stored_verdict(item)?).await?);
+                verdicts.push(self.verdict_of(&rows::stored_text(item, &VERDICT_TEXT)?).await?);
             }
             start = output.last_evaluated_key;
             if start.is_none() {
@@ -327,10 +352,13 @@ impl VerdictStore for DynamoDbStore {
         }
     }
 
+    /// Both questions are strongly consistent, since the answers are an input of a verdict: of two versions that are published
+    /// and judged within a second, the later one is compared with what the earlier one has just proved.
     async fn memory(&self, package: &PackageVersion) -> Result<Memory, StoreFault> {
-        let row = self.current_row(package).await?;
+        let (row, history) = try_join(self.current_row(package), self.past_releases(package.name())).await?;
         Ok(Memory {
             first_seen: row.and_then(|row| row.first_seen),
+            history,
         })
     }
 
@@ -416,6 +444,18 @@ impl VerdictStore for DynamoDbStore {
         outline.into_dossier(|body| bodies.get(&rows::body_key(body))).map(Some)
     }
 
+    async fn recall(&self, key: &TraceKey) -> Result<Vec<Observation>, StoreFault> {
+        self.kept(key).await
+    }
+
+    async fn remember(&self, key: &TraceKey, seen: &[Observation], at: Timestamp) -> Result<(), StoreFault> {
+        self.keep_look(key, seen, at).await
+    }
+
+    async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
+        self.keep_release(package, release).await
+    }
+
     /// Whoever holds the lease cannot take it again: one process may look at several versions, or be asked twice for the
     /// same, under one name. The price is that a request which is repeated by the client because its answer was lost
     /// finds its own lease, and the version is left alone until that expires.
@@ -481,7 +521,7 @@ enum Place {
         /// Whether the status or the deciding checks are others than before.
         changed: bool,
     },
-    /// It is `indeterminate`, and the current one is settled and stays.
+    /// It is `indeterminate`, or left open by the forge's silence what the current one tells; that one stays.
     Unsettled,
     /// The current one is newer and stays.
     Late,
@@ -493,10 +533,24 @@ impl Place {
             None => Self::Replaces { changed: true },
             Some(current) if current.checked_at > verdict.checked_at => Self::Late,
             Some(current) if current.status.is_settled() && !verdict.status.is_settled() => Self::Unsettled,
+            // Silence of the forge is no acquittal.
+            Some(current)
+                if is_told(current) && verdict.status == Status::Attested && verdict.next_look_at.is_some() =>
+            {
+                Self::Unsettled
+            }
             Some(current) => Self::Replaces {
                 changed: changes(current, verdict),
             },
         }
+    }
+}
+
+/// Whether a verdict says what should keep anybody from using the version.
+fn is_told(verdict: &Verdict) -> bool {
+    match verdict.status {
+        Status::Mismatch | Status::Suspicious | Status::Downgraded => true,
+        Status::Indeterminate | Status::Unattested | Status::Attested | Status::Verified => false,
     }
 }
 

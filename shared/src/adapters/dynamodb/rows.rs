@@ -8,9 +8,11 @@ use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput
 use aws_sdk_dynamodb::primitives::Blob as Binary;
 use aws_sdk_dynamodb::types::{AttributeValue, Update as UpdateRequest};
 use jiff::Timestamp;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 
-use crate::package::{Digest, PackageVersion};
-use crate::ports::{FirstSeen, StoreFault};
+use crate::package::{Digest, PackageName, PackageVersion};
+use crate::ports::{FirstSeen, StoreFault, TraceKey};
 use crate::verdict::Verdict;
 
 use super::blobs::{self, Blob, PART};
@@ -24,6 +26,29 @@ pub(super) const VERDICT: &str = "VERDICT";
 
 /// The sort key of a lease.
 pub(super) const LEASE: &str = "LEASE";
+
+/// The sort key of what is kept of a run or a commit.
+pub(super) const KEPT: &str = "KEPT";
+
+/// What the sort keys of a package's releases begin with.
+pub(super) const RELEASES: &str = "RELEASE#";
+
+/// The text of a verdict.
+pub(super) const VERDICT_TEXT: TextAttributes = TextAttributes {
+    here: "verdict",
+    size: "verdict_size",
+    elsewhere: "verdict_blob",
+    // Half of what a row may have: the row of the current verdict also lists the digests of the bodies.
+    limit: PART / 2,
+};
+
+/// The text of what was seen of a run or a commit.
+pub(super) const SEEN_TEXT: TextAttributes = TextAttributes {
+    here: "seen",
+    size: "seen_size",
+    elsewhere: "seen_blob",
+    limit: PART,
+};
 
 /// The number of partitions of the index of due looks. Taking fewer would lose what is due in the others.
 const DUE_SHARDS: u8 = 8;
@@ -49,6 +74,43 @@ pub(super) fn text_key(digest: &Digest) -> String {
 
 fn history_key(verdict: &Verdict) -> String {
     format!("HISTORY#{}#{}", instant(verdict.checked_at), verdict.dossier.to_hex())
+}
+
+/// The partition of a run or a commit.
+///
+/// The forge's ids and the commit come out of certificates. Ids are digits and commits are hexadecimal, which stay as they
+/// are; of any other text everything but letters and digits is percent-encoded, so that no text can move the border between
+/// two parts and name the partition of something else.
+pub(super) fn trace_key(key: &TraceKey) -> String {
+    let plain = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+    match key {
+        TraceKey::Run {
+            repository,
+            run,
+            attempt,
+        } => format!("TRACE#RUN#{}#{run}#{attempt}", plain(repository)),
+        TraceKey::Commit { repository, commit } => format!("TRACE#COMMIT#{}#{}", plain(repository), plain(commit)),
+    }
+}
+
+/// The sort key of one look at a run or a commit. It follows from the look, so that writing it again changes nothing.
+pub(super) fn look_key(at: Timestamp, text: &PackedText) -> String {
+    format!("LOOK#{}#{}", instant(at), text.digest().to_hex())
+}
+
+/// The partition of what is known of a package across its versions.
+pub(super) fn name_key(name: &PackageName) -> String {
+    format!("NAME#{}", name.to_purl())
+}
+
+/// The sort key of a release: the order of releases is the order of their publication.
+pub(super) fn release_key(published_at: Timestamp, version: &str) -> String {
+    format!("{RELEASES}{}#{version}", instant(published_at))
+}
+
+/// The sort key of the row that says where the release of a version is.
+pub(super) fn version_key(version: &str) -> String {
+    format!("VERSION#{version}")
 }
 
 /// The first and the last possible sort key of the history up to and including an instant.
@@ -102,23 +164,79 @@ pub(super) fn lease(package: &PackageVersion, holder: &str, until: Timestamp) ->
     ])
 }
 
-/// Where the text of a verdict is.
-pub(super) enum StoredVerdict {
+/// Which attributes of a row hold a text, or say where it is.
+pub(super) struct TextAttributes {
+    /// The compressed text.
+    pub(super) here: &'static str,
+    /// Its length before compression.
+    pub(super) size: &'static str,
+    /// The digest under which it is kept if it does not fit into the row.
+    pub(super) elsewhere: &'static str,
+    /// The most bytes of it that the row may have, after compression.
+    pub(super) limit: usize,
+}
+
+/// Where a text is.
+pub(super) enum StoredText {
     /// In its row; decompressed.
     Here(Vec<u8>),
     /// Under [`text_key`].
     Elsewhere(Digest),
 }
 
-/// Finds the text of the verdict in a row.
-pub(super) fn stored_verdict(item: &Item) -> Result<StoredVerdict, StoreFault> {
+/// Finds a text in a row.
+pub(super) fn stored_text(item: &Item, attributes: &TextAttributes) -> Result<StoredText, StoreFault> {
     check_schema(item)?;
-    if item.contains_key("verdict_blob") {
-        return digest_of(item, "verdict_blob").map(StoredVerdict::Elsewhere);
+    if item.contains_key(attributes.elsewhere) {
+        return digest_of(item, attributes.elsewhere).map(StoredText::Elsewhere);
     }
-    blobs::decompress(binary_of(item, "verdict")?, number_of(item, "verdict_size")?)
-        .map(StoredVerdict::Here)
-        .ok_or_else(|| StoreFault::Corrupt(format!("the verdict of {} cannot be decompressed", name(item))))
+    blobs::decompress(binary_of(item, attributes.here)?, number_of(item, attributes.size)?)
+        .map(StoredText::Here)
+        .ok_or_else(|| corrupt(item, attributes.here, "cannot be decompressed"))
+}
+
+/// A text as it is written.
+pub(super) struct PackedText {
+    text: Vec<u8>,
+    /// The compressed text, if it fits into a row.
+    data: Option<Vec<u8>>,
+    attributes: &'static TextAttributes,
+}
+
+impl PackedText {
+    /// The JSON of a value.
+    pub(super) fn of_json(value: &impl Serialize, attributes: &'static TextAttributes) -> Result<Self, StoreFault> {
+        let text = serde_json::to_vec(value).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
+        let data = Some(blobs::compress(&text)?).filter(|data| data.len() <= attributes.limit);
+        Ok(Self { text, data, attributes })
+    }
+
+    /// The text's digest.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::sha256_of(&self.text)
+    }
+
+    /// The text, if it has to be kept elsewhere.
+    pub(super) fn elsewhere(&self) -> Option<Blob<'_>> {
+        match self.data {
+            Some(_) => None,
+            None => Some(Blob {
+                key: text_key(&self.digest()),
+                bytes: &self.text,
+            }),
+        }
+    }
+
+    /// The attributes that hold it, or say where it is.
+    fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
+        match &self.data {
+            Some(data) => vec![
+                (self.attributes.here, AttributeValue::B(Binary::new(data.clone()))),
+                (self.attributes.size, number(self.text.len())),
+            ],
+            None => vec![(self.attributes.elsewhere, text(self.digest().to_string()))],
+        }
+    }
 }
 
 /// Reads the text of a verdict.
@@ -129,7 +247,7 @@ pub(super) fn verdict_from_json(text: &[u8]) -> Result<Verdict, StoreFault> {
 /// What is read of the row of a current verdict.
 pub(super) struct CurrentRow {
     /// The verdict.
-    pub(super) verdict: StoredVerdict,
+    pub(super) verdict: StoredText,
     /// What was seen first of the version.
     pub(super) first_seen: Option<FirstSeen>,
     /// The digest of the verdict's dossier.
@@ -142,7 +260,7 @@ pub(super) struct CurrentRow {
 
 impl CurrentRow {
     pub(super) fn from_item(item: &Item) -> Result<Self, StoreFault> {
-        let verdict = stored_verdict(item)?;
+        let verdict = stored_text(item, &VERDICT_TEXT)?;
         let first_seen = match item.get("first_seen") {
             Some(_) => {
                 let text = text_of(item, "first_seen")?;
@@ -171,52 +289,36 @@ impl CurrentRow {
 
 /// A verdict as it is written.
 pub(super) struct PackedVerdict {
-    text: Vec<u8>,
-    /// The compressed text, if it fits into a row.
-    data: Option<Vec<u8>>,
+    text: PackedText,
     attributes: Vec<(&'static str, AttributeValue)>,
 }
 
 impl PackedVerdict {
     pub(super) fn new(verdict: &Verdict) -> Result<Self, StoreFault> {
-        let text = serde_json::to_vec(verdict).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
-        // Half of what a row may have: the row of the current verdict also lists the digests of the bodies.
-        let data = Some(blobs::compress(&text)?).filter(|data| data.len() <= PART / 2);
         let attributes = vec![
             ("schema", number(SCHEMA)),
             ("status", self::text(verdict.status.as_str())),
             ("checked_at", self::text(instant(verdict.checked_at))),
             ("dossier", self::text(verdict.dossier.to_string())),
         ];
-        Ok(Self { text, data, attributes })
+        Ok(Self {
+            text: PackedText::of_json(verdict, &VERDICT_TEXT)?,
+            attributes,
+        })
     }
 
     /// The text, if it has to be kept elsewhere.
     pub(super) fn elsewhere(&self) -> Option<Blob<'_>> {
-        match self.data {
-            Some(_) => None,
-            None => Some(Blob {
-                key: text_key(&Digest::sha256_of(&self.text)),
-                bytes: &self.text,
-            }),
-        }
+        self.text.elsewhere()
     }
 
-    fn attributes(&self) -> Vec<(&'static str, AttributeValue)> {
-        let mut attributes = self.attributes.clone();
-        match &self.data {
-            Some(data) => {
-                attributes.push(("verdict", AttributeValue::B(Binary::new(data.clone()))));
-                attributes.push(("verdict_size", number(self.text.len())));
-            }
-            None => attributes.push(("verdict_blob", text(Digest::sha256_of(&self.text).to_string()))),
-        }
-        attributes
+    fn attributes(&self) -> impl Iterator<Item = (&'static str, AttributeValue)> {
+        self.attributes.iter().cloned().chain(self.text.attributes())
     }
 
     /// Makes this the verdict of the row.
     pub(super) fn set(&self, update: &mut Update) {
-        for attribute in ["verdict", "verdict_size", "verdict_blob"] {
+        for attribute in [VERDICT_TEXT.here, VERDICT_TEXT.size, VERDICT_TEXT.elsewhere] {
             update.remove(attribute);
         }
         for (attribute, value) in self.attributes() {
@@ -235,6 +337,62 @@ impl PackedVerdict {
             .map(|(attribute, value)| (attribute.to_owned(), value))
             .collect()
     }
+}
+
+/// A row of a trace: one look, or what is kept of all. `revision` is the digest of the text: as long as it is the same,
+/// whoever read the row read the same observations, whichever way they came there.
+pub(super) fn trace_item(key: &TraceKey, sort_key: &str, seen: &PackedText) -> Item {
+    let mut item = new_item(trace_key(key), sort_key);
+    item.insert("revision".to_owned(), text(seen.digest().to_string()));
+    item.extend(
+        seen.attributes()
+            .into_iter()
+            .map(|(attribute, value)| (attribute.to_owned(), value)),
+    );
+    item
+}
+
+/// A row of a release, in clear.
+pub(super) fn release_item(name: &PackageName, sort_key: &str, json: &str) -> Item {
+    let mut item = new_item(name_key(name), sort_key);
+    item.insert("release".to_owned(), text(json));
+    item
+}
+
+/// The row that says which row is the release of a version, and what it holds.
+pub(super) fn version_item(name: &PackageName, version: &str, place: &ReleasePlace) -> Item {
+    let mut item = new_item(name_key(name), &version_key(version));
+    item.insert("place".to_owned(), text(&place.sort_key));
+    item.insert("revision".to_owned(), text(&place.revision));
+    item
+}
+
+/// Where the release of a version is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ReleasePlace {
+    /// The sort key of its row.
+    pub(super) sort_key: String,
+    /// The digest of its JSON.
+    pub(super) revision: String,
+}
+
+impl ReleasePlace {
+    pub(super) fn from_item(item: &Item) -> Result<Self, StoreFault> {
+        check_schema(item)?;
+        Ok(Self {
+            sort_key: text_of(item, "place")?.to_owned(),
+            revision: text_of(item, "revision")?.to_owned(),
+        })
+    }
+}
+
+/// A row with its keys and its schema.
+fn new_item(partition: String, sort_key: &str) -> Item {
+    HashMap::from([
+        ("pk".to_owned(), text(partition)),
+        ("sk".to_owned(), text(sort_key)),
+        ("schema".to_owned(), number(SCHEMA)),
+    ])
 }
 
 /// What is to be changed in the row of a current verdict, on the condition that it is still the one that was read.
@@ -454,7 +612,7 @@ fn digest_of(item: &Item, attribute: &str) -> Result<Digest, StoreFault> {
         .map_err(|source: crate::package::DigestError| corrupt(item, attribute, &source.to_string()))
 }
 
-fn corrupt(item: &Item, attribute: &str, detail: &str) -> StoreFault {
+pub(super) fn corrupt(item: &Item, attribute: &str, detail: &str) -> StoreFault {
     StoreFault::Corrupt(format!("{attribute:?} of {}: {detail}", name(item)))
 }
 
@@ -487,6 +645,44 @@ mod tests {
             spelled
                 .iter()
                 .all(|text| text.len() == "2026-11-22T10:00:00.000000000Z".len())
+        );
+    }
+
+    #[test]
+    fn no_text_of_a_certificate_names_the_partition_of_something_else() {
+        let run = |repository: &str, run, attempt| {
+            trace_key(&TraceKey::Run {
+                repository: repository.to_owned(),
+                run,
+                attempt,
+            })
+        };
+        let commit = |repository: &str, commit: &str| {
+            trace_key(&TraceKey::Commit {
+                repository: repository.to_owned(),
+                commit: commit.to_owned(),
+            })
+        };
+        assert_eq!(run("12", 3, 1), "TRACE#RUN#12#3#1");
+        assert_eq!(commit("12", "ab34"), "TRACE#COMMIT#12#ab34");
+        let keys = [
+            run("1", 2, 3),
+            run("1#2", 2, 3),
+            run("1%232", 2, 3),
+            run("1%2", 2, 3),
+            run("", 12, 3),
+            run("1", 1, 23),
+            commit("1", "2#3"),
+            commit("1#2", "3"),
+            commit("1%232", "3"),
+            commit("", "1"),
+            commit("1", ""),
+            commit("ä", "\n"),
+        ];
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
+        assert!(
+            keys.iter()
+                .all(|key| key.matches('#').count() == if key.contains("RUN") { 4 } else { 3 })
         );
     }
 

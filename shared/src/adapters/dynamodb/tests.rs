@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::adapters::conformance::wire::{Call, Reply, Wire};
-use crate::adapters::conformance::{at, dossier, noise, package, verdict, verdict_store_conformance};
+use crate::adapters::conformance::{
+    at, dossier, noise, package, release, run, seen, verdict, verdict_store_conformance,
+};
 use crate::adapters::embedded::{EmbeddedDynamoDb, TABLE, config, plain_http};
+use crate::dossier::Subject;
 use crate::verdict::Status;
 
 /// A server and a store in it.
@@ -146,8 +149,12 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "UpdateItem"]);
 
     store.current(&first.package).await.unwrap();
+    assert_eq!(wire.take_operations(), ["GetItem"]);
     store.memory(&first.package).await.unwrap();
-    assert_eq!(wire.take_operations(), ["GetItem", "GetItem"]);
+    let calls = wire.take_calls();
+    let operations: BTreeSet<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    assert_eq!((calls.len(), operations), (2, BTreeSet::from(["GetItem", "Query"])));
+    assert!(calls.iter().all(|call| call.input["ConsistentRead"] == true));
     store.acquire_lease(&first.package, "one", at(0), at(60)).await.unwrap();
     store.release_lease(&first.package, "one").await.unwrap();
     assert_eq!(wire.take_operations(), ["PutItem", "DeleteItem"]);
@@ -157,6 +164,225 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     assert_eq!(wire.take_operations(), ["BatchGetItem", "BatchGetItem"]);
     store.due(at(0), 10).await.unwrap();
     assert_eq!(wire.take_operations(), ["Query"; 8]);
+}
+
+#[tokio::test]
+async fn a_look_takes_one_read_and_two_writes() {
+    let fixture = Fixture::new().await;
+    let (store, wire) = fixture.wired(|_, _| None);
+    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    let calls = wire.take_calls();
+    let sort_keys: Vec<&str> = calls[1..]
+        .iter()
+        .map(|call| call.input["Item"]["sk"]["S"].as_str().unwrap())
+        .collect();
+    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    assert_eq!(operations, ["GetItem", "PutItem", "PutItem"]);
+    assert_eq!(calls[0].input["ConsistentRead"], true);
+    assert!(sort_keys[0].starts_with("LOOK#2026-11-22T10:00:00.000000000Z#"));
+    assert_eq!(
+        sort_keys[1], "KEPT",
+        "the look is appended before anything is made of it"
+    );
+
+    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
+    let unchanged = ["GetItem", "PutItem", "GetItem", "PutItem"];
+    assert_eq!(wire.take_operations(), unchanged, "what is kept stays as it is");
+    store.remember(&run(), &[], at(20)).await.unwrap();
+    assert_eq!(wire.take_operations(), [""; 0]);
+    store.recall(&run()).await.unwrap();
+    assert_eq!(wire.take_operations(), ["GetItem"]);
+}
+
+#[tokio::test]
+async fn every_look_is_appended() {
+    let fixture = Fixture::new().await;
+    let looks = async || {
+        let query = fixture.server.client().query().table_name(TABLE);
+        let output = query
+            .key_condition_expression("pk = :pk AND begins_with(sk, :look)")
+            .expression_attribute_values(":pk", rows::text("TRACE#RUN#12#3#1"))
+            .expression_attribute_values(":look", rows::text("LOOK#"))
+            .send()
+            .await
+            .unwrap();
+        output.count()
+    };
+    let other = Observation {
+        subject: Subject::Approvals,
+        ..seen(0, 200)
+    };
+    for (expected, observations, seconds) in [
+        (1, vec![seen(0, 200), other.clone()], 0),
+        (1, vec![other, seen(0, 200)], 0),
+        (2, vec![seen(10, 404)], 10),
+        (3, vec![seen(20, 404)], 20),
+        (4, vec![seen(20, 500)], 20),
+    ] {
+        fixture
+            .store
+            .remember(&run(), &observations, at(seconds))
+            .await
+            .unwrap();
+        assert_eq!(looks().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_was_overtaken_is_merged_again() {
+    let fixture = Fixture::new().await;
+    let (first, second) = (
+        seen(0, 200),
+        Observation {
+            subject: Subject::Jobs(1),
+            ..seen(10, 200)
+        },
+    );
+    fixture
+        .store
+        .remember(&run(), std::slice::from_ref(&first), at(0))
+        .await
+        .unwrap();
+    // The first read is answered with nothing, as if the other look were kept right after it.
+    let (store, wire) =
+        fixture.wired(|call, before| (call.operation == "GetItem" && before == 0).then(|| (200, json!({}))));
+    store
+        .remember(&run(), std::slice::from_ref(&second), at(10))
+        .await
+        .unwrap();
+    assert_eq!(
+        wire.take_operations(),
+        ["GetItem", "PutItem", "PutItem", "GetItem", "PutItem"],
+        "the look is appended once"
+    );
+    assert_eq!(fixture.store.recall(&run()).await.unwrap(), [first, second]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changes_at_every_attempt_is_a_fault() {
+    let wire = Wire::new(None, |call, _| match call.operation.as_str() {
+        "GetItem" => Some((200, json!({}))),
+        "PutItem" if call.input["ConditionExpression"].is_null() => Some((200, json!({}))),
+        "PutItem" => Some(fault("ConditionalCheckFailedException")),
+        _ => Some(fault_with(
+            "TransactionCanceledException",
+            json!({ "CancellationReasons": [{ "Code": "ConditionalCheckFailed" }, { "Code": "None" }] }),
+        )),
+    });
+    let client = Client::from_conf(config(([127, 0, 0, 1], 1).into()).http_client(wire.clone()).build());
+    let store = DynamoDbStore::new(client, TABLE);
+    assert!(matches!(
+        store.remember(&run(), &[seen(0, 200)], at(0)).await,
+        Err(StoreFault::Unreachable(_))
+    ));
+    assert_eq!(wire.take_operations().len(), 19, "nine attempts, and one look");
+    assert!(matches!(
+        store.remember_release(&package("1.0.0"), &release("1.0.0", 0)).await,
+        Err(StoreFault::Unreachable(_))
+    ));
+    assert_eq!(wire.take_operations().len(), 18, "nine attempts");
+}
+
+#[tokio::test]
+async fn a_release_takes_one_read_and_one_write() {
+    let fixture = Fixture::new().await;
+    let (store, wire) = fixture.wired(|_, _| None);
+    let package = package("1.0.0");
+    for (release, operations) in [
+        (release("1.0.0", 0), &["GetItem", "TransactWriteItems"][..]),
+        (release("1.0.0", 0), &["GetItem"]),
+        (release("1.0.0", 10), &["GetItem", "TransactWriteItems"]),
+    ] {
+        store.remember_release(&package, &release).await.unwrap();
+        assert_eq!(wire.take_operations(), operations);
+    }
+    let query = fixture.server.client().query().table_name(TABLE);
+    let rows = query
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(":pk", rows::text("NAME#pkg:npm/%40scope/name"))
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(rows.count(), 2, "the release, and where it is");
+}
+
+#[tokio::test]
+async fn the_memory_of_a_package_with_many_versions_takes_one_page() {
+    let fixture = Fixture::new().await;
+    let (store, wire) = fixture.wired(|_, _| None);
+    for number in 0..100 {
+        let version = format!("{number}.0.0");
+        store
+            .remember_release(&package(&version), &release(&version, number))
+            .await
+            .unwrap();
+    }
+    wire.take_calls();
+    let history = store.memory(&package("1.0.0")).await.unwrap().history;
+    assert_eq!(history.len(), crate::history::LIMIT);
+    let calls = wire.take_calls();
+    let queries: Vec<&Call> = calls.iter().filter(|call| call.operation == "Query").collect();
+    assert_eq!(queries.len(), 1);
+    assert_eq!(queries[0].input["Limit"], crate::history::LIMIT);
+}
+
+#[tokio::test]
+async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
+    let fixture = Fixture::new().await;
+    let (trace, name) = ("TRACE#RUN#12#3#1", "NAME#pkg:npm/%40scope/name");
+    let release_key = "RELEASE#2026-11-22T10:00:00.000000000Z#1.0.0";
+    let package = package("1.0.0");
+    fixture.store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    fixture
+        .store
+        .remember_release(&package, &release("1.0.0", 0))
+        .await
+        .unwrap();
+    let changes = [
+        (trace, "KEPT", "schema", rows::number(2)),
+        (
+            trace,
+            "KEPT",
+            "seen",
+            AttributeValue::B(Binary::new(b"not zstd".to_vec())),
+        ),
+        (
+            trace,
+            "KEPT",
+            "seen",
+            AttributeValue::B(Binary::new(blobs::compress(b"{}").unwrap())),
+        ),
+        (trace, "KEPT", "seen_size", rows::text("many")),
+        (trace, "KEPT", "seen_blob", rows::text("md5:00")),
+        (
+            trace,
+            "KEPT",
+            "seen_blob",
+            rows::text(Digest::sha256_of(b"lost").to_string()),
+        ),
+        (trace, "KEPT", "revision", rows::number(1)),
+        (name, release_key, "schema", rows::number(2)),
+        (name, release_key, "release", rows::text("{}")),
+        (name, "VERSION#1.0.0", "schema", rows::number(2)),
+        (name, "VERSION#1.0.0", "place", rows::number(1)),
+    ];
+    for (pk, sk, attribute, value) in changes {
+        let before = fixture.row(pk, sk).await;
+        fixture
+            .tamper(pk, sk, |item| drop(item.insert(attribute.to_owned(), value)))
+            .await;
+        if pk == trace {
+            corrupt(fixture.store.recall(&run()).await);
+            corrupt(fixture.store.remember(&run(), &[seen(10, 200)], at(10)).await);
+        } else if sk == release_key {
+            corrupt(fixture.store.memory(&package).await);
+        } else {
+            corrupt(fixture.store.remember_release(&package, &release("1.0.0", 5)).await);
+        }
+        fixture.put(before).await;
+    }
+    assert_eq!(fixture.store.recall(&run()).await.unwrap(), [seen(0, 200)]);
 }
 
 #[tokio::test]
@@ -461,5 +687,28 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     assert_eq!(
         attributes(fixture.row(&format!("BODY#{body}"), "PART#0000").await),
         "data parts pk schema size sk"
+    );
+
+    fixture.store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    fixture
+        .store
+        .remember_release(&verdict.package, &release("1.0.0", 0))
+        .await
+        .unwrap();
+    let look = Digest::sha256_of(&serde_json::to_vec(&[seen(0, 200)]).unwrap()).to_hex();
+    for sk in ["KEPT", &format!("LOOK#2026-11-22T10:00:00.000000000Z#{look}")] {
+        assert_eq!(
+            attributes(fixture.row("TRACE#RUN#12#3#1", sk).await),
+            "pk revision schema seen seen_size sk"
+        );
+    }
+    let name = "NAME#pkg:npm/%40scope/name";
+    assert_eq!(
+        attributes(fixture.row(name, "RELEASE#2026-11-22T10:00:00.000000000Z#1.0.0").await),
+        "pk release schema sk"
+    );
+    assert_eq!(
+        attributes(fixture.row(name, "VERSION#1.0.0").await),
+        "pk place revision schema sk"
     );
 }

@@ -64,7 +64,13 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
 }
 
 /// Reads the beginning of a body whose content does not matter.
-pub(super) async fn glance(mut response: reqwest::Response) -> Result<ReadBody, Trouble> {
+pub(super) async fn glance(response: reqwest::Response) -> Result<ReadBody, Trouble> {
+    let body = beginning(response).await?;
+    Ok(ReadBody::of(&body, |_body| Kept::Nothing))
+}
+
+/// The beginning of a body, up to [`GLIMPSE`].
+pub(super) async fn beginning(mut response: reqwest::Response) -> Result<Vec<u8>, Trouble> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
         body.extend(chunk.iter().take(glimpse() - body.len()));
@@ -72,7 +78,7 @@ pub(super) async fn glance(mut response: reqwest::Response) -> Result<ReadBody, 
             break;
         }
     }
-    Ok(ReadBody::of(&body, |_body| Kept::Nothing))
+    Ok(body)
 }
 
 impl ReadBody {

@@ -3,6 +3,9 @@
 //! What a package or a registry says never chooses a host: a redirect leaves the asked origin only as far as its path.
 //! Whatever the upstream does (hang, lie about lengths, send a bomb) ends within a budget of time and memory as an
 //! observation that says nothing about the package.
+//!
+//! An [`Upstream`] that is configured as such gets headers that nobody else gets, and is left alone before its quota is spent.
+//! What is known of quotas lives in the process: each one learns it anew from its first answer.
 
 mod body;
 mod npm_manifest;
@@ -11,6 +14,7 @@ mod refusal;
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod upstream;
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -28,6 +32,8 @@ use url::Url;
 
 pub use self::npm_manifest::read_npm_manifest;
 use self::refusal::refusal;
+pub use self::upstream::Upstream;
+use self::upstream::{Guarded, Upstreams};
 use crate::availability::UnavailableReason;
 use crate::dossier::{Answer, Observation, Response};
 use crate::ports::{Fetch, Keep, Request};
@@ -81,6 +87,8 @@ pub struct HttpFetchConfig {
     pub per_host_concurrency: usize,
     /// Time for one question with all its attempts and waits; 13 s by default.
     pub budget: Duration,
+    /// Upstreams with headers or a quota of their own; none by default.
+    pub upstreams: Vec<Upstream>,
 }
 
 impl HttpFetchConfig {
@@ -99,6 +107,7 @@ impl HttpFetchConfig {
             max_retry_after: Duration::from_secs(3),
             per_host_concurrency: 8,
             budget: Duration::from_secs(13),
+            upstreams: Vec::new(),
         }
     }
 }
@@ -115,6 +124,9 @@ pub enum HttpConfigFault {
     /// Further certificates were given, and none is in them.
     #[error("the further certificate authorities hold no certificate in PEM")]
     NoExtraRoots,
+    /// A token is not a header value.
+    #[error("the token of an upstream cannot be sent in a header")]
+    Token(#[source] header::InvalidHeaderValue),
     /// No attempt, or no transfer at once, is allowed.
     #[error("at least one attempt and one transfer at once must be allowed")]
     Nothing,
@@ -125,6 +137,7 @@ pub struct HttpFetch {
     config: HttpFetchConfig,
     user_agent: HeaderValue,
     extra_roots: Vec<reqwest::Certificate>,
+    upstreams: Upstreams,
     client: OnceCell<reqwest::Client>,
     /// Turns by origin. The origins are those of the configured upstreams, so their number is small.
     turns: Mutex<HashMap<String, Arc<Semaphore>>>,
@@ -171,6 +184,7 @@ struct Question<'a> {
     /// An earlier answer with the entity tag that makes the request conditional on it.
     previous: Option<(&'a Response, HeaderValue)>,
     uncached: bool,
+    insist: bool,
 }
 
 #[async_trait]
@@ -186,6 +200,7 @@ impl Fetch for HttpFetch {
             at: request.at,
             previous: previous.and_then(|previous| condition(previous, &request)),
             uncached: request.uncached,
+            insist: request.insist,
         };
         let answer = self.answer(&question).await;
         Observation {
@@ -213,7 +228,7 @@ fn condition<'a>(previous: &'a Observation, request: &Request) -> Option<(&'a Re
 
 impl HttpFetch {
     /// Checks the configuration; nothing is loaded or connected yet.
-    pub fn new(config: HttpFetchConfig) -> Result<Self, HttpConfigFault> {
+    pub fn new(mut config: HttpFetchConfig) -> Result<Self, HttpConfigFault> {
         if config.attempts == 0 || config.per_host_concurrency == 0 {
             return Err(HttpConfigFault::Nothing);
         }
@@ -228,8 +243,10 @@ impl HttpFetch {
             }
             TlsRoots::System => Vec::new(),
         };
+        let upstreams = Upstreams::new(std::mem::take(&mut config.upstreams));
         Ok(Self {
             config,
+            upstreams,
             user_agent,
             extra_roots,
             client: OnceCell::new(),
@@ -247,6 +264,7 @@ impl HttpFetch {
             at,
             previous: None,
             uncached: false,
+            insist: true,
         };
         self.answer(&question).await
     }
@@ -272,7 +290,7 @@ impl HttpFetch {
             let wait = asked.max(self.backoff(attempt));
             let in_time = asked <= self.config.max_retry_after
                 && Instant::now().checked_add(wait).is_some_and(|next| next < deadline);
-            if !trouble.again || attempt >= self.config.attempts || !in_time {
+            if !trouble.again || !question.insist || attempt >= self.config.attempts || !in_time {
                 let Trouble {
                     reason,
                     detail,
@@ -330,7 +348,8 @@ impl HttpFetch {
     async fn transfer(&self, question: &Question<'_>) -> Result<Response, Trouble> {
         let mut url = question.url.clone();
         for _hop in 0..=REDIRECT_LIMIT {
-            let response = self.send(&url, question).await?;
+            let upstream = self.upstreams.of(&url);
+            let response = self.send(&url, question, upstream).await?;
             let status = response.status();
             if status == reqwest::StatusCode::NOT_MODIFIED {
                 return match &question.previous {
@@ -339,7 +358,7 @@ impl HttpFetch {
                 };
             }
             if !status.is_redirection() {
-                return read(response, question).await;
+                return read(response, question, upstream).await;
             }
             url = target(&url, &response)?;
         }
@@ -349,7 +368,14 @@ impl HttpFetch {
         ))
     }
 
-    async fn send(&self, url: &Url, question: &Question<'_>) -> Result<reqwest::Response, Trouble> {
+    /// Sends the question to one URL. Every redirect leads here again, so that what is particular to an upstream is decided
+    /// from the URL that is really asked.
+    async fn send(
+        &self,
+        url: &Url,
+        question: &Question<'_>,
+        upstream: Option<&Guarded>,
+    ) -> Result<reqwest::Response, Trouble> {
         let client = self
             .client
             .get_or_try_init(|| async { self.build() })
@@ -368,7 +394,17 @@ impl HttpFetch {
             // It is compressed already, and its digests are of the bytes as the registry holds them.
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }
-        request.send().await.map_err(|error| broken(&error))
+        let Some(upstream) = upstream else {
+            return request.send().await.map_err(|error| broken(&error));
+        };
+        upstream.admit()?;
+        let response = request
+            .headers(upstream.headers().clone())
+            .send()
+            .await
+            .map_err(|error| broken(&error))?;
+        upstream.heed(response.headers(), question.at);
+        Ok(response)
     }
 
     fn build(&self) -> Result<reqwest::Client, reqwest::Error> {
@@ -394,10 +430,17 @@ impl HttpFetch {
     }
 }
 
-async fn read(response: reqwest::Response, question: &Question<'_>) -> Result<Response, Trouble> {
+async fn read(
+    response: reqwest::Response,
+    question: &Question<'_>,
+    upstream: Option<&Guarded>,
+) -> Result<Response, Trouble> {
     let status = response.status();
     if let Some(trouble) = refusal(status, response.headers(), question.accept, question.at) {
-        return Err(trouble);
+        return Err(match upstream {
+            Some(upstream) => upstream.refused(trouble, response).await,
+            None => trouble,
+        });
     }
     let content_type = recorded(response.headers(), &header::CONTENT_TYPE);
     let etag = recorded(response.headers(), &header::ETAG);
@@ -459,7 +502,7 @@ fn broken(error: &reqwest::Error) -> Trouble {
 }
 
 /// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {

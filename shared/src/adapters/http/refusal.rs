@@ -26,7 +26,7 @@ pub(super) fn refusal(status: StatusCode, headers: &HeaderMap, accept: &str, at:
             true,
             "the upstream asked to slow down (429)".to_owned(),
         ),
-        403 if headers.contains_key(header::RETRY_AFTER) || quota_is_exhausted(headers) => trouble(
+        403 if headers.contains_key(header::RETRY_AFTER) || Quota::of(headers).is_exhausted() => trouble(
             UnavailableReason::RateLimited,
             true,
             "the quota of this caller is exhausted (403)".to_owned(),
@@ -67,23 +67,44 @@ fn retry_after(headers: &HeaderMap, at: Timestamp) -> Option<u64> {
         let date = httpdate::parse_http_date(text.trim()).ok()?;
         return Timestamp::try_from(date).ok().map(|date| until(date.as_second()));
     }
-    if !quota_is_exhausted(headers) {
-        return None;
+    let quota = Quota::of(headers);
+    if quota.is_exhausted() {
+        quota.renewed_in(at)
+    } else {
+        None
     }
-    let reset = headers
-        .get("x-ratelimit-reset")?
-        .to_str()
-        .ok()?
-        .trim()
-        .parse::<i64>()
-        .ok()?;
-    Some(until(reset))
 }
 
-fn quota_is_exhausted(headers: &HeaderMap) -> bool {
-    headers
-        .get("x-ratelimit-remaining")
-        .is_some_and(|value| value.as_bytes().trim_ascii() == b"0")
+/// What the headers of an answer say about the caller's quota, as GitHub sends them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Quota {
+    /// How many questions are left.
+    pub(super) remaining: Option<u64>,
+    /// Of how many.
+    pub(super) limit: Option<u64>,
+    /// When it is renewed, in seconds since 1970.
+    reset: Option<u64>,
+}
+
+impl Quota {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+        Self {
+            remaining: number("x-ratelimit-remaining"),
+            limit: number("x-ratelimit-limit"),
+            reset: number("x-ratelimit-reset"),
+        }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.remaining == Some(0)
+    }
+
+    /// In how many seconds it is renewed, counted from `at`.
+    pub(super) fn renewed_in(&self, at: Timestamp) -> Option<u64> {
+        let now = u64::try_from(at.as_second()).unwrap_or(0);
+        self.reset.map(|reset| reset.saturating_sub(now))
+    }
 }
 
 fn is_challenge(headers: &HeaderMap, accept: &str) -> bool {

@@ -9,6 +9,7 @@ use futures::future::join_all;
 
 use super::testing::{Call, Server, reply, send};
 use super::*;
+use crate::config::Secret;
 use crate::dossier::{ArchiveMember, Body, Kept, Subject};
 use crate::package::Digest;
 
@@ -40,6 +41,7 @@ fn request(url: Url) -> Request {
         at: "2026-11-22T10:00:00Z".parse().unwrap(),
         previous: None,
         uncached: false,
+        insist: true,
     }
 }
 
@@ -268,6 +270,37 @@ async fn a_redirect_within_the_origin_is_followed() {
             body: Body(b"/d?e".to_vec())
         }
     );
+}
+
+#[tokio::test]
+async fn an_entity_tag_stands_over_redirects() {
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
+        let server = Server::start(move |call, stream| match call.path.as_str() {
+            "/a" => send(
+                stream,
+                &reply(status, &["Location: /b", "ETag: \"of-the-redirect\""], b""),
+            ),
+            _ if call.head.contains("if-none-match: \"b1\"") => {
+                send(stream, b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n");
+            }
+            _ => send(stream, &reply("200 OK", &["ETag: \"b1\""], b"{}")),
+        });
+        let first = fetcher().fetch(request(server.at("a"))).await;
+        let again = fetcher()
+            .fetch(Request {
+                previous: Some(first.clone()),
+                ..request(server.at("a"))
+            })
+            .await;
+        assert_eq!(response(first.clone()).etag.as_deref(), Some("\"b1\""));
+        assert_eq!(again, first);
+        assert_eq!(server.calls(), 4);
+    }
 }
 
 #[tokio::test]
@@ -685,6 +718,296 @@ async fn an_archive_beyond_the_limit_is_too_large_and_a_broken_one_unreachable()
         reason(fetcher().fetch(tarball(server.at("broken"))).await),
         UnavailableReason::Unreachable
     );
+}
+
+/// A fetcher with an upstream below `path` of a server, asked with a token.
+fn with_upstream(server: &Server, path: &str) -> HttpFetch {
+    let token = Secret::new("t0p-s3cret").unwrap();
+    HttpFetch::new(HttpFetchConfig {
+        upstreams: vec![Upstream::github(server.at(path), Some(&token)).unwrap()],
+        ..quick()
+    })
+    .unwrap()
+}
+
+/// What is told of a quota that is renewed so many seconds after the look began.
+fn quota(remaining: u64, limit: u64, renewed_in: i64) -> [String; 3] {
+    let reset = request(Url::parse("http://x").unwrap()).at.as_second() + renewed_in;
+    [
+        format!("X-RateLimit-Remaining: {remaining}"),
+        format!("X-RateLimit-Limit: {limit}"),
+        format!("X-RateLimit-Reset: {reset}"),
+    ]
+}
+
+fn reply_with(status: &str, headers: &[String], body: &[u8]) -> Vec<u8> {
+    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+    reply(status, &headers, body)
+}
+
+/// A body that says whether the request had the headers of an upstream.
+fn say_headers(call: &Call, stream: &mut TcpStream) {
+    let token = call.head.matches("authorization: bearer t0p-s3cret").count();
+    let version = call.head.matches("x-github-api-version: 2022-11-28").count();
+    send(stream, &reply("200 OK", &[], format!("{token} {version}").as_bytes()));
+}
+
+async fn body_at(fetcher: &HttpFetch, url: Url) -> String {
+    match response(fetcher.fetch(request(url)).await).kept {
+        Kept::Whole { body } => String::from_utf8(body.0).unwrap(),
+        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Nothing => panic!("no body"),
+    }
+}
+
+#[tokio::test]
+async fn a_token_goes_below_its_base_and_nowhere_else() {
+    let (server, other) = (Server::start(say_headers), Server::start(say_headers));
+    let fetcher = with_upstream(&server, "api");
+    for path in ["api", "api/", "api/repos?x=1", "api/x/../repos"] {
+        assert_eq!(body_at(&fetcher, server.at(path)).await, "1 1", "{path}");
+    }
+    for path in ["", "apis", "api/../repos", "x/api"] {
+        assert_eq!(body_at(&fetcher, server.at(path)).await, "0 0", "{path}");
+    }
+    assert_eq!(body_at(&fetcher, other.at("api/repos")).await, "0 0");
+}
+
+#[tokio::test]
+async fn a_redirect_out_of_the_base_loses_the_token_and_one_into_it_gets_it() {
+    let server = Server::start(|call, stream| match call.path.as_str() {
+        "/api/out" => send(stream, &reply("301 Moved Permanently", &["Location: /other"], b"")),
+        "/api/within" => send(
+            stream,
+            &reply("301 Moved Permanently", &["Location: repositories/1"], b""),
+        ),
+        "/in" => send(stream, &reply("302 Found", &["Location: /api/x"], b"")),
+        _ => say_headers(call, stream),
+    });
+    let fetcher = with_upstream(&server, "api/");
+    assert_eq!(body_at(&fetcher, server.at("api/out")).await, "0 0");
+    assert_eq!(body_at(&fetcher, server.at("api/within")).await, "1 1");
+    assert_eq!(body_at(&fetcher, server.at("in")).await, "1 1");
+
+    let other = Server::start(say_headers);
+    let away = Server::with(reply("302 Found", &[&format!("Location: {}", other.at("api/x"))], b""));
+    let refused = with_upstream(&away, "api").fetch(request(away.at("api/x"))).await;
+    assert_eq!(reason(refused), UnavailableReason::Unreachable);
+    assert_eq!(other.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_token_is_in_no_observation_and_in_no_configuration_that_is_shown() {
+    let headers = quota(0, 60, 600);
+    for reply in [
+        reply("200 OK", &[], b"{}"),
+        reply("401 Unauthorized", &[], b"{}"),
+        reply("500 Internal Server Error", &[], b"{}"),
+        reply_with("403 Forbidden", &headers, b"{}"),
+        reply("302 Found", &["Location: http://127.0.0.1:1/"], b""),
+        b"no HTTP".to_vec(),
+    ] {
+        let server = Server::with(reply);
+        let observation = with_upstream(&server, "").fetch(request(server.at("x"))).await;
+        assert!(!format!("{observation:?}").contains("s3cret"));
+    }
+    let token = Secret::new("t0p-s3cret").unwrap();
+    let config = HttpFetchConfig {
+        upstreams: vec![Upstream::github(Url::parse("http://127.0.0.1").unwrap(), Some(&token)).unwrap()],
+        ..quick()
+    };
+    assert!(!format!("{config:?}").contains("s3cret"));
+}
+
+#[tokio::test]
+async fn a_low_quota_is_left_alone_until_it_is_renewed() {
+    let server = Server::start(|call, stream| {
+        let left = match call.number {
+            1 => 9,
+            2 => 8,
+            _ => 60,
+        };
+        send(stream, &reply_with("200 OK", &quota(left, 60, 1), b"{}"));
+    });
+    let fetcher = with_upstream(&server, "");
+    for _ in 0..2 {
+        response(fetcher.fetch(request(server.at("x"))).await);
+    }
+    let began = Instant::now();
+    for path in ["x", "y"] {
+        let (reason, detail, retry_after) = trouble(fetcher.fetch(request(server.at(path))).await);
+        assert_eq!(
+            (reason, retry_after),
+            (UnavailableReason::RateLimited, Some(1)),
+            "{detail}"
+        );
+    }
+    assert!(
+        began.elapsed() < Duration::from_millis(500),
+        "at once, and not after a wait"
+    );
+    assert_eq!(server.calls(), 2);
+    sleep(Duration::from_millis(1100)).await;
+    response(fetcher.fetch(request(server.at("x"))).await);
+    assert_eq!(server.calls(), 3);
+}
+
+#[tokio::test]
+async fn an_unchanged_answer_counts_for_the_quota_like_any_other() {
+    for status in ["304 Not Modified", "404 Not Found", "500 Internal Server Error"] {
+        let server = Server::start(move |call, stream| match call.number {
+            1 => send(stream, &reply("200 OK", &["ETag: \"a1\""], b"{}")),
+            _ => send(stream, &reply_with(status, &quota(3, 60, 600), b"")),
+        });
+        let fetcher = with_upstream(&server, "");
+        let first = fetcher.fetch(request(server.at("x"))).await;
+        fetcher
+            .fetch(Request {
+                previous: Some(first),
+                ..request(server.at("x"))
+            })
+            .await;
+        let (reason, _, retry_after) = trouble(fetcher.fetch(request(server.at("y"))).await);
+        assert_eq!(
+            (reason, retry_after),
+            (UnavailableReason::RateLimited, Some(600)),
+            "{status}"
+        );
+        assert_eq!(server.calls(), 2, "{status}");
+    }
+}
+
+#[tokio::test]
+async fn the_quota_of_one_upstream_stops_no_other() {
+    let server = Server::start(|_call, stream| send(stream, &reply_with("200 OK", &quota(0, 60, 600), b"{}")));
+    let fetcher = with_upstream(&server, "api");
+    response(fetcher.fetch(request(server.at("api/x"))).await);
+    for _ in 0..3 {
+        response(fetcher.fetch(request(server.at("x"))).await);
+    }
+    assert_eq!(
+        reason(fetcher.fetch(request(server.at("api/x"))).await),
+        UnavailableReason::RateLimited
+    );
+    assert_eq!(server.calls(), 4);
+    // A redirect does not lead around the gate.
+    let turning = Server::start(|call, stream| match call.path.as_str() {
+        "/in" => send(stream, &reply("302 Found", &["Location: /api/x"], b"")),
+        _ => send(stream, &reply_with("200 OK", &quota(0, 60, 600), b"{}")),
+    });
+    let fetcher = with_upstream(&turning, "api");
+    response(fetcher.fetch(request(turning.at("api/x"))).await);
+    assert_eq!(
+        reason(fetcher.fetch(request(turning.at("in"))).await),
+        UnavailableReason::RateLimited
+    );
+    assert_eq!(turning.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_closes_the_gate_for_as_long_as_was_asked() {
+    let exhausted = quota(0, 60, 600);
+    let spent = [exhausted[0].clone()];
+    let retry = ["Retry-After: 30".to_owned()];
+    let plenty = quota(50, 60, 600);
+    let secondary: &[u8] = br#"{"message":"You have exceeded a secondary Rate Limit. Please wait."}"#;
+    for (status, headers, body, seconds) in [
+        ("403 Forbidden", &exhausted[..], &b"{}"[..], 600),
+        ("429 Too Many Requests", &exhausted, b"{}", 600),
+        ("403 Forbidden", &retry, b"{}", 30),
+        ("429 Too Many Requests", &retry, b"{}", 30),
+        ("429 Too Many Requests", &[], b"{}", 60),
+        ("403 Forbidden", &spent, b"{}", 60),
+        ("403 Forbidden", &[], secondary, 60),
+        ("403 Forbidden", &plenty, secondary, 60),
+    ] {
+        let server = Server::with(reply_with(status, headers, body));
+        let fetcher = with_upstream(&server, "");
+        for path in ["x", "y"] {
+            let (reason, _, retry_after) = trouble(fetcher.fetch(request(server.at(path))).await);
+            assert_eq!(
+                (reason, retry_after),
+                (UnavailableReason::RateLimited, Some(seconds)),
+                "{status}"
+            );
+        }
+        assert_eq!(server.calls(), 1, "{status} {headers:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_another_reason_closes_nothing() {
+    let late = [vec![b' '; 64 * 1024], b"rate limit".to_vec()].concat();
+    for (status, body, expected) in [
+        (
+            "403 Forbidden",
+            &br#"{"message":"Resource not accessible"}"#[..],
+            UnavailableReason::Private,
+        ),
+        ("403 Forbidden", &late, UnavailableReason::Private),
+        // A token that has ended is this verifier's trouble.
+        ("401 Unauthorized", b"rate limit", UnavailableReason::Unreachable),
+    ] {
+        let server = Server::with(reply(status, &[], body));
+        let fetcher = with_upstream(&server, "");
+        for calls in 1..=2 {
+            assert_eq!(
+                reason(fetcher.fetch(request(server.at("x"))).await),
+                expected,
+                "{status}"
+            );
+            assert_eq!(server.calls(), calls);
+        }
+    }
+    // Elsewhere a body decides nothing, and a refusal stops nobody.
+    let server = Server::with(reply("403 Forbidden", &[], b"rate limit"));
+    assert_eq!(
+        reason(fetcher().fetch(request(server.at("x"))).await),
+        UnavailableReason::Private
+    );
+}
+
+#[tokio::test]
+async fn a_short_wait_that_an_upstream_asks_for_is_waited_by_everybody() {
+    let server = Server::start(|call, stream| match call.number {
+        1 => send(stream, &reply("429 Too Many Requests", &["Retry-After: 1"], b"")),
+        _ => send(stream, &reply("200 OK", &[], b"{}")),
+    });
+    let fetcher = with_upstream(&server, "");
+    let began = Instant::now();
+    let first = fetcher.fetch(request(server.at("x")));
+    let second = async {
+        sleep(Duration::from_millis(100)).await;
+        fetcher.fetch(request(server.at("y"))).await
+    };
+    let (first, second) = tokio::join!(first, second);
+    assert_eq!((response(first).status, response(second).status), (200, 200));
+    assert!(began.elapsed() >= Duration::from_secs(1));
+    assert_eq!(server.calls(), 3);
+}
+
+#[tokio::test]
+async fn questions_that_wait_for_their_turn_do_not_follow_the_one_that_was_refused() {
+    for headers in [&["Retry-After: 60"][..], &[]] {
+        let server = Server::start(move |_call, stream| {
+            thread::sleep(Duration::from_millis(50));
+            let message = br#"{"message":"You have exceeded a secondary rate limit"}"#;
+            send(stream, &reply("403 Forbidden", headers, message));
+        });
+        let token = Secret::new("t0p-s3cret").unwrap();
+        let fetcher = HttpFetch::new(HttpFetchConfig {
+            per_host_concurrency: 2,
+            upstreams: vec![Upstream::github(server.at(""), Some(&token)).unwrap()],
+            ..quick()
+        })
+        .unwrap();
+        let asked = (0..12).map(|number| fetcher.fetch(request(server.at(&number.to_string()))));
+        for observation in join_all(asked).await {
+            let (reason, _, retry_after) = trouble(observation);
+            assert_eq!(reason, UnavailableReason::RateLimited);
+            assert!(retry_after.is_some_and(|seconds| (59..=60).contains(&seconds)));
+        }
+        assert_eq!(server.calls(), 2, "those that were on their way");
+    }
 }
 
 fn resident_bytes() -> u64 {

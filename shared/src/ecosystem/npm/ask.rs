@@ -187,7 +187,7 @@ fn artifact_request(
     let path = manifest
         .pointer("/dist/tarball")
         .and_then(Value::as_str)
-        .and_then(|declared| path_on(&look.registries.npm, declared))
+        .and_then(|declared| path_on(&look.upstreams.npm, declared))
         .unwrap_or_else(|| conventional_tarball_path(package));
     request(look, subject, &path, "*/*", Keep::NpmTarball, TARBALL_LIMIT)
 }
@@ -228,7 +228,7 @@ fn request(
     keep: Keep,
     limit: u64,
 ) -> Result<Request, LookFault> {
-    let base = look.registries.npm.as_str().trim_end_matches('/');
+    let base = look.upstreams.npm.as_str().trim_end_matches('/');
     let url = Url::parse(&format!("{base}{path}")).map_err(|source| LookFault::Upstream {
         detail: format!("the configured base URL of npm cannot carry {path}: {source}"),
         retry_after: None,
@@ -239,7 +239,24 @@ fn request(
         Subject::Packument | Subject::VersionManifest | Subject::Attestations => {
             look.previous.and_then(|dossier| dossier.observation(subject)).cloned()
         }
-        Subject::Artifact | Subject::ArtifactAgain => None,
+        Subject::Artifact
+        | Subject::ArtifactAgain
+        | Subject::Run
+        | Subject::RunSnapshot
+        | Subject::RunFirstMissed
+        | Subject::OlderRuns
+        | Subject::Jobs(_)
+        | Subject::Approvals
+        | Subject::Repository
+        | Subject::DeclaredRepository
+        | Subject::Commit
+        | Subject::OnDefaultBranch
+        | Subject::OnRef
+        | Subject::Tags
+        | Subject::PullRequests
+        | Subject::ManifestAtCommit
+        | Subject::StoredAttestations
+        | Subject::StoredBundle(_) => None,
     };
     Ok(Request {
         subject,
@@ -250,6 +267,7 @@ fn request(
         at: look.at,
         previous,
         uncached: false,
+        insist: true,
     })
 }
 

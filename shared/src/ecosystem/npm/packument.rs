@@ -5,11 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::package::{PackageName, Selector};
+
+/// How many versions before the requested one are kept, by name and time alone: enough to tell a habit.
+const EARLIER: usize = 32;
 
 /// What is kept of a packument.
 #[derive(Debug, Serialize, Deserialize)]
@@ -42,13 +46,34 @@ impl Packument {
         }
     }
 
+    /// The versions that were published before this one, newest first; at most [`EARLIER`].
+    pub(super) fn earlier_versions(&self, version: &str) -> Vec<String> {
+        let time = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
+        let Some(published) = self.time.get(version).and_then(time) else {
+            return Vec::new();
+        };
+        let mut earlier: Vec<(Timestamp, &String)> = self
+            .time
+            .iter()
+            .filter(|(candidate, _)| !matches!(candidate.as_str(), "created" | "modified" | "unpublished"))
+            .filter_map(|(candidate, value)| Some((time(value)?, candidate)))
+            .filter(|(at, candidate)| *at <= published && candidate.as_str() != version)
+            .collect();
+        earlier.sort_by(|one, other| other.cmp(one));
+        earlier
+            .into_iter()
+            .take(EARLIER)
+            .map(|(_at, candidate)| candidate.clone())
+            .collect()
+    }
+
     /// The manifest of a version.
     pub(super) fn manifest(&self, version: &str) -> Option<Value> {
         serde_json::from_str(self.versions.get(version)?.get()).ok()
     }
 }
 
-/// Reduces a packument to the one version that `selector` leads to.
+/// Reduces a packument to the one version that `selector` leads to, with the times of a few before it.
 pub(super) fn excerpt(name: &PackageName, selector: &Selector, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut packument = Packument::parse(name, bytes)?;
     let version = packument.resolve(selector).map(str::to_owned);
@@ -56,9 +81,12 @@ pub(super) fn excerpt(name: &PackageName, selector: &Selector, bytes: &[u8]) -> 
     packument
         .versions
         .retain(|candidate, _manifest| Some(candidate.as_str()) == version);
+    let earlier = version
+        .map(|version| packument.earlier_versions(version))
+        .unwrap_or_default();
     packument
         .time
-        .retain(|candidate, _time| Some(candidate.as_str()) == version);
+        .retain(|candidate, _time| Some(candidate.as_str()) == version || earlier.contains(candidate));
     packument
         .dist_tags
         .retain(|_tag, target| Some(target.as_str()) == version);
@@ -85,7 +113,7 @@ mod tests {
         assert_eq!(excerpt(&name("a"), &selector, &once).unwrap(), once);
         let text = String::from_utf8(once).unwrap();
         assert!(text.contains("1.50") && text.contains("latest") && text.contains("2021"));
-        assert!(!text.contains("1.0.0"));
+        assert!(text.contains("2020") && !text.contains(r#""version":"1.0.0""#) && !text.contains("created"));
     }
 
     #[test]
@@ -94,6 +122,26 @@ mod tests {
         let kept = excerpt(&name("a"), &Selector::Version("1.0.0".to_owned()), packument).unwrap();
         let kept = Packument::parse(&name("a"), &kept).unwrap();
         assert!(kept.time.contains_key("1.0.0") && !kept.time.contains_key("2.0.0"));
+    }
+
+    #[test]
+    fn of_many_earlier_versions_the_newest_are_kept() {
+        let times: Vec<String> = (10..90)
+            .map(|minute| {
+                format!(
+                    r#""1.0.{minute}":"2026-01-01T{:02}:{:02}:00Z""#,
+                    minute / 60,
+                    minute % 60
+                )
+            })
+            .collect();
+        let packument = format!(r#"{{"name":"a","time":{{{}}},"versions":{{}}}}"#, times.join(","));
+        let selector = Selector::Version("1.0.80".to_owned());
+        let kept = excerpt(&name("a"), &selector, packument.as_bytes()).unwrap();
+        let earlier = Packument::parse(&name("a"), &kept).unwrap().earlier_versions("1.0.80");
+        assert_eq!(earlier.len(), EARLIER);
+        assert_eq!(earlier.first().map(String::as_str), Some("1.0.79"));
+        assert_eq!(excerpt(&name("a"), &selector, &kept).unwrap(), kept);
     }
 
     #[test]

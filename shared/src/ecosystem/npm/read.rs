@@ -144,7 +144,7 @@ fn metadata(dossier: &Dossier) -> Availability<Metadata> {
         return Availability::Unavailable(unavailable("npm", UnavailableReason::Unreachable, "nothing was asked"));
     };
     let found = if manifest_observed.is_some() {
-        version_manifest(name, observation).map(|manifest| (Some(manifest), None))
+        version_manifest(name, observation).map(|manifest| (Some(manifest), None, Vec::new()))
     } else {
         packument(name, observation).map(|packument| {
             let published_at = packument
@@ -152,12 +152,16 @@ fn metadata(dossier: &Dossier) -> Availability<Metadata> {
                 .get(version)
                 .and_then(Value::as_str)
                 .and_then(|text| text.parse().ok());
-            (packument.manifest(version), published_at)
+            (
+                packument.manifest(version),
+                published_at,
+                packument.earlier_versions(version),
+            )
         })
     };
-    let (manifest, published_at) = match found {
-        Availability::Present((Some(manifest), published_at)) => (manifest, published_at),
-        Availability::Present((None, _)) => {
+    let (manifest, published_at, earlier_versions) = match found {
+        Availability::Present((Some(manifest), published_at, earlier)) => (manifest, published_at, earlier),
+        Availability::Present((None, ..)) => {
             return Availability::Absent {
                 because: format!("the packument has no version {version}"),
             };
@@ -184,6 +188,8 @@ fn metadata(dossier: &Dossier) -> Availability<Metadata> {
         published_at,
         publish_mode: publish_mode(&manifest),
         declared_repository: repository_text(manifest.get("repository")),
+        declared_commit: text("/gitHead").map(str::to_owned),
+        earlier_versions,
         evidence: response(observation).map_or_else(|| Digest::sha256_of(b""), |response| response.sha256.clone()),
     })
 }
@@ -370,5 +376,6 @@ fn inner_manifest(value: &Value) -> InnerManifest {
         published_name: text("/publishConfig/name"),
         version: text("/version"),
         repository: repository_text(value.get("repository")),
+        directory: text("/repository/directory"),
     }
 }

@@ -1,0 +1,122 @@
+//! What is kept of runs and commits: every look at one, and what all of them come to.
+
+use aws_sdk_dynamodb::error::SdkError;
+use jiff::Timestamp;
+
+use super::rows::{self, KEPT, PackedText, SEEN_TEXT, StoredText};
+use super::{DynamoDbStore, blobs, unreachable};
+use crate::dossier::{Observation, keep};
+use crate::ports::{StoreFault, TraceKey};
+
+/// What is read of the row of what is kept.
+struct KeptRow {
+    seen: StoredText,
+    /// Names the content of the row, so that a write can demand that it is still what was read.
+    revision: String,
+}
+
+impl DynamoDbStore {
+    /// What is kept of a run or a commit.
+    ///
+    /// The read is strongly consistent: what another worker saw a moment ago may be all that is left of a run.
+    pub(super) async fn kept(&self, key: &TraceKey) -> Result<Vec<Observation>, StoreFault> {
+        match self.kept_row(key).await? {
+            Some(row) => self.seen_in(&row).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Keeps a look:
+    ///
+    /// 1. reads what is kept so far;
+    /// 2. appends the look, before anything is made of it: whatever fails afterwards, it is not lost;
+    /// 3. merges the two;
+    /// 4. writes that, unless it is what is there already, on the condition that the row is still the one that was read, or
+    ///    starts again. So no worker's observations are lost to another's.
+    ///
+    /// A look that saw nothing leaves no trace.
+    pub(super) async fn keep_look(
+        &self,
+        key: &TraceKey,
+        seen: &[Observation],
+        at: Timestamp,
+    ) -> Result<(), StoreFault> {
+        if seen.is_empty() {
+            return Ok(());
+        }
+        let mut seen = seen.to_vec();
+        // The order of a look carries no meaning, and must not make two looks of one.
+        seen.sort_by_key(|observation| observation.subject);
+        let look = PackedText::of_json(&seen, &SEEN_TEXT)?;
+        let mut is_appended = false;
+        let mut delays = blobs::backoff();
+        loop {
+            // 1.
+            let row = self.kept_row(key).await?;
+            let earlier = match &row {
+                Some(row) => self.seen_in(row).await?,
+                None => Vec::new(),
+            };
+            // 2.
+            if !is_appended {
+                self.blobs.write(look.elsewhere().into_iter().collect()).await?;
+                let sort_key = rows::look_key(at, &look);
+                self.append(rows::trace_item(key, &sort_key, &look)).await?;
+                is_appended = true;
+            }
+            // 3.
+            let kept = keep(earlier.clone(), &seen);
+            // 4.
+            if kept == earlier || self.replace_kept(key, row.as_ref(), &kept).await? {
+                return Ok(());
+            }
+            let delay = delays.next().ok_or_else(|| {
+                StoreFault::Unreachable(format!("the row of {key:?} changed at every attempt to write it").into())
+            })?;
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    async fn kept_row(&self, key: &TraceKey) -> Result<Option<KeptRow>, StoreFault> {
+        let Some(item) = self.row(rows::trace_key(key), KEPT).await? else {
+            return Ok(None);
+        };
+        Ok(Some(KeptRow {
+            seen: rows::stored_text(&item, &SEEN_TEXT)?,
+            revision: rows::text_of(&item, "revision")?.to_owned(),
+        }))
+    }
+
+    async fn seen_in(&self, row: &KeptRow) -> Result<Vec<Observation>, StoreFault> {
+        serde_json::from_slice(&self.text(&row.seen).await?)
+            .map_err(|source| StoreFault::Corrupt(format!("what was seen of a run or a commit: {source}")))
+    }
+
+    /// Writes what is kept; false if the row is no longer what was read.
+    async fn replace_kept(
+        &self,
+        key: &TraceKey,
+        before: Option<&KeptRow>,
+        kept: &[Observation],
+    ) -> Result<bool, StoreFault> {
+        let kept = PackedText::of_json(&kept, &SEEN_TEXT)?;
+        self.blobs.write(kept.elsewhere().into_iter().collect()).await?;
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(rows::trace_item(key, KEPT, &kept)));
+        let request = match before {
+            None => request.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => request
+                .condition_expression("#revision = :revision")
+                .expression_attribute_names("#revision", "revision")
+                .expression_attribute_values(":revision", rows::text(&before.revision)),
+        };
+        match request.send().await {
+            Ok(_output) => Ok(true),
+            Err(SdkError::ServiceError(fault)) if fault.err().is_conditional_check_failed_exception() => Ok(false),
+            Err(fault) => Err(unreachable(fault)),
+        }
+    }
+}

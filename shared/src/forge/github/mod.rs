@@ -1,0 +1,220 @@
+//! GitHub: the run, the commit and the refs that an authenticated certificate names.
+//!
+//! Asked over the REST API of version 2022-11-28 (<https://docs.github.com/en/rest>), by the names in the certificate, which
+//! GitHub redirects after a rename, and compared by ids, which survive one.
+
+mod ask;
+pub mod attestations;
+mod read;
+pub mod steps;
+pub mod wire;
+
+use ask::is_document;
+pub use ask::{BUDGET, bare, trace};
+pub use read::{Reply, Seen, Sight, Trace};
+
+use jiff::Timestamp;
+
+use crate::attestation::{Issuer, RepositoryUri, RunInvocation, WorkflowRef};
+use crate::authenticate::Authenticated;
+use crate::dossier::{Observation, Subject};
+use crate::package::PackageVersion;
+use crate::ports::TraceKey;
+
+/// Whatever an authenticated certificate names on GitHub: where the trace leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The repository, by the name that it had when the certificate was issued.
+    pub repository: RepositoryUri,
+    /// Its id, which survives renames and transfers.
+    pub repository_id: Option<u64>,
+    /// The run.
+    pub run: u64,
+    /// Its attempt, from 1.
+    pub attempt: u64,
+    /// The commit.
+    pub commit: Option<String>,
+    /// The ref that was built.
+    pub r#ref: Option<String>,
+    /// Path of the workflow that was triggered.
+    pub workflow: Option<String>,
+    /// The deployment environment.
+    pub environment: Option<String>,
+    /// When the provenance was signed, by a trusted clock.
+    pub signed_at: Timestamp,
+    /// When the version was published, as the registry says; when it was signed, where that does not.
+    pub published_at: Timestamp,
+    /// The version that is traced.
+    pub package: PackageVersion,
+    /// The repository that the package itself names, if that is on GitHub and not the one above by name.
+    pub declared: Option<RepositoryUri>,
+    /// The folder of the package in the repository, as the package's own manifest says.
+    pub folder: String,
+}
+
+/// Why there is nowhere to trace to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoDestination {
+    /// No provenance was authenticated.
+    NothingAuthentic,
+    /// No authentic provenance was built on GitHub Actions.
+    ElsewhereBuilt,
+    /// The certificate is older than the extension that names the run, or names none.
+    NoRun,
+}
+
+impl Destination {
+    /// Where the earliest authentic provenance leads. Further provenances that name another run stay untraced, and
+    /// the checks of the run say so.
+    pub fn of(authenticated: &Authenticated) -> Result<Self, NoDestination> {
+        let provenances = authenticated
+            .examination
+            .present()
+            .map(crate::authenticate::Examination::authentic_provenances)
+            .unwrap_or_default();
+        if provenances.is_empty() {
+            return Err(NoDestination::NothingAuthentic);
+        }
+        let provenance = provenances
+            .iter()
+            .find(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions))
+            .ok_or(NoDestination::ElsewhereBuilt)?;
+        let certificate = provenance.certificate;
+        let invocation = certificate
+            .run_invocation_uri
+            .as_deref()
+            .and_then(RunInvocation::parse)
+            .ok_or(NoDestination::NoRun)?;
+        let release = &authenticated.release;
+        let signed_at = provenance.attestation.signed_at;
+        let metadata = release.metadata.present();
+        let manifest = release
+            .artifact
+            .present()
+            .and_then(|artifact| artifact.manifest.present());
+        let folder = manifest.and_then(|manifest| manifest.directory.clone());
+        let declared = manifest
+            .and_then(|manifest| manifest.repository.as_deref())
+            .or_else(|| metadata?.declared_repository.as_deref())
+            .and_then(RepositoryUri::parse)
+            .filter(|declared| *declared != invocation.repository);
+        Ok(Self {
+            repository: invocation.repository,
+            repository_id: number(certificate.source_repository_identifier.as_deref()),
+            run: invocation.run,
+            attempt: invocation.attempt,
+            commit: certificate.source_repository_digest.clone().filter(|sha| is_sha(sha)),
+            r#ref: certificate.source_repository_ref.clone(),
+            workflow: certificate
+                .build_config_uri
+                .as_deref()
+                .and_then(WorkflowRef::parse)
+                .map(|workflow| workflow.path),
+            environment: certificate.deployment_environment.clone(),
+            signed_at,
+            published_at: metadata.and_then(|metadata| metadata.published_at).unwrap_or(signed_at),
+            package: release.package.clone(),
+            declared,
+            folder: folder.unwrap_or_default(),
+        })
+    }
+
+    /// By which key what is seen of the run is remembered.
+    pub fn run_key(&self) -> Option<TraceKey> {
+        Some(TraceKey::Run {
+            repository: self.repository_id?.to_string(),
+            run: self.run,
+            attempt: self.attempt,
+        })
+    }
+
+    /// By which key what is seen of the commit is remembered.
+    pub fn commit_key(&self) -> Option<TraceKey> {
+        Some(TraceKey::Commit {
+            repository: self.repository_id?.to_string(),
+            commit: self.commit.clone()?,
+        })
+    }
+}
+
+/// The observations of a look at `at` that are to be remembered under each key: those that were made then, not those that
+/// were carried over from earlier looks.
+pub fn to_remember(
+    destination: &Destination,
+    observations: &[Observation],
+    at: Timestamp,
+) -> Vec<(TraceKey, Vec<Observation>)> {
+    let of = |belongs: fn(Subject) -> bool| -> Vec<Observation> {
+        observations
+            .iter()
+            .filter(|observation| observation.at == at && belongs(observation.subject))
+            // What could not be reduced is no document of its kind, whatever its status.
+            .filter(|observation| observation.success().is_none() || is_document(observation))
+            .cloned()
+            .collect()
+    };
+    [
+        (destination.run_key(), of(is_of_the_run)),
+        (destination.commit_key(), of(is_of_the_commit)),
+    ]
+    .into_iter()
+    .filter_map(|(key, seen)| Some((key?, seen)).filter(|(_, seen)| !seen.is_empty()))
+    .collect()
+}
+
+fn is_of_the_run(subject: Subject) -> bool {
+    match subject {
+        Subject::Run | Subject::RunFirstMissed | Subject::OlderRuns | Subject::Jobs(_) | Subject::Approvals => true,
+        Subject::Packument
+        | Subject::VersionManifest
+        | Subject::Attestations
+        | Subject::Artifact
+        | Subject::ArtifactAgain
+        | Subject::RunSnapshot
+        | Subject::Repository
+        | Subject::DeclaredRepository
+        | Subject::Commit
+        | Subject::OnDefaultBranch
+        | Subject::OnRef
+        | Subject::Tags
+        | Subject::PullRequests
+        | Subject::ManifestAtCommit
+        | Subject::StoredAttestations
+        | Subject::StoredBundle(_) => false,
+    }
+}
+
+fn is_of_the_commit(subject: Subject) -> bool {
+    match subject {
+        Subject::Repository
+        | Subject::Commit
+        | Subject::OnDefaultBranch
+        | Subject::OnRef
+        | Subject::Tags
+        | Subject::PullRequests => true,
+        Subject::Packument
+        | Subject::VersionManifest
+        | Subject::Attestations
+        | Subject::Artifact
+        | Subject::ArtifactAgain
+        | Subject::Run
+        | Subject::RunSnapshot
+        | Subject::RunFirstMissed
+        | Subject::OlderRuns
+        | Subject::Jobs(_)
+        | Subject::Approvals
+        | Subject::DeclaredRepository
+        | Subject::ManifestAtCommit
+        | Subject::StoredAttestations
+        | Subject::StoredBundle(_) => false,
+    }
+}
+
+fn number(text: Option<&str>) -> Option<u64> {
+    text?.parse().ok()
+}
+
+/// Git's ids: forty hexadecimal digits, or sixty-four in repositories with SHA-256.
+fn is_sha(text: &str) -> bool {
+    matches!(text.len(), 40 | 64) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}

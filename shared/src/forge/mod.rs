@@ -1,0 +1,3 @@
+//! Forges: where builds run and sources live.
+
+pub mod github;
