@@ -138,6 +138,9 @@ pub(crate) struct Demo {
     /// Where to listen with --serve; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", requires = "serve")]
     pub(crate) listen: SocketAddr,
+    /// Verify the record instead: attacks that happened, packages that only looked like one, and ordinary life
+    #[arg(long, conflicts_with_all = ["serve", "registry"])]
+    pub(crate) record: bool,
     /// Verify nothing: serve the registry alone until standard input ends, and say in one line of JSON where it is
     #[arg(long, conflicts_with_all = ["serve", "format"])]
     pub(crate) registry: bool,

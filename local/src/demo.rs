@@ -19,7 +19,7 @@ use crate::cli::{Demo, Format};
 use crate::exit::{Exit, Failure};
 use crate::screen::{self, Screen, short_name};
 use crate::verify::{Progress, looks, say, service};
-use crate::{Done, serve, store};
+use crate::{Done, record, serve, store};
 
 /// What is expected of a version that the registry does not have, and of one that the registry fails for.
 const ABSENT: &str = "absent";
@@ -27,6 +27,9 @@ const UNAVAILABLE: &str = "unavailable";
 
 /// Runs the demonstration in the way that was asked for.
 pub(crate) async fn run(arguments: &Demo) -> Done {
+    if arguments.record {
+        return record::run(arguments.format).await;
+    }
     let generated = Generated::start().await.map_err(Failure::passing)?;
     if arguments.registry {
         return generated.serve_registry().await;
@@ -81,6 +84,7 @@ struct Generated {
 #[serde(rename_all = "camelCase")]
 struct Registry<'a> {
     npm_url: String,
+    github_url: String,
     trusted_root: PathBuf,
     npm_keys: PathBuf,
     packages: Vec<Package<'a>>,
@@ -123,6 +127,7 @@ impl Generated {
         let text = |path: &Path| path.to_str().map(str::to_owned);
         Ok(Config::parse(|name| match name {
             "HEKATE_NPM_URL" => Some(self.served.npm_url()),
+            "HEKATE_GITHUB_URL" => Some(self.served.github_url()),
             "HEKATE_TRUSTED_ROOT" => text(&self.trusted_root()),
             "HEKATE_NPM_KEYS" => text(&self.npm_keys()),
             "HEKATE_TUF_URL" => Some("off".to_owned()),
@@ -159,6 +164,7 @@ impl Generated {
         });
         let registry = Registry {
             npm_url: self.served.npm_url(),
+            github_url: self.served.github_url(),
             trusted_root: self.trusted_root(),
             npm_keys: self.npm_keys(),
             packages,
@@ -267,7 +273,7 @@ fn print_invitation(address: SocketAddr, results: &Results) {
     say(&format!(
         "\nHekate listens on http://{address}, until Ctrl-C or SIGTERM. Try:"
     ));
-    for status in [Status::Attested, Status::Mismatch] {
+    for status in [Status::Verified, Status::Suspicious] {
         let of_status = results.iter().find(|(_, verdict)| verdict.status == status);
         if let Some((_, verdict)) = of_status {
             let package = &verdict.package;

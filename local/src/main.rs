@@ -4,6 +4,7 @@ mod bundle;
 mod cli;
 mod demo;
 mod exit;
+mod record;
 mod replay;
 mod screen;
 mod serve;

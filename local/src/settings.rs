@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use comfy_table::Cell;
+use comfy_table::{Cell, ColumnConstraint};
 use hekate::config::VARIABLES;
 use hekate::wiring;
 
@@ -14,6 +14,10 @@ use crate::screen::{Screen, table};
 pub(crate) fn run() -> Done {
     let screen = Screen::of_standard_output();
     let mut table = table(&screen, ["variable", "meaning", "default", "set"]);
+    // A name that is broken over two lines cannot be copied.
+    if let Some(column) = table.column_mut(0) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
     for &(name, meaning, default) in VARIABLES {
         // The value itself stays away from the screen: some variables will hold secrets.
         let set = std::env::var_os(name).is_some_and(|value| !value.is_empty());

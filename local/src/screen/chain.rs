@@ -70,6 +70,9 @@ impl Link {
             | CheckId::IdIssuer
             | CheckId::IdRunnerEnv
             | CheckId::IdSignerWorkflow
+            | CheckId::IdTriggerNovel
+            | CheckId::IdRefNovel
+            | CheckId::IdEnvironmentMissing
             | CheckId::RunExists
             | CheckId::RunDisappeared
             | CheckId::RunMatchesCert
@@ -243,7 +246,15 @@ fn publish_mode(shade: Shade) -> Option<&'static str> {
         | Shade::NoExpectation
         | Shade::SelfHosted
         | Shade::Ambiguous
-        | Shade::Staged => None,
+        | Shade::Staged
+        | Shade::Snapshot
+        | Shade::AfterPublish
+        | Shade::UnknownStep
+        | Shade::Renamed
+        | Shade::Archived
+        | Shade::SquashMerged
+        | Shade::Missing
+        | Shade::NoHabit => None,
     }
 }
 

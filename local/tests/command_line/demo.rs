@@ -11,12 +11,42 @@ use crate::{hekate, run};
 fn every_package_gets_the_verdict_that_is_expected() {
     let ran = run(hekate().arg("demo"));
     assert_eq!(ran.status, 0, "{}", ran.out);
-    assert!(ran.out.contains("All 9 verdicts are as expected."), "{}", ran.out);
-    assert_eq!(ran.out.matches('✓').count(), 9, "{}", ran.out);
+    assert!(ran.out.contains("All 10 verdicts are as expected."), "{}", ran.out);
+    assert_eq!(ran.out.matches('✓').count(), 10, "{}", ran.out);
     for line in ran.out.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     assert_eq!(ran.err, "");
+}
+
+#[test]
+fn the_record_is_told_as_it_is_expected() {
+    let ran = run(hekate().args(["demo", "--record"]));
+    assert_eq!(ran.status, 0, "{}", ran.out);
+    let entries = testbed::record::record();
+    let last = format!("All {} entries are as expected.", entries.len());
+    assert!(ran.out.ends_with(&format!("{last}\n")), "{}", ran.out);
+    for line in ran.out.lines().filter(|line| line.starts_with('│')) {
+        assert_eq!(line.chars().count(), 80, "{line}");
+    }
+}
+
+#[test]
+fn no_honest_entry_of_the_record_is_accused_without_a_word_on_why() {
+    let ran = run(hekate().args(["demo", "--record", "--format", "json"]));
+    let entries: Vec<Value> = ran
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let honest: Vec<&Value> = entries
+        .iter()
+        .filter(|entry| matches!(entry["group"].as_str(), Some("control" | "life")))
+        .collect();
+    let suspicious: Vec<&&Value> = honest.iter().filter(|entry| entry["got"] == "suspicious").collect();
+    assert!(honest.iter().all(|entry| entry["got"] != "mismatch"));
+    assert!(suspicious.len() * 20 <= honest.len(), "{}", suspicious.len());
+    assert!(suspicious.iter().all(|entry| entry["limits"].is_string()));
 }
 
 #[test]
@@ -64,12 +94,20 @@ fn the_registry_alone_says_in_one_line_where_it_is_and_ends_with_its_input() {
     let verify = |purl: &str| {
         run(hekate()
             .env("HEKATE_NPM_URL", line["npmUrl"].as_str().unwrap())
+            .env("HEKATE_GITHUB_URL", line["githubUrl"].as_str().unwrap())
             .env("HEKATE_TRUSTED_ROOT", line["trustedRoot"].as_str().unwrap())
             .env("HEKATE_NPM_KEYS", line["npmKeys"].as_str().unwrap())
             .env("HEKATE_STORE", folder.path().join("store.db"))
             .args(["verify", "--format", "json", purl]))
     };
-    for expected in ["attested", "unattested", "mismatch", "suspicious", "indeterminate"] {
+    for expected in [
+        "verified",
+        "attested",
+        "unattested",
+        "mismatch",
+        "suspicious",
+        "indeterminate",
+    ] {
         assert_eq!(verify(of(expected).unwrap()).json()["status"], expected);
     }
     assert_eq!(verify(of("absent").unwrap()).status, 2);
@@ -84,4 +122,34 @@ fn the_registry_alone_says_in_one_line_where_it_is_and_ends_with_its_input() {
         !std::path::Path::new(line["trustedRoot"].as_str().unwrap()).exists(),
         "nothing is left behind"
     );
+}
+
+#[test]
+fn the_readme_shows_what_came_of_the_record() {
+    let readme = include_str!("../../../README.md");
+    let ran = run(hekate().args(["demo", "--record", "--format", "json"]));
+    for line in ran.out.lines() {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| entry[name].as_str().unwrap_or_default();
+        let signs: Vec<String> = entry["signs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|sign| format!("`{}`", sign.as_str().unwrap()))
+            .collect();
+        let note = [text("done"), text("limits")]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>();
+        let row = format!(
+            "| `{}` | {} | {} | {} | {} | {} |",
+            text("name"),
+            note.join("; "),
+            text("expected"),
+            text("got"),
+            signs.join(", "),
+            entry["calls"]
+        );
+        assert!(readme.contains(&row), "the README lacks: {row}");
+    }
 }

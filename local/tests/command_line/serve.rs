@@ -76,7 +76,7 @@ async fn every_spelling_of_a_version_gets_its_verdict() {
     ] {
         let verdict = server.verdict(path).await;
         assert_eq!(verdict["package"], "pkg:npm/%40acme/widget@1.2.3", "{path}");
-        assert_eq!(verdict["status"], "attested", "{path}");
+        assert_eq!(verdict["status"], "verified", "{path}");
     }
     assert_eq!(
         server.verdict("/v1/verdicts/npm/one-byte-off/1.0.0").await["status"],

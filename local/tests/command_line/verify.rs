@@ -7,6 +7,7 @@ use crate::{Bed, hekate, nowhere, run, text};
 
 const HONEST: &str = "npm:@acme/widget@1.2.3";
 const UNATTESTED: &str = "npm:left-out@1.3.0";
+const PURGED: &str = "npm:goggles@1.0.5";
 const MISMATCH: &str = "npm:one-byte-off@1.0.0";
 const SUSPICIOUS: &str = "npm:detour@4.4.0";
 const INDETERMINATE: &str = "npm:@acme/unlucky@1.0.0";
@@ -15,7 +16,8 @@ const INDETERMINATE: &str = "npm:@acme/unlucky@1.0.0";
 async fn the_exit_status_tells_what_kind_of_verdict_it_is() {
     let bed = Bed::demo().await;
     for (package, status, says) in [
-        (HONEST, 0, "ATTESTED"),
+        (HONEST, 0, "VERIFIED"),
+        (PURGED, 0, "ATTESTED"),
         (UNATTESTED, 0, "UNATTESTED"),
         (MISMATCH, 1, "MISMATCH"),
         (SUSPICIOUS, 1, "SUSPICIOUS"),
@@ -32,7 +34,9 @@ async fn a_requirement_raises_what_is_acceptable() {
     let bed = Bed::demo().await;
     assert_eq!(bed.verify(&[UNATTESTED, "--require", "attested"]).status, 1);
     assert_eq!(bed.verify(&[HONEST, "--require", "attested"]).status, 0);
-    assert_eq!(bed.verify(&[HONEST, "--require", "verified"]).status, 1);
+    assert_eq!(bed.verify(&[HONEST, "--require", "verified"]).status, 0);
+    assert_eq!(bed.verify(&[PURGED, "--require", "attested"]).status, 0);
+    assert_eq!(bed.verify(&[PURGED, "--require", "verified"]).status, 1);
     assert_eq!(bed.verify(&[INDETERMINATE, "--require", "verified"]).status, 75);
 }
 
@@ -102,7 +106,7 @@ async fn json_is_one_verdict_per_line_in_the_order_given_and_nothing_else() {
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     let statuses: Vec<&Value> = verdicts.iter().map(|verdict| &verdict["status"]).collect();
-    assert_eq!(statuses, ["indeterminate", "attested", "unattested", "mismatch"]);
+    assert_eq!(statuses, ["indeterminate", "verified", "unattested", "mismatch"]);
     assert_eq!(verdicts[1]["package"], "pkg:npm/%40acme/widget@1.2.3");
     assert!(ran.err.contains("no-such-thing"), "{}", ran.err);
 }
