@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use flate2::read::GzDecoder;
 use futures::FutureExt as _;
 use hekate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response};
-use hekate::ecosystem::{Look, Registries, look};
+use hekate::ecosystem::{Look, Upstreams, look};
 use hekate::package::{Coordinate, Digest, DigestAlgorithm};
 use hekate::ports::{Fetch, Keep, Request};
 use jiff::Timestamp;
@@ -61,12 +61,14 @@ pub(crate) fn collect(
     let registry = Registry {
         resources: Box::new(resources),
     };
-    let registries = Registries {
+    // The forge is not asked: what is measured is the verification of what the registry serves.
+    let upstreams = Upstreams {
         npm: Url::parse("https://registry.example/")?,
+        github: Url::parse("https://forge.example/")?,
     };
     let wanted = Look {
         fetch: &registry,
-        registries: &registries,
+        upstreams: &upstreams,
         at,
         previous: None,
     };

@@ -165,7 +165,8 @@ def name_batches_apart(template):
     for resource in template["Resources"].values():
         for policy in resource.get("Properties", {}).get("Policies", []):
             for statement in policy["PolicyDocument"]["Statement"]:
-                if statement["Action"] == "sqs:SendMessage":
+                # A statement under a condition has no action of its own; none of those is about queues.
+                if statement.get("Action") == "sqs:SendMessage":
                     statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
 
 

@@ -30,7 +30,13 @@ class Corpus(unittest.TestCase):
             raise unittest.SkipTest("HEKATE_CORPUS is not set: the recorded cases were not run")
         registry, line = start_registry(str(OPTIONS.binaries / "corpus-registry"))
         cls.addClassCleanup(stop_registry, registry)
-        cls.trust = {"HEKATE_TRUSTED_ROOT": line["trustedRoot"], "HEKATE_NPM_KEYS": line["npmKeys"], "HEKATE_TUF_URL": "off"}
+        # Runs and commits are not recorded: the registry answers 404 to everything below this address.
+        cls.upstreams = {
+            "HEKATE_GITHUB_URL": f"{line['npmUrl']}/github",
+            "HEKATE_TRUSTED_ROOT": line["trustedRoot"],
+            "HEKATE_NPM_KEYS": line["npmKeys"],
+            "HEKATE_TUF_URL": "off",
+        }
         cls.packages = line["packages"]
         statuses = {package["expected"] for package in cls.packages}
         assert {"attested", "mismatch"} <= statuses, f"nothing would be proved: {statuses}"
@@ -44,7 +50,7 @@ class Corpus(unittest.TestCase):
     def test_the_command_line_gives_the_verdict_of_the_index(self):
         for package in self.packages:
             with self.subTest(case=package["recording"]), tempfile.TemporaryDirectory() as folder:
-                environment = {**os.environ, **self.trust, "HEKATE_NPM_URL": package["npmUrl"], "HEKATE_STORE": f"{folder}/store"}
+                environment = {**os.environ, **self.upstreams, "HEKATE_NPM_URL": package["npmUrl"], "HEKATE_STORE": f"{folder}/store"}
                 ran = subprocess.run(
                     [OPTIONS.binaries / "hekate", "verify", "--format", "json", package["purl"]],
                     env=environment,
@@ -60,10 +66,11 @@ class Corpus(unittest.TestCase):
 
     def test_the_api_and_the_worker_give_the_verdict_of_the_index(self):
         with emulator.start() as aws:
-            outputs, _ = emulator.deploy(aws, OPTIONS.binaries)
+            # The schedule may set the deployed functions to work, too.
+            outputs, _ = emulator.deploy(aws, OPTIONS.binaries, parameters={"GitHubUrl": self.upstreams["HEKATE_GITHUB_URL"]})
             for package in self.packages:
                 environment = {
-                    **self.trust,
+                    **self.upstreams,
                     "AWS_ENDPOINT_URL": aws.url,
                     "AWS_REGION": emulator.REGION,
                     "AWS_ACCESS_KEY_ID": "test",
@@ -112,7 +119,7 @@ class Corpus(unittest.TestCase):
             answer = function.invoke({"Records": [{"messageId": "1", "body": body}]})
         self.assertEqual(answer["batchItemFailures"], [])
         # What the worker recorded is what the API then serves, and it asks no registry for it.
-        return self.from_api({**environment, "HEKATE_NPM_URL": "http://127.0.0.1:1"}, purl)
+        return self.from_api({**environment, "HEKATE_NPM_URL": "http://127.0.0.1:1", "HEKATE_GITHUB_URL": "http://127.0.0.1:1"}, purl)
 
 
 def main():

@@ -5,7 +5,7 @@
 The registry command serves an npm registry, and whatever else the functions are to ask, on the loopback interface until its standard
 input closes or it is terminated. It prints one line of JSON when it is ready:
 
-    {"npmUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE", "packages": [{"purl": "…", "expected": "…"}]}
+    {"npmUrl": "…", "githubUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE", "packages": [{"purl": "…", "expected": "…"}]}
 
 `expected` is the status of the verdict; or `absent`, the
 registry has no such version; or `unavailable`, the registry fails for it as often as it is asked. A file of expectations is a
@@ -18,8 +18,11 @@ import json
 import shlex
 import subprocess
 import sys
+import threading
 import time
 import unittest
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -32,12 +35,14 @@ EVENTS = Path(__file__).resolve().parents[2] / "events"
 # Key of the registry's line → variable of the functions.
 UPSTREAMS = {
     "npmUrl": "HEKATE_NPM_URL",
+    "githubUrl": "HEKATE_GITHUB_URL",
     "trustedRoot": "HEKATE_TRUSTED_ROOT",
     "npmKeys": "HEKATE_NPM_KEYS",
 }
 # Variable → parameter of the template, for those that have one.
 PARAMETERS = {
     "HEKATE_NPM_URL": "NpmUrl",
+    "HEKATE_GITHUB_URL": "GitHubUrl",
     "HEKATE_TRUSTED_ROOT": "TrustedRoot",
     "HEKATE_NPM_KEYS": "NpmKeys",
 }
@@ -331,6 +336,60 @@ class Wired(Verdicts, unittest.TestCase):
         (schedule,) = World.aws.client("scheduler").list_schedules()["Schedules"]
         self.assertEqual(schedule["State"], "ENABLED")
         self.assertTrue(schedule["Target"]["Arn"].endswith(":" + World.resources["SweeperFunction"]))
+
+
+@contextmanager
+def a_forge_that_has_nothing():
+    """Its address, and the credentials of every request that it answers with 404."""
+    credentials = []
+
+    class Forge(BaseHTTPRequestHandler):
+        def do_GET(self):
+            credentials.append(self.headers.get("Authorization"))
+            self.send_error(404)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forge)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", credentials
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Token(unittest.TestCase):
+    """A stack of its own whose parameter names a secret, each function with its own role enforced."""
+
+    def credentials(self, name_of):
+        """What GitHub is sent for one package, where `name_of` makes the parameter of the secret's address."""
+        with a_forge_that_has_nothing() as (forge, credentials), emulator.start(enforce_permissions=True) as aws:
+            secret = aws.client("secretsmanager").create_secret(Name="hekate/github", SecretString='{"token": "t0p-s3cret"}')
+            upstreams = {"HEKATE_GITHUB_URL": forge} | {
+                variable: World.registry[key] for key, variable in UPSTREAMS.items() if variable != "HEKATE_GITHUB_URL"
+            }
+            parameters = {PARAMETERS[variable]: value for variable, value in upstreams.items()}
+            outputs, _ = emulator.deploy(
+                aws,
+                OPTIONS.binaries,
+                parameters=parameters | {"GitHubTokenSecret": name_of(secret["ARN"])},
+                environment={"AWS_ENDPOINT_URL": aws.url},
+            )
+            purl = expected_to_be("attested")[0]
+            status, _, body = aws.get(outputs["ApiUrl"], f"/v1/verdicts?purl={quote(purl, safe='')}")
+            self.assertEqual(status, 200, body)
+            self.assertEqual(json.loads(body)["package"], purl)
+            self.assertNotIn("s3cret", body.decode())
+        self.assertTrue(credentials, "GitHub was not asked")
+        return set(credentials)
+
+    def test_the_token_of_the_secret_is_sent_to_github(self):
+        self.assertEqual(self.credentials(lambda address: address), {"Bearer t0p-s3cret"})
+
+    def test_without_its_secret_a_function_asks_without_a_token(self):
+        self.assertEqual(self.credentials(lambda address: address[:-6] + "000000"), {None})
 
 
 def main():

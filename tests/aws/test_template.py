@@ -22,7 +22,8 @@ LOG_AND_TRACE = {
     "xray:PutTraceSegments",
 }
 
-# function → resource → actions. `table`, `due` (the index), `queue`, `schedule-dlq` are the only resources that hold anything.
+# function → resource → actions. `table`, `due` (the index), `queue`, `schedule-dlq` and `token` are the only resources that hold
+# anything; `token` is the secret that a parameter names, and its statement is there only if the parameter is.
 GRANTS = {
     "VerifyApiRole": {
         "table": {
@@ -34,6 +35,7 @@ GRANTS = {
             "dynamodb:Query",
             "dynamodb:UpdateItem",
         },
+        "token": {"secretsmanager:GetSecretValue"},
     },
     "BatchVerifierRole": {
         "table": {
@@ -51,6 +53,7 @@ GRANTS = {
             "sqs:GetQueueAttributes",
             "sqs:ReceiveMessage",
         },
+        "token": {"secretsmanager:GetSecretValue"},
     },
     "SweeperRole": {
         "due": {"dynamodb:Query"},
@@ -69,6 +72,7 @@ RESOURCES = {
     json.dumps({"Fn::GetAtt": ["WorkQueue", "Arn"]}): "queue",
     json.dumps({"Fn::GetAtt": ["ScheduleDeadLetterQueue", "Arn"]}): "schedule-dlq",
     json.dumps({"Fn::GetAtt": ["SweeperFunction", "Arn"]}): "sweeper",
+    json.dumps({"Ref": "GitHubTokenSecret"}): "token",
 }
 
 ENVIRONMENT = {
@@ -82,6 +86,20 @@ ENVIRONMENT = {
     "HEKATE_CONTACT",
 }
 
+# Of those who look, and not of the sweeper.
+ENVIRONMENT_OF_LOOKS = {
+    "HEKATE_GITHUB_URL",
+    "HEKATE_GITHUB_TOKEN_SECRET",
+}
+
+# What the configuration reads besides: for local use, or a secret that has no place in a template.
+NOT_IN_THE_TEMPLATE = {
+    "HEKATE_GITHUB_TOKEN",
+    "HEKATE_POLICY",
+    "HEKATE_STORE",
+    "HEKATE_CACHE",
+}
+
 PUBLIC_ROUTES = {
     "GET /",
     "GET /.well-known/hekate.json",
@@ -93,8 +111,22 @@ PUBLIC_ROUTES = {
 }
 
 
+CONFIGURATION = TEMPLATE.parent / "shared" / "src" / "config.rs"
+
+
 def as_list(value):
     return value if isinstance(value, list) else [value]
+
+
+def statements(policy):
+    """A policy's statements as (condition or None, statement)."""
+    for statement in policy["PolicyDocument"]["Statement"]:
+        if "Fn::If" not in statement:
+            yield None, statement
+            continue
+        condition, given, otherwise = statement["Fn::If"]
+        assert otherwise == {"Ref": "AWS::NoValue"}, otherwise
+        yield condition, given
 
 
 class ExpandedTemplate(unittest.TestCase):
@@ -151,7 +183,7 @@ class ExpandedTemplate(unittest.TestCase):
             self.assertNotIn("ManagedPolicyArns", role, name)
             granted, observability = {}, set()
             for policy in role["Policies"]:
-                for statement in policy["PolicyDocument"]["Statement"]:
+                for condition, statement in statements(policy):
                     self.assertEqual(statement["Effect"], "Allow", name)
                     self.assertFalse({"NotAction", "NotResource"} & set(statement), name)
                     actions = set(as_list(statement["Action"]))
@@ -161,6 +193,8 @@ class ExpandedTemplate(unittest.TestCase):
                     for resource in as_list(statement["Resource"]):
                         spelled = json.dumps(resource)
                         self.assertIn(spelled, RESOURCES, f"{name} names an unexpected resource")
+                        # A resource that may not be there is granted only if it is.
+                        self.assertEqual(condition, "HasGitHubTokenSecret" if RESOURCES[spelled] == "token" else None, name)
                         granted.setdefault(RESOURCES[spelled], set()).update(actions)
             self.assertEqual(granted, expected, name)
             self.assertEqual(observability, set() if name == "ScheduleRole" else LOG_AND_TRACE, name)
@@ -168,7 +202,7 @@ class ExpandedTemplate(unittest.TestCase):
     def test_no_action_is_a_wildcard_and_only_tracing_has_no_resource(self):
         for name, role in self.of_type("AWS::IAM::Role").items():
             for policy in role["Properties"]["Policies"]:
-                for statement in policy["PolicyDocument"]["Statement"]:
+                for _, statement in statements(policy):
                     actions = as_list(statement["Action"])
                     self.assertFalse([a for a in actions if "*" in a], name)
                     if "*" in json.dumps(statement["Resource"]):
@@ -181,7 +215,7 @@ class ExpandedTemplate(unittest.TestCase):
             resources = [
                 s["Resource"]
                 for p in role["Policies"]
-                for s in p["PolicyDocument"]["Statement"]
+                for _, s in statements(p)
                 if "logs:PutLogEvents" in as_list(s["Action"])
             ]
             self.assertEqual(resources, [{"Fn::GetAtt": [group, "Arn"]}], function)
@@ -223,10 +257,25 @@ class ExpandedTemplate(unittest.TestCase):
 
     def test_the_environment_is_the_documented_one_on_every_function(self):
         for name, function in self.of_type("AWS::Lambda::Function").items():
-            self.assertEqual(set(function["Properties"]["Environment"]["Variables"]), ENVIRONMENT, name)
+            expected = ENVIRONMENT if name == "SweeperFunction" else ENVIRONMENT | ENVIRONMENT_OF_LOOKS
+            self.assertEqual(set(function["Properties"]["Environment"]["Variables"]), expected, name)
+
+    def test_the_documented_environment_is_what_the_configuration_reads(self):
+        read = set(re.findall(r'"(HEKATE_[A-Z_]+)"', CONFIGURATION.read_text()))
+        self.assertEqual(read, ENVIRONMENT | ENVIRONMENT_OF_LOOKS | NOT_IN_THE_TEMPLATE)
+
+    def test_the_token_is_named_by_its_complete_address_or_not_at_all(self):
+        pattern = re.compile(self.parameters["GitHubTokenSecret"]["AllowedPattern"])
+        secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:hekate/github-AbCdEf"
+        for text in ("", secret):
+            self.assertTrue(pattern.fullmatch(text), text)
+        for text in ("*", "hekate/github", secret[:-6] + "*", secret[:-6] + "??????", secret.replace("secret:", "*:")):
+            self.assertFalse(pattern.fullmatch(text), text)
+        condition = self.template["Conditions"]["HasGitHubTokenSecret"]
+        self.assertEqual(condition, {"Fn::Not": [{"Fn::Equals": [{"Ref": "GitHubTokenSecret"}, ""]}]})
 
     def test_what_an_operator_may_leave_out_is_empty_by_default(self):
-        for name in ("NpmUrl", "TufUrl", "VerifierId", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
+        for name in ("NpmUrl", "GitHubUrl", "GitHubTokenSecret", "TufUrl", "VerifierId", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
             self.assertEqual(self.parameters[name]["Default"], "", name)
 
     def test_no_upstream_host_is_written_in_the_template(self):

@@ -13,12 +13,14 @@ use hekate::ports::{Fetch, Keep, Request};
 use sha2::Digest as _;
 use testbed::{Reply, Scenario};
 
-/// How often a question is asked at most.
+/// How often a question is asked at most that is worth insisting on.
 const ATTEMPTS: u32 = 3;
+/// How many redirects are followed.
+const REDIRECTS: u32 = 5;
 /// The most bytes that are kept of a body that nothing could be selected from.
 const GLIMPSE: usize = 64 << 10;
 
-/// Asks a scenario's npm registry.
+/// Asks the parties of a scenario: npm, and GitHub under a host of its name.
 ///
 /// It keeps the contract of the port with the simplest means and shares no code with the adapter that speaks HTTP, so that
 /// a test that runs over both compares two readings of the contract.
@@ -52,7 +54,8 @@ impl ScenarioFetch {
         if let Some(reason) = self.silenced.get(&request.subject) {
             trouble = (*reason, "silence", None);
         } else {
-            for _attempt in 0..ATTEMPTS {
+            let attempts = if request.insist { ATTEMPTS } else { 1 };
+            for _attempt in 0..attempts {
                 match self.attempt(request) {
                     Ok(answer) => return answer,
                     Err(again) => trouble = again,
@@ -67,18 +70,37 @@ impl ScenarioFetch {
         }
     }
 
+    /// GitHub redirects what was renamed to a path of its own.
+    fn ask_github(&self, mut asked: testbed::Request) -> Reply {
+        let mut reply = self.scenario.github_reply(&asked);
+        for _redirect in 0..REDIRECTS {
+            let location = reply.header("location").filter(|_| matches!(reply.status, 301 | 302));
+            let Some(path) = location.and_then(|location| location.strip_prefix(testbed::github::PREFIX)) else {
+                break;
+            };
+            path.clone_into(&mut asked.path);
+            reply = self.scenario.github_reply(&asked);
+        }
+        reply
+    }
+
     fn attempt(&self, request: &Request) -> Result<Answer, Trouble> {
         let path = request.url.query().map_or_else(
             || request.url.path().to_owned(),
             |query| format!("{}?{query}", request.url.path()),
         );
         let earlier = earlier_answer(request);
-        let reply = self.scenario.npm_reply(&testbed::Request {
+        let asked = testbed::Request {
             path,
             accept: Some(request.accept.to_owned()),
             if_none_match: earlier.and_then(|response| response.etag.clone()),
-            body: Vec::new(),
-        });
+            ..testbed::Request::default()
+        };
+        let reply = if request.url.host_str().is_some_and(|host| host.starts_with("github.")) {
+            self.ask_github(asked)
+        } else {
+            self.scenario.npm_reply(&asked)
+        };
         if let Some(trouble) = trouble_of(&reply) {
             return Err(trouble);
         }
@@ -114,7 +136,11 @@ impl ScenarioFetch {
 }
 
 fn earlier_answer(request: &Request) -> Option<&Response> {
-    match &request.previous.as_ref()?.answer {
+    let previous = request
+        .previous
+        .as_ref()
+        .filter(|previous| previous.url == request.url.as_str())?;
+    match &previous.answer {
         Answer::Answered(response) if response.status == 200 && response.etag.is_some() => Some(response),
         Answer::Answered(_) | Answer::Unanswered { .. } => None,
     }
@@ -123,7 +149,10 @@ fn earlier_answer(request: &Request) -> Option<&Response> {
 fn trouble_of(reply: &Reply) -> Option<Trouble> {
     let wait = reply.header("retry-after").and_then(|text| text.parse().ok());
     match reply.status {
-        300..=303 | 305..=399 => Some((UnavailableReason::Unreachable, "a redirect to another host", wait)),
+        300..=303 | 305..=399 => Some((UnavailableReason::Unreachable, "a redirect too far", wait)),
+        403 if wait.is_some() || reply.header("x-ratelimit-remaining") == Some("0") => {
+            Some((UnavailableReason::RateLimited, "no question is left", wait))
+        }
         401 | 403 => Some((UnavailableReason::Private, "access is refused", wait)),
         429 => Some((UnavailableReason::RateLimited, "asked to slow down", wait)),
         500.. => Some((UnavailableReason::Unreachable, "the upstream is in trouble", wait)),

@@ -1,8 +1,9 @@
 //! The path of the product, from a coordinate to a verdict.
 
 use hekate::attestation::{TrustError, TrustMaterial, TrustOrigin};
-use hekate::dossier::Dossier;
-use hekate::ecosystem::{self, Look, LookFault, Registries};
+use hekate::dossier::{Dossier, Observation};
+use hekate::ecosystem::{self, Look, LookFault, Upstreams};
+use hekate::forge::github::{self, Destination};
 use hekate::package::Coordinate;
 use hekate::policy::Policy;
 use hekate::ports::{Fetch, Memory};
@@ -29,26 +30,52 @@ pub fn trust_in(world: &World, origin: TrustOrigin) -> Result<TrustMaterial, Tru
     TrustMaterial::new(&world.trusted_root_json(), &world.npm_keys_json(), origin)
 }
 
-/// A base URL for a `Fetch` that opens no socket.
+/// Base URLs for a `Fetch` that opens no socket: each party is a host of its own.
 ///
 /// # Panics
 ///
-/// Never: the URL is a literal.
-#[expect(clippy::expect_used, reason = "a literal")]
-pub fn no_address() -> Url {
-    Url::parse("http://npm.testbed.example/").expect("a URL")
+/// Never: the URLs are literals.
+#[expect(clippy::expect_used, reason = "literals")]
+pub fn no_address() -> Upstreams {
+    let url = |text| Url::parse(text).expect("a URL");
+    Upstreams {
+        npm: url("http://npm.testbed.example/"),
+        github: url("http://github.testbed.example/"),
+    }
 }
 
-/// Looks at a version.
-pub async fn look(fetch: &dyn Fetch, npm: Url, coordinate: &Coordinate, at: Timestamp) -> Result<Dossier, LookFault> {
-    let registries = Registries { npm };
+/// Looks at a version for the first time: resolve, collect, and trace what `judge` finds authentic.
+pub async fn look(
+    judge: &Judge,
+    fetch: &dyn Fetch,
+    upstreams: &Upstreams,
+    coordinate: &Coordinate,
+    at: Timestamp,
+) -> Result<Dossier, LookFault> {
+    look_again(judge, fetch, upstreams, coordinate, at, None, |_destination| Vec::new()).await
+}
+
+/// Looks at a version of which there is an earlier dossier, and of whose run and commit `recall` knows what was seen.
+pub async fn look_again(
+    judge: &Judge,
+    fetch: &dyn Fetch,
+    upstreams: &Upstreams,
+    coordinate: &Coordinate,
+    at: Timestamp,
+    previous: Option<&Dossier>,
+    recall: impl FnOnce(&Destination) -> Vec<Observation>,
+) -> Result<Dossier, LookFault> {
     let look = Look {
         fetch,
-        registries: &registries,
+        upstreams,
         at,
-        previous: None,
+        previous,
     };
-    ecosystem::look(coordinate, &look).await
+    let dossier = ecosystem::look(coordinate, &look).await?;
+    match Destination::of(&judge.authenticate(&dossier, at)) {
+        Ok(destination) => Ok(github::trace(dossier, &destination, recall(&destination), &look).await),
+        Err(_nowhere) => Ok(dossier),
+    }
 }
 
 /// A verdict with what it was derived from.

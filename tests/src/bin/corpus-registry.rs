@@ -88,7 +88,7 @@ async fn answer(State(registries): State<Arc<Registries>>, request: Request) -> 
         path: path.to_owned(),
         accept: text(header::ACCEPT),
         if_none_match: text(header::IF_NONE_MATCH),
-        body: Vec::new(),
+        ..testbed::Request::default()
     }))
 }
 

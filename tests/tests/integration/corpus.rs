@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hekate::adapters::http::{HttpFetch, HttpFetchConfig};
 use hekate::attestation::{Refusal, UnverifiedAttestation};
 use hekate::check::{CheckId, Outcome};
+use hekate::ecosystem::Upstreams;
 use hekate::package::Coordinate;
 use hekate::ports::Memory;
 use hekate::verdict::Status;
@@ -31,13 +32,9 @@ pub(crate) fn corpus() -> Option<Corpus> {
 pub(crate) async fn judged(corpus: &Corpus, recording: &Recording, npm_keys: &str) -> Judged {
     let fetch = ScenarioFetch::new(Arc::new(recording.scenario()));
     let coordinate = Coordinate::from(recording.package.clone());
-    let dossier = look(&fetch, no_address(), &coordinate, now()).await.unwrap();
-    decide(
-        &judge(corpus.trust(npm_keys).unwrap()),
-        dossier,
-        &Memory::default(),
-        now(),
-    )
+    let judge = judge(corpus.trust(npm_keys).unwrap());
+    let dossier = look(&judge, &fetch, &no_address(), &coordinate, now()).await.unwrap();
+    decide(&judge, dossier, &Memory::default(), now())
 }
 
 fn decided_by(judged: &Judged) -> String {
@@ -201,7 +198,9 @@ async fn the_served_corpus_gets_the_same_verdicts_over_http() {
         let text = |name: &str| package[name].as_str().unwrap();
         let coordinate: Coordinate = text("purl").parse().unwrap();
         let npm = Url::parse(text("npmUrl")).unwrap();
-        let dossier = look(&fetch, npm, &coordinate, now()).await.unwrap();
+        let github = Url::parse(&format!("{npm}/github")).unwrap();
+        let upstreams = Upstreams { npm, github };
+        let dossier = look(&judge, &fetch, &upstreams, &coordinate, now()).await.unwrap();
         let judged = decide(&judge, dossier, &Memory::default(), now());
         let status = judged.verdict.status;
         let is_met = match text("expected") {

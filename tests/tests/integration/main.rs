@@ -8,11 +8,18 @@
     reason = "a test stops at the first surprise, and shows its table"
 )]
 
+#[macro_use]
+mod shape;
+
 mod attestations;
 mod catalogue;
 mod corpus;
 mod defects;
+mod forge;
+mod forge_theorems;
+mod record;
 mod refusals;
-mod shape;
+mod stored;
 mod tampering;
 mod theorems;
+mod wrong_answers;

