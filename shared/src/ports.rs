@@ -152,7 +152,8 @@ pub trait VerdictStore: Send + Sync {
 
     /// Records a verdict with its dossier.
     ///
-    /// A verdict never replaces a newer one, and `indeterminate` never replaces a settled one; either way the dossier is
+    /// A verdict never replaces a newer one, `indeterminate` never replaces a settled one, and `attested` none that tells of
+    /// something by a check that now has no answer; either way the dossier is
     /// kept, a change of status or of the deciding checks is appended to the history, and `first_seen` is set once and
     /// never changed.
     async fn record(

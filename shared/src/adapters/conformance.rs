@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use crate::check::{CheckId, Finding, Outcome, UnknownReason};
 use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject, keep};
 use crate::history::{self, PastRelease};
 use crate::package::{Digest, DigestAlgorithm, PackageVersion};
@@ -24,6 +25,7 @@ macro_rules! verdict_store_conformance {
             a_late_change_makes_the_current_verdict_a_change
             the_same_verdict_can_be_recorded_twice
             indeterminate_never_replaces_a_settled_verdict
+            silence_never_replaces_what_was_told
             indeterminate_still_schedules_the_next_look
             a_settled_verdict_replaces_an_indeterminate_one
             only_changes_are_appended_to_the_history
@@ -276,6 +278,27 @@ pub(crate) async fn indeterminate_never_replaces_a_settled_verdict(store: &impl 
         assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(settled.clone()));
         assert_eq!(store.history(&package("1.0.0"), 1).await.unwrap(), [settled]);
     }
+}
+
+pub(crate) async fn silence_never_replaces_what_was_told(store: &impl VerdictStore) {
+    let package = package("1.0.0");
+    let told_by = CheckId::RunConclusion;
+    let looked = |seconds: i64, status, outcome| {
+        let dossier = dossier(&package, seconds, b"{}");
+        let mut verdict = verdict(&dossier, status, &[told_by.as_str()], seconds);
+        verdict.findings.push(Finding::new(told_by, outcome, "a finding"));
+        (verdict, dossier)
+    };
+    let (told, evidence) = looked(0, Status::Suspicious, Outcome::Fail(None));
+    store.record(&told, &evidence, None).await.unwrap();
+    let silent = Outcome::Unknown(UnknownReason::RateLimited);
+    let (attested, evidence) = looked(10, Status::Attested, silent);
+    store.record(&attested, &evidence, None).await.unwrap();
+    assert_eq!(store.current(&package).await.unwrap().unwrap(), told);
+    // An answer that takes the accusation back does.
+    let (cleared, evidence) = looked(20, Status::Attested, Outcome::Pass(None));
+    store.record(&cleared, &evidence, None).await.unwrap();
+    assert_eq!(store.current(&package).await.unwrap().unwrap(), cleared);
 }
 
 pub(crate) async fn indeterminate_still_schedules_the_next_look(store: &impl VerdictStore) {

@@ -92,6 +92,13 @@ fn other_name(evidence: &Evidence<'_>, expected: &str) -> (Outcome, &'static str
         let summary = "the package gives the repository that was built another of its names";
         return (Outcome::Warn(Some(Shade::Renamed)), summary);
     }
+    match trace.and_then(|trace| trace.declared_repository.as_ref()) {
+        Some(Availability::Unavailable(trouble)) => return (Outcome::Unknown(trouble.reason.into()), NOT_TOLD),
+        None if trace.is_some_and(|trace| trace.repository.is_some() && trace.destination.declared.is_some()) => {
+            return (Outcome::Unknown(UnknownReason::Pending), NOT_TOLD);
+        }
+        Some(Availability::Present(_) | Availability::Absent { .. }) | None => {}
+    }
     match trace.and_then(|trace| trace.repository.as_ref()) {
         Some(Availability::Present(seen)) => {
             let present = RepositoryUri::parse(&seen.value.full_name);

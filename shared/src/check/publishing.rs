@@ -62,22 +62,20 @@ impl<'a> Steps<'a> {
         self.places.iter().copied().filter(running).collect()
     }
 
-    /// The steps that stand for publishing: those that are known to, as long as one of them did; where none did, those that
-    /// say so and signed; where none is known, those that say so.
-    fn relevant(&self) -> Vec<Place<'a>> {
+    /// The steps that stand for publishing: those that are known to; where none is, those that say so.
+    fn relevant(&self) -> &[Place<'a>] {
         let Publishing { known, said } = &self.publishing;
-        let succeeded = |place: &Place<'_>| place.conclusion() == Some("success");
-        let signed = said
-            .iter()
-            .copied()
-            .filter(|place| succeeded(place) && self.was_running(place));
-        if known.is_empty() {
-            said.clone()
-        } else if known.iter().any(succeeded) {
-            known.clone()
-        } else {
-            known.iter().copied().chain(signed).collect()
-        }
+        if known.is_empty() { said } else { known }
+    }
+
+    /// Whether a step that says that it publishes signed and ended well, where those that are known to publish did not: a
+    /// canary beside a release that was skipped, or a name that was chosen to look like one.
+    fn signed_in_one_that_says_so(&self) -> bool {
+        let Publishing { known, said } = &self.publishing;
+        !known.is_empty()
+            && said
+                .iter()
+                .any(|place| place.conclusion() == Some("success") && self.was_running(place))
     }
 
     pub(super) fn state(&self) -> State {
@@ -91,7 +89,7 @@ impl<'a> Steps<'a> {
             State::Pending
         } else if any(&|place| self.was_running(place)) {
             State::FailedAfterSigning
-        } else if self.publishing.known.is_empty() {
+        } else if self.publishing.known.is_empty() || self.signed_in_one_that_says_so() {
             State::SaidOnly
         } else {
             State::DidNotPublish
@@ -130,7 +128,7 @@ pub(super) fn publish_step(evidence: &Evidence<'_>) -> Finding {
     let state = steps.state();
     let finding = |outcome, summary: &str| {
         let finding = Finding::new(check, outcome, summary).citing([jobs.evidence.clone()]);
-        sourced(with_places(finding, "publishing step", &steps.relevant()), sight)
+        sourced(with_places(finding, "publishing step", steps.relevant()), sight)
     };
     match state {
         State::Published => return finding(pass(sight), "a step that publishes succeeded"),
@@ -231,6 +229,12 @@ pub(super) fn signing_step(evidence: &Evidence<'_>) -> Finding {
         )
     } else if running.is_empty() {
         (Outcome::Fail(None), "signed while no step of the run was under way")
+    } else if only_preparing && steps.state() == State::Unrecognised && running.iter().any(is_a_script) {
+        // A script is named by its first line, and nothing else of the run publishes by its name.
+        (
+            Outcome::Warn(Some(Shade::UnknownStep)),
+            "signed in a script whose first line does not say whether it publishes",
+        )
     } else if only_preparing {
         (
             Outcome::Fail(None),
@@ -256,6 +260,14 @@ pub(super) fn signing_step(evidence: &Evidence<'_>) -> Finding {
         .observing("signed", steps.signed_at.to_string())
         .citing([jobs.evidence.clone()]);
     sourced(with_places(finding, "step under way", &running), sight)
+}
+
+/// Whether a step runs a script of the workflow, rather than an action or what the runner does by itself.
+fn is_a_script(place: &Place<'_>) -> bool {
+    place.step.is_some_and(|step| {
+        let command = step.name.strip_prefix("Run ");
+        command.is_some_and(|command| !command.split_whitespace().next().is_some_and(|word| word.contains('@')))
+    })
 }
 
 /// Whether the SLSA project's generator signed: it does so in a job of its own, before the package is published. Any other

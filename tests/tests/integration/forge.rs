@@ -361,7 +361,7 @@ shapes! {
     a_run_that_failed_without_a_step => shape(widget().run(|run| {
         "Run npm audit".clone_into(&mut run.publish_step_mut().name);
         run.conclude("failure");
-    })).is(Suspicious).finds(RunConclusion, FAIL).finds(RunSigningStep, FAIL).finds(RunPublishStep, UNKNOWN_STEP);
+    })).is(Suspicious).finds(RunConclusion, FAIL).finds(RunSigningStep, UNKNOWN_STEP).finds(RunPublishStep, UNKNOWN_STEP);
     a_run_that_failed_and_whose_jobs_cannot_be_asked_for => shape(widget().run(Run::fail_after_publish))
         .where_github(|github| github.answer_for("/jobs?", Answer::Status(503, None))).is(Attested)
         .finds(RunConclusion, UNREACHABLE).finds(RunPublishStep, UNREACHABLE).finds(RunSigningStep, UNREACHABLE);
@@ -417,7 +417,7 @@ shapes! {
         .finds(RunPublishStep, UNKNOWN_STEP).finds(RunSigningStep, UNKNOWN_STEP);
     no_step_that_publishes_where_there_always_was_one => shape(widget()
         .run(|run| "Run npm audit".clone_into(&mut run.publish_step_mut().name))).after(habit(3, |_| {}))
-        .is(Suspicious).finds(RunPublishStep, FAIL).finds(RunSigningStep, FAIL);
+        .is(Suspicious).finds(RunPublishStep, FAIL).finds(RunSigningStep, UNKNOWN_STEP);
     signed_in_a_test_before_publication => shape(widget().run(|run| sign_in(run, "Run npm test"))).is(Suspicious)
         .finds(RunPublishStep, PASS).finds(RunSigningStep, FAIL).decided_by(&[RunSigningStep]);
     signed_in_another_step_before_publication => shape(widget().run(|run| sign_in(run, "Ship it"))).is(Attested)

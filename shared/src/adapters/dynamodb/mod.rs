@@ -45,6 +45,7 @@ use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
 use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
 
+use crate::check::Outcome;
 use crate::dossier::{Dossier, Observation};
 use crate::history::PastRelease;
 use crate::package::{Digest, PackageVersion};
@@ -535,7 +536,7 @@ impl Place {
             Some(current) if current.status.is_settled() && !verdict.status.is_settled() => Self::Unsettled,
             // Silence of the forge is no acquittal.
             Some(current)
-                if is_told(current) && verdict.status == Status::Attested && verdict.next_look_at.is_some() =>
+                if is_told(current) && verdict.status == Status::Attested && is_unanswered(current, verdict) =>
             {
                 Self::Unsettled
             }
@@ -552,6 +553,14 @@ fn is_told(verdict: &Verdict) -> bool {
         Status::Mismatch | Status::Suspicious | Status::Downgraded => true,
         Status::Indeterminate | Status::Unattested | Status::Attested | Status::Verified => false,
     }
+}
+
+/// Whether a check that decided the earlier verdict has no answer in the later one.
+fn is_unanswered(before: &Verdict, after: &Verdict) -> bool {
+    after
+        .findings
+        .iter()
+        .any(|finding| before.decided_by.contains(&finding.check) && matches!(finding.outcome, Outcome::Unknown(_)))
 }
 
 /// Whether status or deciding checks differ.

@@ -21,7 +21,9 @@ pub const BUDGET: usize = 8;
 const JOB_PAGES: u8 = 10;
 /// The largest document that is read, in bytes. A page of a hundred jobs with many steps has one to two megabytes.
 const DOCUMENT_LIMIT: u64 = 8 << 20;
-/// What is not there this soon after publication may still come: a tag that is pushed last, a branch that is merged then.
+/// How long a tag may follow, or a branch be merged back: an answer that says no is asked again until then.
+const SETTLED: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// What is not there this soon after publication may still come.
 const STILL_MOVING: SignedDuration = SignedDuration::from_hours(1);
 
 const JSON: &str = "application/vnd.github+json";
@@ -203,7 +205,14 @@ impl Tracer<'_> {
             return;
         }
         self.keep_a_snapshot();
-        let first = self.known(Subject::RunFirstMissed).or_else(|| self.seen(Subject::Run));
+        // Of a repository that is not shown, nothing is missed.
+        let shown = self
+            .seen(Subject::Repository)
+            .and_then(parsed::<wire::Repository>)
+            .is_some_and(|repository| repository.private != Some(true));
+        let first = self
+            .known(Subject::RunFirstMissed)
+            .or_else(|| self.seen(Subject::Run).filter(|_| shown));
         self.seen.extend(first.cloned().map(|first| Observation {
             subject: Subject::RunFirstMissed,
             ..first
@@ -219,6 +228,7 @@ impl Tracer<'_> {
         let reference = self.destination.published_at;
         let answered = !is_silence(known);
         let late = answered && known.at.duration_since(reference) >= STILL_MOVING;
+        let for_good = answered && known.at.duration_since(reference) >= SETTLED;
         let same = || {
             self.request(subject)
                 .is_some_and(|request| request.url.as_str() == known.url)
@@ -232,9 +242,9 @@ impl Tracer<'_> {
             }),
             Subject::ManifestAtCommit => same() && (is_document(known) || late),
             // Once contained, a commit stays so; a force push hides it later, which says nothing about the release.
-            Subject::OnDefaultBranch => contains(known) || late,
+            Subject::OnDefaultBranch => contains(known) || for_good,
             // Another package may have been built from another ref at the same commit.
-            Subject::OnRef => same() && (contains(known) || late),
+            Subject::OnRef => same() && (contains(known) || for_good),
             Subject::Tags => tag_of(known, self.destination) || late && is_document(known),
             Subject::PullRequests => {
                 parsed::<Vec<wire::PullRequest>>(known).is_some_and(|found| !found.is_empty()) || late

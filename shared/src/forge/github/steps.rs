@@ -106,6 +106,11 @@ const ELSEWHERE: &[&str] = &[
     "dry",
 ];
 
+/// Words of steps that make what another step releases: `build:release`.
+const BUILDING: &[&str] = &[
+    "build", "builds", "building", "compile", "pack", "bundle", "test", "tests", "lint",
+];
+
 /// First words of steps that fetch, install or test.
 const PREPARING: &[&str] = &[
     "checkout",
@@ -146,16 +151,16 @@ impl StepKind {
         }
         let is_command = name.starts_with("run ");
         let text = name.strip_prefix("run ").unwrap_or(&name);
-        let mut inert = false;
+        let (mut inert, mut other) = (false, false);
         for command in text.split(['&', ';', '|', '\n']) {
             let words: Vec<&str> = command.split_whitespace().map(tool).collect();
             match command_kind(&words) {
                 Self::Publishes => return Self::Publishes,
                 Self::NeverPublishes => inert = true,
-                Self::SaysPublish | Self::Other => {}
+                Self::SaysPublish | Self::Other => other |= !words.is_empty(),
             }
         }
-        if inert && is_command {
+        if inert && !other && is_command {
             return Self::NeverPublishes;
         }
         let words: Vec<&str> = text
@@ -163,7 +168,9 @@ impl StepKind {
             .filter(|word| !word.is_empty())
             .collect();
         let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
-        if says(PUBLISHING) {
+        // What is built or tested for a release is not yet released.
+        let only_for_a_release = says(BUILDING) && !says(&["publish", "publishes", "publishing"]);
+        if says(PUBLISHING) && !only_for_a_release {
             return if says(ELSEWHERE) {
                 Self::Other
             } else {
@@ -198,7 +205,14 @@ fn tool(word: &str) -> &str {
 
 /// The first part of a script's name: `test` of `test:unit`.
 fn stem<'a>(script: &&'a str) -> &'a str {
-    script.split(':').next().unwrap_or(script)
+    let (stem, rest) = script.split_once(':').unwrap_or((script, ""));
+    // `ci:publish` publishes for all that its first part says.
+    let brings_out = |word: &str| PUBLISHING.contains(&word) || BRINGING_OUT.contains(&word);
+    if rest.split([':', '-']).any(brings_out) {
+        script
+    } else {
+        stem
+    }
 }
 
 /// What one command does: publish, install or test, or neither that is known.
@@ -348,6 +362,7 @@ mod tests {
     #[test]
     fn steps_that_say_so_are_told_from_those_that_publish_something_else() {
         for name in [
+            "Run pnpm ci:publish",
             "Publish",
             "Publish to npm",
             "Create Release Pull Request or Publish",
@@ -361,6 +376,13 @@ mod tests {
             "Create GitHub release",
             "Build",
             "Ship it",
+            "Build, test and ship",
+            "Run make ci",
+            "Post to npm",
+            "Run npm publish --dry-run",
+            "Run pnpm release-notes",
+            "Run pnpm build:release",
+            "Run npm ci && node scripts/ship.js",
         ] {
             assert_eq!(StepKind::of(name), StepKind::Other, "{name}");
         }
@@ -381,6 +403,8 @@ mod tests {
             "Run npm install -g semantic-release",
             "Run pnpm add -D release-it",
             "Run yarn",
+            "Run npm ci && npm test",
+            "Run npm run test:unit",
             "Set up Node",
             "Complete job",
         ] {
