@@ -92,6 +92,14 @@ fn other_name(evidence: &Evidence<'_>, expected: &str) -> (Outcome, &'static str
         let summary = "the package gives the repository that was built another of its names";
         return (Outcome::Warn(Some(Shade::Renamed)), summary);
     }
+    let present = trace
+        .and_then(|trace| trace.repository.as_ref())
+        .and_then(Availability::present)
+        .and_then(|seen| RepositoryUri::parse(&seen.value.full_name));
+    if present.is_some() && present == RepositoryUri::parse(expected) {
+        let summary = "the repository that was built has since taken the name that the package gives";
+        return (Outcome::Warn(Some(Shade::Renamed)), summary);
+    }
     match trace.and_then(|trace| trace.declared_repository.as_ref()) {
         Some(Availability::Unavailable(trouble)) => return (Outcome::Unknown(trouble.reason.into()), NOT_TOLD),
         None if trace.is_some_and(|trace| trace.repository.is_some() && trace.destination.declared.is_some()) => {
@@ -100,22 +108,11 @@ fn other_name(evidence: &Evidence<'_>, expected: &str) -> (Outcome, &'static str
         Some(Availability::Present(_) | Availability::Absent { .. }) | None => {}
     }
     match trace.and_then(|trace| trace.repository.as_ref()) {
-        Some(Availability::Present(seen)) => {
-            let present = RepositoryUri::parse(&seen.value.full_name);
-            if present.is_some() && present == RepositoryUri::parse(expected) {
-                (
-                    Outcome::Warn(Some(Shade::Renamed)),
-                    "the repository that was built has since taken the name that the package gives",
-                )
-            } else {
-                (Outcome::Fail(None), ANOTHER_REPOSITORY)
-            }
-        }
         Some(Availability::Absent { .. }) => (Outcome::Unknown(UnknownReason::Private), NOT_TOLD),
         Some(Availability::Unavailable(trouble)) => (Outcome::Unknown(trouble.reason.into()), NOT_TOLD),
         None if evidence.trace.is_ok() => (Outcome::Unknown(UnknownReason::Unreachable), NOT_TOLD),
-        // A certificate that names no run leaves nothing to ask.
-        None => (Outcome::Fail(None), ANOTHER_REPOSITORY),
+        // Both names were asked about; or a certificate that names no run leaves nothing to ask.
+        Some(Availability::Present(_)) | None => (Outcome::Fail(None), ANOTHER_REPOSITORY),
     }
 }
 

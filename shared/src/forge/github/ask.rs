@@ -15,7 +15,8 @@ use crate::ecosystem::Look;
 use crate::package::names_version;
 use crate::ports::{Keep, Request};
 
-/// The most questions of one look, redirects included. Without a token GitHub answers sixty an hour.
+/// The most requests of one look, with the one redirect that a renamed repository takes. Without a token GitHub answers sixty
+/// an hour.
 pub const BUDGET: usize = 8;
 /// The most pages of jobs that are read of one run, a hundred jobs each.
 const JOB_PAGES: u8 = 10;
@@ -133,10 +134,10 @@ impl Tracer<'_> {
         for &subject in subjects {
             if let Some(known) = self.carried(subject) {
                 self.seen.push(known);
-            } else if self.left > 0
+            } else if self.left >= cost(subject)
                 && let Some(request) = self.request(subject)
             {
-                self.left -= 1;
+                self.left -= cost(subject);
                 requests.push(request);
             }
         }
@@ -402,7 +403,11 @@ impl Tracer<'_> {
                 (Some(path), JSON, reduced::<wire::Repository>())
             }
             Subject::DeclaredRepository => {
+                // Where the package gives the present name, the repository by its id has told.
                 let declared = destination.declared.as_ref()?;
+                if declared.path().eq_ignore_ascii_case(&self.repository) {
+                    return None;
+                }
                 (
                     Some(format!("repos/{}", declared.path())),
                     JSON,
@@ -478,6 +483,11 @@ impl Tracer<'_> {
             .default_branch
             .filter(|branch| is_ref_name(branch))
     }
+}
+
+/// How many requests a question takes: the name that a package gives may be one that leads elsewhere.
+fn cost(subject: Subject) -> usize {
+    if subject == Subject::DeclaredRepository { 2 } else { 1 }
 }
 
 /// Whether an observation holds a document of its kind: one that could be reduced.
