@@ -2,7 +2,7 @@
 
 use super::correlate::Evidence;
 use super::publishing::signing_step_name;
-use super::{Family, Finding, Outcome, Severity, UnknownReason};
+use super::{Family, Finding, Outcome, Severity};
 use crate::attestation::WorkflowRef;
 use crate::availability::Availability;
 use crate::forge::github::Trace;
@@ -65,19 +65,9 @@ pub fn past_release(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRe
 
 /// A release is learnt from if it is `verified`; or `attested` with nothing left to ask, and released in no new way.
 fn is_accepted(verdict: &Verdict) -> bool {
-    let open = |finding: &Finding| {
-        matches!(
-            (finding.check.family(), finding.outcome),
-            (
-                Family::Run | Family::Source,
-                Outcome::Unknown(
-                    UnknownReason::Unreachable
-                        | UnknownReason::RateLimited
-                        | UnknownReason::Malformed
-                        | UnknownReason::Pending
-                )
-            )
-        )
+    let open = |finding: &Finding| match (finding.check.family(), finding.outcome) {
+        (Family::Run | Family::Source, Outcome::Unknown(reason)) => reason.may_pass(),
+        (_, _) => false,
     };
     let novel = |finding: &Finding| match (finding.check.family(), finding.outcome) {
         (Family::Identity, Outcome::Warn(shade)) => !shade.is_some_and(super::Shade::is_harmless),

@@ -240,6 +240,16 @@ pub enum UnknownReason {
     NotRun,
 }
 
+impl UnknownReason {
+    /// Whether asking again later may bring an answer.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Unreachable | Self::RateLimited | Self::Malformed | Self::Pending => true,
+            Self::NotRetained | Self::Private | Self::Stripped | Self::Unsupported | Self::NotRun => false,
+        }
+    }
+}
+
 impl From<UnavailableReason> for UnknownReason {
     fn from(reason: UnavailableReason) -> Self {
         match reason {

@@ -56,13 +56,11 @@ impl Evidence<'_> {
             .filter_map(|release| release.run_publish_step.as_deref())
             .collect();
         names.sort_unstable();
-        let mut habit: Vec<&str> = names
+        names
             .chunk_by(|one, other| one == other)
             .filter(|same| same.len() >= HABIT)
             .filter_map(|same| same.first().copied())
-            .collect();
-        habit.dedup();
-        habit
+            .collect()
     }
 }
 

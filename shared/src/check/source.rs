@@ -105,7 +105,7 @@ pub(super) fn commit_exists(evidence: &Evidence<'_>) -> Finding {
 /// Whether a ref contains the commit; `None` where that is not known.
 fn contained(reply: Option<&Availability<Seen<wire::Comparison>>>) -> Option<bool> {
     match reply? {
-        Availability::Present(seen) => Some(matches!(seen.value.status.as_str(), "behind" | "identical")),
+        Availability::Present(seen) => Some(seen.value.contains_the_commit()),
         // Histories without a common ancestor, or a ref that is gone.
         Availability::Absent { .. } => Some(false),
         Availability::Unavailable(_) => None,
@@ -246,7 +246,7 @@ pub(super) fn ref_exists(evidence: &Evidence<'_>) -> Finding {
         trace.on_ref.as_ref()
     };
     match attempt!(replied(check, comparison, "the ref that was built")) {
-        Some(seen) if matches!(seen.value.status.as_str(), "behind" | "identical") => {
+        Some(seen) if seen.value.contains_the_commit() => {
             finding(Outcome::Pass(None), "the ref is there and contains the commit").citing([seen.evidence.clone()])
         }
         Some(seen) => finding(Outcome::Warn(None), "the ref is there and does not contain the commit")

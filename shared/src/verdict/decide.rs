@@ -237,17 +237,8 @@ const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(36 * 24);
 /// When to look at a settled version again: not, unless it is `attested` only because the run has not ended or GitHub
 /// did not answer, or is accused of a run that GitHub did not show.
 fn next_look(findings: &[Finding], status: Status, inputs: &Inputs<'_>) -> Option<Timestamp> {
-    let may_be_told_later = |finding: &&Finding| {
-        matches!(
-            finding.outcome,
-            Outcome::Unknown(
-                UnknownReason::Pending
-                    | UnknownReason::RateLimited
-                    | UnknownReason::Unreachable
-                    | UnknownReason::Malformed
-            )
-        )
-    };
+    let may_be_told_later =
+        |finding: &&Finding| matches!(finding.outcome, Outcome::Unknown(reason) if reason.may_pass());
     // A run that was missing at once may have been shown late.
     let missing = |finding: &&Finding| finding.check == CheckId::RunExists && finding.outcome.is_fail();
     let waiting = match status {

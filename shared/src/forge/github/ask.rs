@@ -573,8 +573,7 @@ fn is_ref_name(name: &str) -> bool {
 
 /// Whether a comparison shows that the ref contains the commit: then the commit is behind it, or its tip.
 fn contains(observation: &Observation) -> bool {
-    parsed::<wire::Comparison>(observation)
-        .is_some_and(|comparison| matches!(comparison.status.as_str(), "behind" | "identical"))
+    parsed::<wire::Comparison>(observation).is_some_and(|comparison| comparison.contains_the_commit())
 }
 
 fn tag_of(observation: &Observation, destination: &Destination) -> bool {

@@ -144,69 +144,55 @@ pub fn to_remember(
     observations: &[Observation],
     at: Timestamp,
 ) -> Vec<(TraceKey, Vec<Observation>)> {
-    let of = |belongs: fn(Subject) -> bool| -> Vec<Observation> {
+    let of = |scope: Scope| -> Vec<Observation> {
         observations
             .iter()
-            .filter(|observation| observation.at == at && belongs(observation.subject))
+            .filter(|observation| observation.at == at && Scope::of(observation.subject) == Some(scope))
             // What could not be reduced is no document of its kind, whatever its status.
             .filter(|observation| observation.success().is_none() || is_document(observation))
             .cloned()
             .collect()
     };
     [
-        (destination.run_key(), of(is_of_the_run)),
-        (destination.commit_key(), of(is_of_the_commit)),
+        (destination.run_key(), of(Scope::Run)),
+        (destination.commit_key(), of(Scope::Commit)),
     ]
     .into_iter()
     .filter_map(|(key, seen)| Some((key?, seen)).filter(|(_, seen)| !seen.is_empty()))
     .collect()
 }
 
-fn is_of_the_run(subject: Subject) -> bool {
-    match subject {
-        Subject::Run | Subject::RunFirstMissed | Subject::OlderRuns | Subject::Jobs(_) | Subject::Approvals => true,
-        Subject::Packument
-        | Subject::VersionManifest
-        | Subject::Attestations
-        | Subject::Artifact
-        | Subject::ArtifactAgain
-        | Subject::RunSnapshot
-        | Subject::Repository
-        | Subject::DeclaredRepository
-        | Subject::Commit
-        | Subject::OnDefaultBranch
-        | Subject::OnRef
-        | Subject::Tags
-        | Subject::PullRequests
-        | Subject::ManifestAtCommit
-        | Subject::StoredAttestations
-        | Subject::StoredBundle(_) => false,
-    }
+/// What an observation is remembered under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Run,
+    Commit,
 }
 
-fn is_of_the_commit(subject: Subject) -> bool {
-    match subject {
-        Subject::Repository
-        | Subject::Commit
-        | Subject::OnDefaultBranch
-        | Subject::OnRef
-        | Subject::Tags
-        | Subject::PullRequests => true,
-        Subject::Packument
-        | Subject::VersionManifest
-        | Subject::Attestations
-        | Subject::Artifact
-        | Subject::ArtifactAgain
-        | Subject::Run
-        | Subject::RunSnapshot
-        | Subject::RunFirstMissed
-        | Subject::OlderRuns
-        | Subject::Jobs(_)
-        | Subject::Approvals
-        | Subject::DeclaredRepository
-        | Subject::ManifestAtCommit
-        | Subject::StoredAttestations
-        | Subject::StoredBundle(_) => false,
+impl Scope {
+    /// The scope of a question; `None` if its answer is kept with the dossier alone.
+    fn of(subject: Subject) -> Option<Self> {
+        match subject {
+            Subject::Run | Subject::RunFirstMissed | Subject::OlderRuns | Subject::Jobs(_) | Subject::Approvals => {
+                Some(Self::Run)
+            }
+            Subject::Repository
+            | Subject::Commit
+            | Subject::OnDefaultBranch
+            | Subject::OnRef
+            | Subject::Tags
+            | Subject::PullRequests => Some(Self::Commit),
+            Subject::Packument
+            | Subject::VersionManifest
+            | Subject::Attestations
+            | Subject::Artifact
+            | Subject::ArtifactAgain
+            | Subject::RunSnapshot
+            | Subject::DeclaredRepository
+            | Subject::ManifestAtCommit
+            | Subject::StoredAttestations
+            | Subject::StoredBundle(_) => None,
+        }
     }
 }
 

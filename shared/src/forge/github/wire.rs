@@ -261,6 +261,13 @@ pub struct Comparison {
     pub status: String,
 }
 
+impl Comparison {
+    /// Whether the ref contains the commit: then the commit is behind it, or its tip.
+    pub fn contains_the_commit(&self) -> bool {
+        matches!(self.status.as_str(), "behind" | "identical")
+    }
+}
+
 /// A tag with the commit that it leads to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tag {
