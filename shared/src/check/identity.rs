@@ -1,7 +1,7 @@
 //! The family `id`: who signed, as the certificate says.
 
 use super::correlate::Evidence;
-use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
+use super::{CheckId, ESTABLISHED, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{Issuer, RepositoryUri, WorkflowRef};
 use crate::availability::Availability;
 use crate::forge::github::Trace;
@@ -192,9 +192,6 @@ pub(super) fn signer_workflow(evidence: &Evidence<'_>) -> Finding {
             )
     })
 }
-
-/// How many earlier releases make a habit whose absence is telling.
-const ESTABLISHED: usize = 3;
 
 /// Warns if this event triggered none of the earlier releases. Events that anybody with an account can cause fail, unless
 /// the package is released by them.

@@ -24,6 +24,9 @@ use crate::package::Digest;
 pub use correlate::{Evidence, correlate};
 pub use learn::past_release;
 
+/// How many earlier releases make a habit whose absence is telling.
+const ESTABLISHED: usize = 3;
+
 /// Declares the closed set of checks with its stable spelling, family and severity, so that none can be forgotten.
 macro_rules! checks {
     ($($(#[$doc:meta])* $variant:ident = $id:literal, $family:ident, $severity:ident;)+) => {

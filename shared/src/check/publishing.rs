@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::correlate::Evidence;
 use super::run::{attempt, jobs, pass, sighted, sourced, unfinished};
-use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
+use super::{CheckId, ESTABLISHED, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{RepositoryUri, WorkflowRef};
 use crate::availability::Availability;
 use crate::forge::github::steps::{Place, Publishing, StepKind, places};
@@ -12,8 +12,6 @@ use crate::forge::github::{Trace, wire};
 
 /// GitHub's times have a resolution of one second, and its clocks are its own.
 const STEP_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);
-/// How many earlier releases make a habit whose absence is telling.
-const ESTABLISHED: usize = 3;
 
 /// What became of publishing, as far as the steps tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,13 +7,11 @@ use jiff::SignedDuration;
 
 use super::correlate::Evidence;
 use super::run::{attempt, replied};
-use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
+use super::{CheckId, ESTABLISHED, Finding, Outcome, Shade, UnknownReason};
 use crate::availability::Availability;
 use crate::forge::github::{Seen, Trace, bare, wire};
 use crate::package::{PackageName, names_version};
 
-/// How many earlier releases make a habit whose absence is telling.
-const ESTABLISHED: usize = 3;
 /// How long before publication a change of the workflow is fresh.
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
 /// How many tags are read.
