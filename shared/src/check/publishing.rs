@@ -140,7 +140,7 @@ pub(super) fn publish_step(evidence: &Evidence<'_>) -> Finding {
         return finding(unfinished, "no step had published yet when the run was seen last");
     }
     if !trace.all_jobs {
-        let summary = "no step that publishes is among the jobs that were read; the next look reads on";
+        let summary = "no step that publishes is among the jobs that were read, which are not all of the run's";
         return finding(Outcome::Unknown(UnknownReason::Pending), summary);
     }
     let unknown_step = Outcome::Warn(Some(Shade::UnknownStep));
@@ -213,7 +213,7 @@ pub(super) fn signing_step(evidence: &Evidence<'_>) -> Finding {
     } else if !trace.all_jobs {
         (
             Outcome::Unknown(UnknownReason::Pending),
-            "no step that publishes is among the jobs that were read; the next look reads on",
+            "no step that publishes is among the jobs that were read, which are not all of the run's",
         )
     } else if signed_by_a_generator(evidence) {
         (
