@@ -46,6 +46,7 @@ impl Fetch for Registry {
                 size: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
                 sha256: Digest::sha256_of(&bytes),
                 kept,
+                redirects: 0,
             }),
         }
     }

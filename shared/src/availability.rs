@@ -16,7 +16,8 @@ pub enum UnavailableReason {
     Private,
     /// A mirror or a proxy removed it on the way.
     Stripped,
-    /// An answer came, but not one of the documented shape: HTML with status 200, truncated JSON, an empty body.
+    /// An answer came, but not one of the documented shape: HTML with status 200, truncated JSON, an empty body,
+    /// more redirects than are followed.
     Malformed,
     /// The answer exceeds this verifier's limit for its kind.
     TooLarge,

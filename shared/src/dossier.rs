@@ -141,6 +141,14 @@ pub struct Response {
     pub sha256: Digest,
     /// What was kept of the body.
     pub kept: Kept,
+    /// How many redirects led to it, each a request of its own.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub redirects: u8,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &u8) -> bool {
+    *number == 0
 }
 
 /// What was kept of a body.

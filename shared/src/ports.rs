@@ -41,6 +41,9 @@ pub enum Keep {
     NpmTarball,
 }
 
+/// How many redirects are followed where requests are not counted.
+pub const REDIRECTS: u8 = 5;
+
 /// One GET.
 #[derive(Clone)]
 pub struct Request {
@@ -63,6 +66,9 @@ pub struct Request {
     pub uncached: bool,
     /// Whether trouble that may pass is asked about again at once, rather than at the next look.
     pub insist: bool,
+    /// How many redirects may be followed. With one more the answer is [`Malformed`](crate::availability::UnavailableReason):
+    /// asking again would lead the same way.
+    pub redirects: u8,
 }
 
 /// Asks an upstream. Trouble is an observation too, so asking never fails.

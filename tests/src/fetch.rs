@@ -15,8 +15,6 @@ use testbed::{Reply, Scenario};
 
 /// How often a question is asked at most that is worth insisting on.
 const ATTEMPTS: u32 = 3;
-/// How many redirects are followed.
-const REDIRECTS: u32 = 5;
 /// The most bytes that are kept of a body that nothing could be selected from.
 const GLIMPSE: usize = 64 << 10;
 
@@ -70,18 +68,21 @@ impl ScenarioFetch {
         }
     }
 
-    /// GitHub redirects what was renamed to a path of its own.
-    fn ask_github(&self, mut asked: testbed::Request) -> Reply {
-        let mut reply = self.scenario.github_reply(&asked);
-        for _redirect in 0..REDIRECTS {
+    /// GitHub redirects what was renamed to a path of its own. Gives the reply with the number of redirects before it.
+    fn ask_github(&self, mut asked: testbed::Request, allowed: u8) -> Result<(Reply, u8), Trouble> {
+        let mut redirects = 0;
+        loop {
+            let reply = self.scenario.github_reply(&asked);
             let location = reply.header("location").filter(|_| matches!(reply.status, 301 | 302));
-            let Some(path) = location.and_then(|location| location.strip_prefix(testbed::github::PREFIX)) else {
-                break;
-            };
-            path.clone_into(&mut asked.path);
-            reply = self.scenario.github_reply(&asked);
+            match location.and_then(|location| location.strip_prefix(testbed::github::PREFIX)) {
+                None => return Ok((reply, redirects)),
+                Some(_) if redirects == allowed => {
+                    return Err((UnavailableReason::Malformed, "more redirects than are followed", None));
+                }
+                Some(path) => path.clone_into(&mut asked.path),
+            }
+            redirects += 1;
         }
-        reply
     }
 
     fn attempt(&self, request: &Request) -> Result<Answer, Trouble> {
@@ -96,20 +97,18 @@ impl ScenarioFetch {
             if_none_match: earlier.and_then(|response| response.etag.clone()),
             ..testbed::Request::default()
         };
-        let reply = if request.url.host_str().is_some_and(|host| host.starts_with("github.")) {
-            self.ask_github(asked)
+        let (reply, redirects) = if request.url.host_str().is_some_and(|host| host.starts_with("github.")) {
+            self.ask_github(asked, request.redirects)?
         } else {
-            self.scenario.npm_reply(&asked)
+            (self.scenario.npm_reply(&asked), 0)
         };
         if let Some(trouble) = trouble_of(&reply) {
             return Err(trouble);
         }
         if reply.status == 304 {
-            return earlier.map(|response| Answer::Answered(response.clone())).ok_or((
-                UnavailableReason::Malformed,
-                "304 to an unconditional request",
-                None,
-            ));
+            let unasked = (UnavailableReason::Malformed, "304 to an unconditional request", None);
+            let response = earlier.ok_or(unasked)?.clone();
+            return Ok(Answer::Answered(Response { redirects, ..response }));
         }
         let bytes = match &reply.body {
             testbed::Body::Bytes(bytes) if bytes.len() as u64 <= request.limit => bytes,
@@ -131,6 +130,7 @@ impl ScenarioFetch {
             } else {
                 Kept::Nothing
             },
+            redirects,
         }))
     }
 }
@@ -149,7 +149,7 @@ fn earlier_answer(request: &Request) -> Option<&Response> {
 fn trouble_of(reply: &Reply) -> Option<Trouble> {
     let wait = reply.header("retry-after").and_then(|text| text.parse().ok());
     match reply.status {
-        300..=303 | 305..=399 => Some((UnavailableReason::Unreachable, "a redirect too far", wait)),
+        300..=303 | 305..=399 => Some((UnavailableReason::Unreachable, "a redirect to another host", wait)),
         403 if wait.is_some() || reply.header("x-ratelimit-remaining") == Some("0") => {
             Some((UnavailableReason::RateLimited, "no question is left", wait))
         }

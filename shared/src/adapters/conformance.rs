@@ -122,6 +122,7 @@ fn answered(status: u16, body: &[u8], kept: Kept) -> Answer {
         size: body.len().try_into().unwrap(),
         sha256: Digest::sha256_of(body),
         kept,
+        redirects: 0,
     })
 }
 

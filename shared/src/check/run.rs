@@ -333,7 +333,23 @@ pub(super) fn unfinished(sight: &Sight, seen: &Seen<wire::Run>) -> Option<Outcom
     }))
 }
 
+/// Whether GitHub says that it does not have the run: then it is asked for nothing of it.
+fn is_gone(trace: &Trace) -> bool {
+    matches!(
+        trace.run,
+        Some(Sight::Missing { .. } | Sight::Snapshot { now: None, .. })
+    )
+}
+
 pub(super) fn jobs(check: CheckId, trace: &Trace) -> Result<&Seen<Vec<wire::Job>>, Finding> {
+    if trace.jobs.is_none() && is_gone(trace) {
+        let summary = "GitHub does not show the run any more, and nobody here saw its jobs before";
+        return Err(Finding::new(
+            check,
+            Outcome::Unknown(UnknownReason::NotRetained),
+            summary,
+        ));
+    }
     // A run that signed had a job with a step.
     let shown = |jobs: &&Seen<Vec<wire::Job>>| {
         let mut steps = jobs.value.iter().filter_map(|job| job.steps.as_ref());
@@ -525,6 +541,12 @@ pub(super) fn environment_gate(evidence: &Evidence<'_>) -> Finding {
             "the certificate names no deployment environment",
         );
     };
+    if trace.approvals.is_none() && is_gone(trace) {
+        return not_run(
+            check,
+            "reviews of the deployment: not asked for, since GitHub does not show the run",
+        );
+    }
     let approvals = attempt!(replied(check, trace.approvals.as_ref(), "reviews of the deployment"));
     let approved = approvals.is_some_and(|approvals| {
         approvals.value.iter().any(|approval| {

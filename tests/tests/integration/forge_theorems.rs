@@ -268,6 +268,7 @@ fn with_a_snapshot(dossier: &Dossier) -> Option<Dossier> {
         size: 0,
         sha256: Digest::sha256_of(b""),
         kept: Kept::Nothing,
+        redirects: 0,
     };
     let missed = Observation {
         answer: Answer::Answered(gone),

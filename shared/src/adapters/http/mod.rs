@@ -36,9 +36,8 @@ pub use self::upstream::Upstream;
 use self::upstream::{Guarded, Upstreams};
 use crate::availability::UnavailableReason;
 use crate::dossier::{Answer, Observation, Response};
-use crate::ports::{Fetch, Keep, Request};
+use crate::ports::{Fetch, Keep, REDIRECTS, Request};
 
-const REDIRECT_LIMIT: usize = 5;
 /// Longer header values are not recorded.
 const HEADER_LIMIT: usize = 1024;
 /// Connections that were idle for longer are not trusted to be alive; a suspended function wakes up with dead ones.
@@ -185,6 +184,7 @@ struct Question<'a> {
     previous: Option<(&'a Response, HeaderValue)>,
     uncached: bool,
     insist: bool,
+    redirects: u8,
 }
 
 #[async_trait]
@@ -201,6 +201,7 @@ impl Fetch for HttpFetch {
             previous: previous.and_then(|previous| condition(previous, &request)),
             uncached: request.uncached,
             insist: request.insist,
+            redirects: request.redirects,
         };
         let answer = self.answer(&question).await;
         Observation {
@@ -265,6 +266,7 @@ impl HttpFetch {
             previous: None,
             uncached: false,
             insist: true,
+            redirects: REDIRECTS,
         };
         self.answer(&question).await
     }
@@ -347,25 +349,29 @@ impl HttpFetch {
 
     async fn transfer(&self, question: &Question<'_>) -> Result<Response, Trouble> {
         let mut url = question.url.clone();
-        for _hop in 0..=REDIRECT_LIMIT {
+        for redirects in 0..=question.redirects {
             let upstream = self.upstreams.of(&url);
             let response = self.send(&url, question, upstream).await?;
             let status = response.status();
             if status == reqwest::StatusCode::NOT_MODIFIED {
                 return match &question.previous {
-                    Some((previous, _etag)) => Ok((*previous).clone()),
+                    Some((previous, _etag)) => Ok(Response {
+                        redirects,
+                        ..(*previous).clone()
+                    }),
                     None => Err(Trouble::malformed("an unconditional request was answered with 304")),
                 };
             }
             if !status.is_redirection() {
-                return read(response, question, upstream).await;
+                let response = read(response, question, upstream).await?;
+                return Ok(Response { redirects, ..response });
             }
             url = target(&url, &response)?;
         }
-        Err(Trouble::unreachable(
-            format!("more than {REDIRECT_LIMIT} redirects"),
-            false,
-        ))
+        Err(Trouble::malformed(format!(
+            "more redirects than are followed ({})",
+            question.redirects
+        )))
     }
 
     /// Sends the question to one URL. Every redirect leads here again, so that what is particular to an upstream is decided
@@ -456,6 +462,7 @@ async fn read(
         size,
         sha256,
         kept,
+        redirects: 0,
     })
 }
 

@@ -42,6 +42,7 @@ fn request(url: Url) -> Request {
         previous: None,
         uncached: false,
         insist: true,
+        redirects: REDIRECTS,
     }
 }
 
@@ -116,6 +117,7 @@ async fn a_body_is_kept_whole_with_its_digest_and_headers() {
             kept: Kept::Whole {
                 body: Body(b"{}".to_vec())
             },
+            redirects: 0,
         }
     );
 }
@@ -264,8 +266,10 @@ async fn a_redirect_within_the_origin_is_followed() {
     });
     let observation = fetcher().fetch(request(server.at("a"))).await;
     assert_eq!(observation.url, server.at("a").as_str());
+    let response = response(observation);
+    assert_eq!(response.redirects, 2);
     assert_eq!(
-        response(observation).kept,
+        response.kept,
         Kept::Whole {
             body: Body(b"/d?e".to_vec())
         }
@@ -299,6 +303,7 @@ async fn an_entity_tag_stands_over_redirects() {
             .await;
         assert_eq!(response(first.clone()).etag.as_deref(), Some("\"b1\""));
         assert_eq!(again, first);
+        assert_eq!(response(again).redirects, 1);
         assert_eq!(server.calls(), 4);
     }
 }
@@ -324,13 +329,32 @@ async fn a_redirect_to_another_host_is_refused() {
 }
 
 #[tokio::test]
-async fn redirects_end_after_five() {
-    let server = Server::with(reply("302 Found", &["Location: /a"], b""));
-    assert_eq!(
-        reason(fetcher().fetch(request(server.at("a"))).await),
-        UnavailableReason::Unreachable
-    );
-    assert_eq!(server.calls(), 6);
+async fn redirects_end_where_the_request_says() {
+    for redirects in [0, 1, 5] {
+        let server = Server::with(reply("302 Found", &["Location: /a"], b""));
+        let asked = Request {
+            redirects,
+            ..request(server.at("a"))
+        };
+        let (reason, detail, _) = trouble(fetcher().fetch(asked).await);
+        assert_eq!(reason, UnavailableReason::Malformed);
+        assert!(detail.contains("more redirects than are followed"), "{detail}");
+        assert_eq!(server.calls(), usize::from(redirects) + 1);
+    }
+}
+
+#[tokio::test]
+async fn the_last_redirect_that_is_allowed_is_followed() {
+    let server = Server::start(|call, stream| match call.path.as_str() {
+        "/a" => send(stream, &reply("301 Moved Permanently", &["Location: /b"], b"")),
+        _ => send(stream, &reply("404 Not Found", &[], b"")),
+    });
+    let asked = Request {
+        redirects: 1,
+        ..request(server.at("a"))
+    };
+    let response = response(fetcher().fetch(asked).await);
+    assert_eq!((response.status, response.redirects), (404, 1));
 }
 
 #[tokio::test]

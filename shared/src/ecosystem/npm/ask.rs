@@ -12,7 +12,7 @@ use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{Answer, Dossier, Observation, Subject};
 use crate::ecosystem::{Look, LookFault, Resolved};
 use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
-use crate::ports::{Keep, Request};
+use crate::ports::{Keep, REDIRECTS, Request};
 
 /// The largest packument that is read, in bytes. The largest public ones have some tens of megabytes.
 const PACKUMENT_LIMIT: u64 = 64 << 20;
@@ -268,6 +268,7 @@ fn request(
         previous,
         uncached: false,
         insist: true,
+        redirects: REDIRECTS,
     })
 }
 

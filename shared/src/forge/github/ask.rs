@@ -15,8 +15,7 @@ use crate::ecosystem::Look;
 use crate::package::names_version;
 use crate::ports::{Keep, Request};
 
-/// The most requests of one look, with the one redirect that a renamed repository takes. Without a token GitHub answers sixty
-/// an hour.
+/// The most requests of one look, every redirect counted as one more. Without a token GitHub answers sixty an hour.
 pub const BUDGET: usize = 8;
 /// The most pages of jobs that are read of one run, a hundred jobs each.
 const JOB_PAGES: u8 = 10;
@@ -26,6 +25,10 @@ const DOCUMENT_LIMIT: u64 = 8 << 20;
 const SETTLED: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// What is not there this soon after publication may still come.
 const STILL_MOVING: SignedDuration = SignedDuration::from_hours(1);
+/// For how long an answer stands that may still change: less than the ten minutes to the first scheduled look.
+const JUST_ANSWERED: SignedDuration = SignedDuration::from_mins(5);
+/// For how long an answer that says no stands once the first hour is over: less than the day to the next scheduled look.
+const LATELY_ANSWERED: SignedDuration = SignedDuration::from_hours(12);
 
 const JSON: &str = "application/vnd.github+json";
 const RAW: &str = "application/vnd.github.raw+json";
@@ -38,8 +41,21 @@ const RAW: &str = "application/vnd.github.raw+json";
 /// 3. its jobs, the commit, how that lies to the default branch, and the tags;
 /// 4. as far as the budget reaches, further pages of jobs, the ref, pull requests, reviews and the manifest.
 ///
-/// What was answered before and cannot change is carried over from `remembered` or the earlier dossier and costs no
-/// question. If GitHub does not answer the first one, no other is asked; nor is much more if the repository is not visible.
+/// What was answered before and cannot change is carried over from `remembered` or the earlier dossier and costs no request.
+/// So is what may still change but was answered a moment ago, so that a repeated look costs the one request for the run:
+///
+/// - an answer of the first hour after publication for five minutes, and never beyond that hour;
+/// - later, an answer that says no (a commit that is not on a branch, the jobs of a run that has not ended) for twelve hours,
+///   and one that something is not there for five minutes: the scheduled looks, ten minutes, an hour, a day and a week after
+///   publication, ask again;
+/// - of a run that is missing once more, the repository, unless the run was shown since it was asked for; the jobs and
+///   approvals of a run that is not shown are never asked for.
+///
+/// What the budget did not reach is asked at the next look. Silence is never carried over as an answer. If GitHub does not
+/// answer the first question, no other is asked; nor is much more if the repository is not visible.
+///
+/// Never more than [`BUDGET`] requests are made, whatever GitHub answers: the redirects that a question may take are set
+/// aside before it is asked, and given back as far as its answer did not take them.
 pub async fn trace(
     mut dossier: Dossier,
     destination: &Destination,
@@ -62,7 +78,7 @@ pub async fn trace(
     };
     // A repository that was renamed before an earlier look is asked about under its present name at once.
     let known_as = tracer.known(Subject::Repository).and_then(parsed::<wire::Repository>);
-    tracer.take_name(known_as, 0);
+    tracer.take_name(known_as);
     tracer.walk().await;
     for observation in tracer.seen {
         dossier.observe(observation);
@@ -77,7 +93,7 @@ struct Tracer<'a> {
     known: Vec<Observation>,
     /// `owner/name`, by the latest name that is known.
     repository: String,
-    /// How many questions may still be asked.
+    /// How many requests may still be made.
     left: usize,
     seen: Vec<Observation>,
 }
@@ -128,21 +144,22 @@ impl Tracer<'_> {
         self.settle(&further).await;
     }
 
-    /// Carries over what is settled, and asks the rest at once, in order, as far as the budget reaches.
+    /// Carries over what need not be asked, and asks the rest at once, in order, as far as the budget reaches.
     async fn settle(&mut self, subjects: &[Subject]) {
         let mut requests = Vec::new();
         for &subject in subjects {
             if let Some(known) = self.carried(subject) {
                 self.seen.push(known);
-            } else if self.left >= cost(subject)
-                && let Some(request) = self.request(subject)
-            {
-                self.left -= cost(subject);
-                requests.push(request);
+            } else if may_be_asked(subject, self.has(Subject::Run)) {
+                requests.extend(self.reserve(subject));
             }
         }
+        let allowed: Vec<u8> = requests.iter().map(|request| request.redirects).collect();
         let fetch = self.look.fetch;
         let answers = join_all(requests.into_iter().map(|request| fetch.fetch(request))).await;
+        for (allowed, answer) in allowed.into_iter().zip(&answers) {
+            self.give_back(allowed, answer);
+        }
         // Silence takes nothing away from what was answered before.
         let answers = answers
             .into_iter()
@@ -154,13 +171,27 @@ impl Tracer<'_> {
         self.seen.extend(answers);
     }
 
+    /// The request for a subject, if as many requests are left as it may take. They are set aside until it is answered.
+    fn reserve(&mut self, subject: Subject) -> Option<Request> {
+        let request = self.request(subject)?;
+        self.left = self.left.checked_sub(1 + usize::from(request.redirects))?;
+        Some(request)
+    }
+
+    /// Gives back the redirects that were set aside and not taken. What a question took that got no answer is not known.
+    fn give_back(&mut self, allowed: u8, answer: &Observation) {
+        let taken = match &answer.answer {
+            Answer::Answered(response) => response.redirects,
+            Answer::Unanswered { .. } => allowed,
+        };
+        self.left += usize::from(allowed.saturating_sub(taken));
+    }
+
     async fn ask(&mut self, subject: Subject) {
-        if self.left == 0 {
-            return;
-        }
-        let Some(request) = self.request(subject) else { return };
-        self.left -= 1;
+        let Some(request) = self.reserve(subject) else { return };
+        let allowed = request.redirects;
         let answer = self.look.fetch.fetch(request).await;
+        self.give_back(allowed, &answer);
         self.seen.retain(|seen| seen.subject != subject);
         self.seen.push(answer);
     }
@@ -191,12 +222,17 @@ impl Tracer<'_> {
     /// The run is not where the certificate says. Its repository may have been renamed while somebody else took the old
     /// name; otherwise it is kept that, and since when, GitHub has no such run.
     async fn look_for_a_missing_run(&mut self) {
-        // Under the present name, if that is another than was asked about; or once more where a run that is missing accuses,
-        // which one stale answer must not do.
+        // Of a repository that is not shown, nothing is missed.
+        let shown = self.seen(Subject::Repository).is_some_and(is_public);
+        // Under the present name, if that is another than was asked about; or once more where a run that is missing accuses
+        // for the first time, which one stale answer must not do.
         let elsewhere = self
             .seen(Subject::Run)
             .is_some_and(|run| !run.url.contains(&format!("/{}/", self.repository)));
-        if elsewhere || self.look.at.duration_since(self.destination.signed_at) < STILL_MOVING {
+        let accuses = shown
+            && self.known(Subject::RunFirstMissed).is_none()
+            && self.look.at.duration_since(self.destination.signed_at) < STILL_MOVING;
+        if elsewhere || accuses {
             self.ask(Subject::Run).await;
         }
         if self.seen(Subject::Run).is_some_and(|run| !is_missing(run)) {
@@ -206,26 +242,108 @@ impl Tracer<'_> {
             return;
         }
         self.keep_a_snapshot();
-        // Of a repository that is not shown, nothing is missed.
-        let shown = self
-            .seen(Subject::Repository)
-            .and_then(parsed::<wire::Repository>)
-            .is_some_and(|repository| repository.private != Some(true));
         let first = self
             .known(Subject::RunFirstMissed)
             .or_else(|| self.seen(Subject::Run).filter(|_| shown));
+        let at_once =
+            first.is_some_and(|first| first.at.duration_since(self.destination.signed_at).abs() < STILL_MOVING);
         self.seen.extend(first.cloned().map(|first| Observation {
             subject: Subject::RunFirstMissed,
             ..first
         }));
-        if self.has(Subject::Repository) {
+        // A run that was missing at once was not purged, whatever became of older ones.
+        let may_be_purged = !at_once || self.seen(Subject::RunSnapshot).is_some();
+        if may_be_purged && self.has(Subject::Repository) {
             self.settle(&[Subject::OlderRuns]).await;
         }
     }
 
-    /// The earlier answer to a question, if asking again could not change what follows from it.
+    /// The earlier answer to a question that need not be asked: because asking again could not change what follows from it,
+    /// or because it was asked a moment ago.
     fn carried(&self, subject: Subject) -> Option<Observation> {
-        let known = self.known(subject)?;
+        let is_of_the_run = matches!(subject, Subject::Jobs(_) | Subject::Approvals);
+        let carried = if is_of_the_run && !self.has(Subject::Run) {
+            self.known_success(subject).or_else(|| self.latest(subject))
+        } else if subject == Subject::Repository && self.seen(Subject::Run).is_some_and(is_missing) {
+            self.latest(subject).filter(|known| self.still_stands(known))
+        } else {
+            let settled = self.known(subject).filter(|known| self.is_settled(known));
+            settled.or_else(|| self.latest(subject).filter(|known| self.was_just_answered(known)))
+        };
+        carried.cloned()
+    }
+
+    /// Whether what was answered of the repository still stands for a run that is missing: it was asked for when the run was
+    /// missing already, or was not shown once it had to be.
+    fn still_stands(&self, repository: &Observation) -> bool {
+        let shown_last = [Subject::Run, Subject::RunSnapshot]
+            .into_iter()
+            .filter_map(|subject| self.known_success(subject))
+            .map(|run| run.at)
+            .max();
+        let hidden = !is_public(repository);
+        let late = repository.at.duration_since(self.destination.published_at) >= STILL_MOVING;
+        let missed = self
+            .known(Subject::RunFirstMissed)
+            .is_some_and(|first| repository.at >= first.at);
+        shown_last.is_none_or(|shown| shown < repository.at)
+            && (missed || hidden && (late || self.was_just_answered(repository)))
+    }
+
+    /// Whether an answer that may still change was given so lately that it stands.
+    fn was_just_answered(&self, known: &Observation) -> bool {
+        let subject = known.subject;
+        let published = self.destination.published_at;
+        let is_early = |at: jiff::Timestamp| at.duration_since(published) < STILL_MOVING;
+        let early = is_early(self.look.at);
+        if is_early(known.at) != early {
+            return false;
+        }
+        let comparison = || parsed::<wire::Comparison>(known);
+        let says_no = match subject {
+            // What a run that has ended shows of its jobs is settled, or was read too early.
+            Subject::Jobs(_) if self.run_has_ended() && is_document(known) => return false,
+            // One that is shown is compared with what the run names.
+            Subject::Repository if is_document(known) && is_public(known) => return false,
+            Subject::OnDefaultBranch => comparison().is_some_and(|shown| shown.lacks_the_commit()),
+            // A branch that is not there any more contains nothing.
+            Subject::OnRef => is_missing(known) || comparison().is_some_and(|shown| shown.lacks_the_commit()),
+            Subject::Jobs(_) => is_document(known),
+            Subject::Packument
+            | Subject::VersionManifest
+            | Subject::Attestations
+            | Subject::Artifact
+            | Subject::ArtifactAgain
+            | Subject::Run
+            | Subject::RunSnapshot
+            | Subject::RunFirstMissed
+            | Subject::OlderRuns
+            | Subject::Approvals
+            | Subject::Repository
+            | Subject::DeclaredRepository
+            | Subject::Commit
+            | Subject::Tags
+            | Subject::PullRequests
+            | Subject::ManifestAtCommit
+            | Subject::StoredAttestations
+            | Subject::StoredBundle(_) => false,
+        };
+        let age = self.look.at.duration_since(known.at);
+        let limit = if early || !says_no {
+            JUST_ANSWERED
+        } else {
+            LATELY_ANSWERED
+        };
+        let is_young = !age.is_negative() && age < limit;
+        is_young
+            && self
+                .request(subject)
+                .is_some_and(|request| request.url.as_str() == known.url)
+    }
+
+    /// Whether asking again could not change what follows from an answer.
+    fn is_settled(&self, known: &Observation) -> bool {
+        let subject = known.subject;
         let reference = self.destination.published_at;
         let answered = !is_silence(known);
         let late = answered && known.at.duration_since(reference) >= STILL_MOVING;
@@ -234,7 +352,7 @@ impl Tracer<'_> {
             self.request(subject)
                 .is_some_and(|request| request.url.as_str() == known.url)
         };
-        let settled = match subject {
+        match subject {
             Subject::Commit => parsed::<wire::Commit>(known).is_some_and(|commit| {
                 let date = commit.commit.committer.and_then(|committer| committer.date);
                 Some(&commit.sha) == self.destination.commit.as_ref()
@@ -265,31 +383,28 @@ impl Tracer<'_> {
             | Subject::RunFirstMissed
             | Subject::StoredAttestations
             | Subject::StoredBundle(_) => false,
-        };
-        settled.then(|| known.clone())
+        }
     }
 
-    /// Whether a page of jobs was seen after the run had changed for the last time, with every job at its end; or whether the
-    /// run is gone, so that nobody can be asked about its jobs any more.
+    /// Whether a page of jobs was seen after the run had changed for the last time, with every job at its end.
     fn has_ended(&self, page: &Observation) -> bool {
         let Some(jobs) = parsed::<wire::Jobs>(page) else {
             return false;
         };
-        let Some(now) = self.seen(Subject::Run).filter(|_| self.has(Subject::Run)) else {
-            return true;
-        };
-        // A job that ended is shown with the times of its steps, unless it was skipped as a whole.
-        let is_whole = |job: &wire::Job| {
-            let mut steps = job.steps.iter().flatten();
-            job.status.as_deref() == Some("completed")
-                && (job.conclusion.as_deref() == Some("skipped") || steps.any(|step| step.started_at.is_some()))
-        };
-        parsed::<wire::Run>(now).is_some_and(|run| {
-            run.status == "completed"
-                && run.updated_at.is_some_and(|updated| page.at >= updated)
-                && !jobs.jobs.is_empty()
-                && jobs.jobs.iter().all(is_whole)
-        })
+        self.run_has_ended()
+            && self
+                .seen(Subject::Run)
+                .and_then(parsed::<wire::Run>)
+                .and_then(|run| run.updated_at)
+                .is_some_and(|updated| page.at >= updated)
+            && !jobs.jobs.is_empty()
+            && jobs.jobs.iter().all(is_whole)
+    }
+
+    fn run_has_ended(&self) -> bool {
+        self.seen(Subject::Run)
+            .and_then(parsed::<wire::Run>)
+            .is_some_and(|run| run.status == "completed")
     }
 
     fn names_the_same_repository(&self, known: &Observation) -> bool {
@@ -304,24 +419,22 @@ impl Tracer<'_> {
         }
     }
 
-    /// Further questions go to the repository's present name: every redirect would be one more request.
+    /// Further questions go to the repository's present name: none of them may be redirected.
     fn follow_the_name(&mut self) {
         let named = self
             .seen(Subject::Repository)
             .and_then(parsed::<wire::Repository>)
             .or_else(|| self.seen(Subject::Run).and_then(parsed::<wire::Run>)?.repository);
-        // The question that led here was answered through a redirect.
-        self.take_name(named, 1);
+        self.take_name(named);
     }
 
-    /// Takes another name of the same repository, which has cost so many redirects.
-    fn take_name(&mut self, named: Option<wire::Repository>, redirects: usize) {
+    /// Takes another name of the same repository.
+    fn take_name(&mut self, named: Option<wire::Repository>) {
         let Some(named) = named else { return };
         let same = self.destination.repository_id == Some(named.id.0);
         let path = crate::attestation::RepositoryUri::parse(&named.full_name).map(|repository| repository.path());
         if let Some(path) = path.filter(|path| same && !path.eq_ignore_ascii_case(&self.repository)) {
             self.repository = path;
-            self.left = self.left.saturating_sub(redirects);
         }
     }
 
@@ -358,6 +471,16 @@ impl Tracer<'_> {
 
     fn known(&self, subject: Subject) -> Option<&Observation> {
         self.known.iter().find(|known| known.subject == subject)
+    }
+
+    /// The latest answer to a question, where an earlier one may have said more.
+    fn latest(&self, subject: Subject) -> Option<&Observation> {
+        let previous = self.look.previous.and_then(|dossier| dossier.observation(subject));
+        [self.known(subject), previous]
+            .into_iter()
+            .flatten()
+            .filter(|known| !is_silence(known))
+            .max_by_key(|known| known.at)
     }
 
     fn known_success(&self, subject: Subject) -> Option<&Observation> {
@@ -472,8 +595,9 @@ impl Tracer<'_> {
             at: self.look.at,
             previous: self.known_success(subject).cloned(),
             uncached: subject == Subject::Run && self.seen(Subject::Run).is_some_and(is_missing),
-            // The budget counts every question: what is worth asking again is asked again from here.
+            // The budget counts every request: what is worth asking again is asked again from here.
             insist: false,
+            redirects: redirects(subject),
         })
     }
 
@@ -485,9 +609,31 @@ impl Tracer<'_> {
     }
 }
 
-/// How many requests a question takes: the name that a package gives may be one that leads elsewhere.
-fn cost(subject: Subject) -> usize {
-    if subject == Subject::DeclaredRepository { 2 } else { 1 }
+/// How many redirects a question may take: only the names in the certificate and in the package may be former ones, and GitHub
+/// leads from any of those to the repository's id at once.
+fn redirects(subject: Subject) -> u8 {
+    u8::from(matches!(subject, Subject::Run | Subject::DeclaredRepository))
+}
+
+/// Whether there is anybody to ask: with a run that is not shown, its jobs and approvals are not, either.
+fn may_be_asked(subject: Subject, run_is_shown: bool) -> bool {
+    run_is_shown || !matches!(subject, Subject::Jobs(_) | Subject::Approvals)
+}
+
+/// Whether a job that ended is shown as it will stay: with the times of its steps, unless it was skipped as a whole or
+/// cancelled before it began. Steps that are left out may be shown yet.
+fn is_whole(job: &wire::Job) -> bool {
+    let timed = |step: &wire::Step| step.started_at.is_some();
+    job.status.as_deref() == Some("completed")
+        && match (job.conclusion.as_deref(), job.steps.as_deref()) {
+            (Some("skipped"), _) | (Some("cancelled"), Some([])) => true,
+            (_, steps) => steps.is_some_and(|steps| steps.iter().any(timed)),
+        }
+}
+
+/// Whether an answer shows a repository that everybody may see.
+fn is_public(repository: &Observation) -> bool {
+    parsed::<wire::Repository>(repository).is_some_and(|repository| repository.private != Some(true))
 }
 
 /// Whether an observation holds a document of its kind: one that could be reduced.

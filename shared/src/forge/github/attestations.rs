@@ -17,7 +17,7 @@ use crate::availability::{Availability, Unavailable, UnavailableReason};
 use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Subject};
 use crate::ecosystem::Look;
 use crate::package::{Digest, DigestAlgorithm};
-use crate::ports::{Keep, Request};
+use crate::ports::{Keep, REDIRECTS, Request};
 
 /// The most bundles that are fetched of one subject; the rest is told as unread.
 const BUNDLES: u8 = 16;
@@ -91,6 +91,7 @@ fn request(look: &Look<'_>, subject: Subject, url: Url, keep: Keep) -> Request {
         previous: look.previous.and_then(|dossier| dossier.observation(subject)).cloned(),
         uncached: false,
         insist: true,
+        redirects: REDIRECTS,
     }
 }
 

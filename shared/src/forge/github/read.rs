@@ -254,6 +254,12 @@ fn reply<T: DeserializeOwned>(dossier: &Dossier, subject: Subject) -> Reply<T> {
                 UnavailableReason::Malformed,
                 "GitHub's answer is not of the documented shape".to_owned(),
             ),
+            // A former name leads to a repository: that it is not shown does not say which one it is.
+            (404 | 410, _) if subject == Subject::DeclaredRepository && response.redirects > 0 => trouble(
+                observation,
+                UnavailableReason::Private,
+                "the name leads to a repository that GitHub does not show".to_owned(),
+            ),
             // 422 is the answer to a commit that is not there, 409 that of an empty repository.
             (404 | 409 | 410 | 422, _) => Availability::Absent {
                 because: format!("GitHub answered {}", response.status),

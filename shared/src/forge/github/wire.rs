@@ -266,6 +266,11 @@ impl Comparison {
     pub fn contains_the_commit(&self) -> bool {
         matches!(self.status.as_str(), "behind" | "identical")
     }
+
+    /// Whether the ref does not contain the commit.
+    pub fn lacks_the_commit(&self) -> bool {
+        matches!(self.status.as_str(), "ahead" | "diverged")
+    }
 }
 
 /// A tag with the commit that it leads to.
