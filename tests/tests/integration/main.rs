@@ -12,6 +12,7 @@
 mod shape;
 
 mod attestations;
+mod calls;
 mod catalogue;
 mod corpus;
 mod defects;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hekate::check::CheckId;
 use hekate::ecosystem::Upstreams;
+use hekate::forge::github::BUDGET;
 use hekate::history::PastRelease;
 use hekate::package::Coordinate;
 use hekate::ports::Memory;
@@ -545,6 +546,8 @@ async fn a_wrong_answer_is_read_alike_over_http() {
                 .look(&judge, &fetch, &upstreams, &coordinate(), now())
                 .await;
             let judged = looked.unwrap();
+            let calls = served.github_paths().len();
+            assert!(calls <= BUDGET, "{endpoint:?}: {name}: {calls} requests");
             let differences = differences(&judged, &expected);
             assert!(differences.is_empty(), "{endpoint:?}: {name}:{differences}");
             assert_eq!(judged.verdict.status, expected.verdict.status, "{endpoint:?}: {name}");
