@@ -39,6 +39,7 @@ pub mod serve;
 mod stream;
 pub mod timestamp;
 mod trust;
+pub mod universe;
 pub mod world;
 
 pub use answer::{Answer, Body, Reply, Request};
@@ -48,11 +49,12 @@ pub use bundle::{Evidence, Format, LogEntryKind, Material, SignatureEncoding};
 pub use claims::{Claims, EmbeddedSct, Identity};
 pub use demo::{Demo, DemoCase, demo};
 pub use github::{GitHub, Quota, Repository};
-pub use npm::registry::Publisher;
+pub use npm::{Npm, feed::FeedRow, registry::Publisher};
 pub use release::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release};
 pub use request_log::SeenRequest;
 pub use scenario::Scenario;
 pub use serve::Served;
+pub use universe::Universe;
 pub use world::World;
 
 use jiff::Timestamp;

@@ -12,7 +12,7 @@ use std::{
 #[derive(Debug)]
 pub struct Scenario {
     world: World,
-    npm: Npm,
+    npm: Mutex<Npm>,
     rekor: Answer,
     github: Mutex<GitHub>,
 }
@@ -33,7 +33,7 @@ impl Scenario {
     pub fn in_world(world: &World) -> Self {
         Self {
             world: world.clone(),
-            npm: Npm::new(world.npm_keys_endpoint()),
+            npm: Mutex::new(Npm::new(world.npm_keys_endpoint())),
             rekor: Answer::Normal,
             github: Mutex::default(),
         }
@@ -51,29 +51,38 @@ impl Scenario {
         reason = "a scenario reads as a list of what was released"
     )]
     pub fn release(self, release: Release) -> Self {
-        let published = release.publish(&self.world);
-        self.published(published)
+        self.publish(&release);
+        self
+    }
+
+    /// Adds a release while the scenario is in use.
+    pub fn publish(&self, release: &Release) {
+        self.add(release.publish(&self.world));
     }
 
     /// Adds a release that was made already.
     #[must_use]
-    pub fn published(mut self, release: Published) -> Self {
-        self.github().add(&release.origin);
-        self.npm.add(release);
+    pub fn published(self, release: Published) -> Self {
+        self.add(release);
         self
+    }
+
+    fn add(&self, release: Published) {
+        self.github().add(&release.origin);
+        self.npm().publish(release);
     }
 
     /// How npm answers every request.
     #[must_use]
-    pub fn npm_answer(mut self, answer: Answer) -> Self {
-        self.npm.answer = answer;
+    pub fn npm_answer(self, answer: Answer) -> Self {
+        self.npm().answer = answer;
         self
     }
 
     /// How npm answers for its keys.
     #[must_use]
-    pub fn npm_keys_answer(mut self, answer: Answer) -> Self {
-        self.npm.keys_answer = answer;
+    pub fn npm_keys_answer(self, answer: Answer) -> Self {
+        self.npm().keys_answer = answer;
         self
     }
 
@@ -85,8 +94,15 @@ impl Scenario {
     }
 
     /// What was published as `name` and `version` on npm.
-    pub fn npm_release(&self, name: &str, version: &str) -> Option<&Published> {
-        self.npm.published(name, version)
+    pub fn npm_release(&self, name: &str, version: &str) -> Option<Arc<Published>> {
+        self.npm().published(name, version).cloned()
+    }
+
+    /// npm, to change it: before it is served, and between two looks while it is.
+    ///
+    /// Nobody is answered while the guard is held.
+    pub fn npm(&self) -> MutexGuard<'_, Npm> {
+        self.npm.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// GitHub, to change it: before it is served, and between two looks while it is.
@@ -108,12 +124,22 @@ impl Scenario {
 
     /// npm's reply to a plain `GET` of `path`, without a socket.
     pub fn npm_response(&self, path: &str) -> Reply {
-        self.npm.respond(&Request::get(path))
+        self.npm_reply(&Request::get(path))
     }
 
     /// npm's reply to `request`, without a socket.
     pub fn npm_reply(&self, request: &Request) -> Reply {
-        self.npm.respond(request)
+        self.npm().respond(request)
+    }
+
+    /// The reply of npm's feed of changes to a plain `GET` of `path` below the feed's own, without a socket.
+    pub fn npm_feed_response(&self, path: &str) -> Reply {
+        self.npm_feed_reply(&Request::get(path))
+    }
+
+    /// The reply of npm's feed of changes to `request`, whose path is below the feed's own, without a socket.
+    pub fn npm_feed_reply(&self, request: &Request) -> Reply {
+        self.npm().respond_feed(request)
     }
 
     /// The logs' reply to a plain `GET` of `path`, without a socket.
@@ -173,6 +199,7 @@ impl Scenario {
     pub(crate) fn reply(&self, party: &str, request: &Request) -> Reply {
         match party {
             "npm" => self.npm_reply(request),
+            "npm-feed" => self.npm_feed_reply(request),
             "rekor" => self.rekor_reply(request),
             "github" => self.github_reply(request),
             _ => Reply::not_found(),

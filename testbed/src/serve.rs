@@ -74,6 +74,11 @@ impl Served {
         self.url("npm")
     }
 
+    /// The base address of npm's feed of changes, without a trailing slash.
+    pub fn npm_feed_url(&self) -> String {
+        self.url("npm-feed")
+    }
+
     /// The base address of both logs: `/api/v1` and `/api/v2` are below it.
     pub fn rekor_url(&self) -> String {
         self.url("rekor")

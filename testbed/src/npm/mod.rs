@@ -1,9 +1,10 @@
 //! The npm registry: its documents, its tarballs and its endpoints.
 
+pub mod feed;
 pub mod registry;
 pub mod tarball;
 
-pub(crate) use registry::Npm;
+pub use registry::Npm;
 
 use serde_json::Value;
 

@@ -1,6 +1,9 @@
 //! The registry's endpoints as a pure function from a request to a reply.
 
-use super::insert;
+use super::{
+    feed::{Feed, FeedRow},
+    insert,
+};
 use crate::{
     answer::{Answer, Reply, Request},
     encoding::percent_decode,
@@ -9,7 +12,7 @@ use crate::{
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 /// The media type of the abbreviated packument.
@@ -48,9 +51,14 @@ impl Publisher {
 
     /// A maintainer with a token.
     pub fn maintainer() -> Self {
+        Self::account("alice")
+    }
+
+    /// Whoever has a token of this account.
+    pub fn account(name: &str) -> Self {
         Self {
-            name: "alice".to_owned(),
-            email: "alice@example.com".to_owned(),
+            name: name.to_owned(),
+            email: format!("{name}@example.com"),
             trusted_publisher: None,
             approver: None,
         }
@@ -79,10 +87,11 @@ impl Publisher {
     }
 }
 
-/// The registry of one scenario.
+/// The registry: what was published, what was taken back, and the feed that tells of both.
 #[derive(Debug, Default)]
-pub(crate) struct Npm {
-    packages: BTreeMap<String, Vec<Published>>,
+pub struct Npm {
+    packages: BTreeMap<String, Vec<Arc<Published>>>,
+    feed: Feed,
     keys: Value,
     /// How the registry answers whatever it is asked.
     pub(crate) answer: Answer,
@@ -99,11 +108,59 @@ impl Npm {
         }
     }
 
-    pub(crate) fn add(&mut self, release: Published) {
-        self.packages.entry(release.name.clone()).or_default().push(release);
+    /// Publishes a version.
+    pub fn publish(&mut self, release: Published) {
+        let name = release.name.clone();
+        self.feed.append(&name, false);
+        self.packages.entry(name).or_default().push(Arc::new(release));
     }
 
-    pub(crate) fn published(&self, name: &str, version: &str) -> Option<&Published> {
+    /// Takes a version back: it stays in the packument's `time`, and is nowhere else. False if it is not served.
+    pub fn unpublish(&mut self, name: &str, version: &str) -> bool {
+        let changed = self.change(name, version, |release| release.unpublished = true);
+        if changed {
+            self.feed.append(name, false);
+        }
+        changed
+    }
+
+    /// Takes a whole package back: there is no packument any more. False if there is no such package.
+    pub fn unpublish_package(&mut self, name: &str) -> bool {
+        let changed = self.packages.remove(name).is_some();
+        if changed {
+            self.feed.append(name, true);
+        }
+        changed
+    }
+
+    /// Serves other bytes than were published, and tells nobody. False if the version is not served.
+    pub fn replace_tarball(&mut self, name: &str, version: &str, edit: impl FnOnce(&mut Vec<u8>)) -> bool {
+        self.change(name, version, |release| edit(&mut release.tarball))
+    }
+
+    fn change(&mut self, name: &str, version: &str, edit: impl FnOnce(&mut Published)) -> bool {
+        let served = |release: &&mut Arc<Published>| release.version == version && !release.unpublished;
+        let mut releases = self.packages.get_mut(name).into_iter().flatten().rev();
+        let found = releases.find(served);
+        found.map(|release| edit(Arc::make_mut(release))).is_some()
+    }
+
+    /// The rows of the feed.
+    pub fn feed_rows(&self) -> &[FeedRow] {
+        self.feed.rows()
+    }
+
+    /// How the feed answers whatever it is asked.
+    pub fn answer_feed(&mut self, answer: Answer) {
+        self.feed.answer = answer;
+    }
+
+    /// The feed's reply to `request`, whose path is below the feed's own.
+    pub(crate) fn respond_feed(&self, request: &Request) -> Reply {
+        self.feed.respond(request)
+    }
+
+    pub(crate) fn published(&self, name: &str, version: &str) -> Option<&Arc<Published>> {
         self.packages
             .get(name)?
             .iter()
@@ -162,8 +219,8 @@ impl Npm {
         })
     }
 
-    fn tarball(releases: &[Published], file: &str, attempt: u32) -> Reply {
-        let wanted = |release: &&Published| {
+    fn tarball(releases: &[Arc<Published>], file: &str, attempt: u32) -> Reply {
+        let wanted = |release: &&Arc<Published>| {
             let base = release.name.rsplit('/').next().unwrap_or_default();
             file == format!("{base}-{}.tgz", release.version) && !release.unpublished
         };
@@ -178,10 +235,10 @@ impl Npm {
             })
     }
 
-    fn manifest(request: &Request, releases: &[Published], version: &str, attempt: u32) -> Reply {
+    fn manifest(request: &Request, releases: &[Arc<Published>], version: &str, attempt: u32) -> Reply {
         let tags = tags(releases);
         let version = tags.get(version).and_then(Value::as_str).unwrap_or(version);
-        let wanted = |release: &&Published| release.version == version && !release.unpublished;
+        let wanted = |release: &&Arc<Published>| release.version == version && !release.unpublished;
         match releases.iter().rev().find(wanted) {
             Some(release) => release
                 .answers
@@ -194,7 +251,7 @@ impl Npm {
         }
     }
 
-    fn packument(request: &Request, name: &str, releases: &[Published], attempt: u32) -> Reply {
+    fn packument(request: &Request, name: &str, releases: &[Arc<Published>], attempt: u32) -> Reply {
         let answer = releases
             .iter()
             .rev()
@@ -220,7 +277,7 @@ impl Npm {
     }
 }
 
-fn tags(releases: &[Published]) -> Map<String, Value> {
+fn tags(releases: &[Arc<Published>]) -> Map<String, Value> {
     releases
         .iter()
         .filter(|release| !release.unpublished)
@@ -229,7 +286,7 @@ fn tags(releases: &[Published]) -> Map<String, Value> {
 }
 
 /// The full packument.
-fn packument(name: &str, releases: &[Published]) -> Value {
+fn packument(name: &str, releases: &[Arc<Published>]) -> Value {
     let served = || releases.iter().filter(|release| !release.unpublished);
     let versions: Map<_, _> = served()
         .map(|release| (release.version.clone(), release.manifest.clone()))

@@ -1,18 +1,23 @@
 //! What happens every day, and must not be taken for an attack.
 
-use super::{Entry, Group, Telling, and, day, line, tell};
+use super::{Entry, Group, Telling, and, day, from_the_repository_of, line, tell};
 use crate::{
     Answer, BASE_TIME, Flavour, Release,
     build::Signer,
     github::{Approval, Job, Person, Quota, Run, Step},
+    npm::registry::Publisher,
 };
 use jiff::SignedDuration;
 
 pub(super) fn entries() -> Vec<Entry> {
-    [repositories(), pipelines(), runs(), forges()].concat()
+    [repositories(), pipelines(), runs(), forges(), publications(), bursts()].concat()
 }
 
-fn life(name: &'static str, told: &'static str, releases: fn() -> Vec<Release>) -> Telling {
+fn life(
+    name: &'static str,
+    told: &'static str,
+    releases: impl Fn() -> Vec<Release> + Send + Sync + 'static,
+) -> Telling {
     tell(name, Group::Life, told, releases)
 }
 
@@ -419,6 +424,288 @@ fn pipelines() -> Vec<Entry> {
         .limits("GitHub keeps runs for 90 days at most")
         .expects("attested", &[]),
     ]
+}
+
+/// How versions are published changes, and what earlier ones had is given up.
+fn publications() -> Vec<Entry> {
+    let by_account = |name: &str, version: &str, account: &str| {
+        Release::honest(name, version)
+            .unattested()
+            .published_by(Publisher::account(account))
+    };
+    vec![
+        life(
+            "never-attested",
+            "one more version of a package that never was attested",
+            || {
+                and(
+                    line(WIDGET, &["1.0.0", "1.1.0", "1.2.0"], Release::unattested),
+                    widget().unattested(),
+                )
+            },
+        )
+        .expects("unattested", &[]),
+        life(
+            "gave-up-provenance",
+            "the project gave up provenance two months ago",
+            || {
+                let attested = line(WIDGET, &["1.0.0", "1.1.0", "1.2.0"], |release| {
+                    release
+                        .published_by(Publisher::maintainer())
+                        .later(SignedDuration::from_hours(-24 * 50))
+                });
+                let since = line(
+                    WIDGET,
+                    &["1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5"],
+                    Release::unattested,
+                );
+                [attested, since, vec![widget().unattested()]].concat()
+            },
+        )
+        .before_that("pkg:npm/%40acme/widget@1.2.1", "downgraded")
+        .before_that("pkg:npm/%40acme/widget@1.2.2", "downgraded")
+        .before_that("pkg:npm/%40acme/widget@1.2.3", "downgraded")
+        .before_that("pkg:npm/%40acme/widget@1.2.4", "downgraded")
+        .before_that("pkg:npm/%40acme/widget@1.2.5", "downgraded")
+        .expects("unattested", &[]),
+        life(
+            "adopts-trusted-publishing",
+            "a project that published by hand lets its pipeline publish",
+            || {
+                and(
+                    line(WIDGET, &["1.0.0", "1.1.0", "1.2.0"], Release::unattested),
+                    widget(),
+                )
+            },
+        )
+        .expects("verified", &[]),
+        life(
+            "token-in-the-pipeline",
+            "a pipeline that was a trusted publisher uses a token again, and attests as before",
+            || and(earlier(), widget().published_by(Publisher::maintainer())),
+        )
+        .expects("verified", &["hist.publish_mode_changed"]),
+        life("stages-its-releases", "a person approves releases from now on", || {
+            and(
+                earlier(),
+                widget().published_by(Publisher::trusted("github").approved_by("alice", "alice@example.com")),
+            )
+        })
+        .expects("verified", &[]),
+        life(
+            "prereleases-by-hand",
+            "releases are attested, and prereleases always were published by hand",
+            move || {
+                let by_hand = |release: Release| release.unattested().tag("dev");
+                [
+                    line(WIDGET, &["1.3.0-dev.1", "1.3.0-dev.2", "1.3.0-dev.3"], |release| {
+                        by_hand(release).later(SignedDuration::from_hours(-24 * 60))
+                    }),
+                    earlier(),
+                    vec![by_hand(Release::honest(WIDGET, "1.3.0-dev.4"))],
+                ]
+                .concat()
+            },
+        )
+        .limits("a channel of its own that never was attested is a warning")
+        .expects("unattested", &["hist.downgrade_crossline"]),
+        life(
+            "new-maintainer",
+            "a maintainer publishes for the first time",
+            move || {
+                and(
+                    line(WIDGET, &["1.0.0", "1.1.0", "1.2.0"], Release::unattested),
+                    by_account(WIDGET, "1.3.0", "bob"),
+                )
+            },
+        )
+        .expects("unattested", &["hist.publisher_changed"]),
+        life(
+            "moved-to-a-monorepo",
+            "the package moved to another repository of its owner",
+            || {
+                and(
+                    earlier(),
+                    Release::honest(WIDGET, "1.3.0").build(|build| {
+                        "acme/everything".clone_into(&mut build.repository);
+                        "800000001".clone_into(&mut build.repository_id);
+                    }),
+                )
+            },
+        )
+        .expects("verified", &[]),
+        life(
+            "transferred-before-the-release",
+            "the repository went to another owner before the release",
+            || {
+                and(
+                    earlier(),
+                    widget().build(|build| {
+                        "umbrella/widget".clone_into(&mut build.repository);
+                        "90000001".clone_into(&mut build.owner_id);
+                    }),
+                )
+            },
+        )
+        .expects("verified", &["id.owner_id"]),
+        life(
+            "renamed-workflow",
+            "the workflow that publishes has another name",
+            || {
+                and(
+                    earlier(),
+                    widget().build(|build| ".github/workflows/release.yml".clone_into(&mut build.workflow_path)),
+                )
+            },
+        )
+        .expects("verified", &[]),
+        life(
+            "latest-from-next",
+            "a project whose latest versions always come from its branch next",
+            || {
+                let from_next = |release: Release| release.build(|build| build.from_branch("next"));
+                and(
+                    line(WIDGET, &["1.0.0", "1.1.0", "1.2.0"], from_next),
+                    from_next(widget()),
+                )
+            },
+        )
+        .expects("verified", &[]),
+    ]
+}
+
+/// Much is published at once.
+fn bursts() -> Vec<Entry> {
+    let minutes = |minutes| SignedDuration::from_mins(minutes);
+    vec![
+        life(
+            "security-backport",
+            "one fix for three release lines, within minutes",
+            move || {
+                [
+                    line(
+                        WIDGET,
+                        &["1.8.0", "1.9.0", "2.7.0", "2.8.0", "3.0.0", "3.1.0"],
+                        |release| release,
+                    ),
+                    fix_of_three_lines(&["1.9.1", "2.8.1", "3.1.1"], SignedDuration::ZERO),
+                ]
+                .concat()
+            },
+        )
+        .expects("verified", &["hist.burst"]),
+        life(
+            "security-backport-as-before",
+            "the same in a project that has done so before",
+            move || {
+                [
+                    line(
+                        WIDGET,
+                        &["1.8.0", "1.9.0", "2.7.0", "2.8.0", "3.0.0", "3.1.0"],
+                        |release| release,
+                    ),
+                    fix_of_three_lines(&["1.9.1", "2.8.1", "3.1.1"], SignedDuration::from_hours(-24 * 4)),
+                    fix_of_three_lines(&["1.9.2", "2.8.2", "3.1.2"], SignedDuration::ZERO),
+                ]
+                .concat()
+            },
+        )
+        .expects("verified", &[]),
+        life(
+            "many-first-versions",
+            "a new package is corrected twice within minutes",
+            move || {
+                [("0.0.1", -20), ("0.0.2", -9), ("0.0.3", 0)]
+                    .map(|(version, ago)| {
+                        Release::honest(WIDGET, version)
+                            .unattested()
+                            .at(BASE_TIME + minutes(ago))
+                    })
+                    .into()
+            },
+        )
+        .expects("unattested", &[]),
+        life(
+            "canary-channel",
+            "every commit is published as a canary, some within minutes",
+            move || {
+                let canary = |index: i64, at| {
+                    on_main(Release::honest(WIDGET, &format!("1.3.0-canary.{index}")))
+                        .tag("canary")
+                        .at(at)
+                };
+                let day_before: Vec<Release> = (0..4)
+                    .map(|index| canary(index, day(-2) + minutes(6 * index)))
+                    .collect();
+                let now = (4..8).map(|index| canary(index, BASE_TIME + minutes(5 * (index - 7))));
+                earlier().into_iter().chain(day_before).chain(now).collect()
+            },
+        )
+        .expects("verified", &[]),
+        life(
+            "release-among-canaries",
+            "a release beside canaries of the same minutes",
+            move || {
+                let canary = |index: i64| {
+                    on_main(Release::honest(WIDGET, &format!("1.3.0-canary.{index}")))
+                        .tag("canary")
+                        .at(BASE_TIME + minutes(5 * (index - 4)))
+                };
+                earlier()
+                    .into_iter()
+                    .chain((0..4).map(canary))
+                    .chain([widget()])
+                    .collect()
+            },
+        )
+        .expects("verified", &[]),
+        life(
+            "monorepo-as-before",
+            "six packages of a repository at once, as at its last release",
+            move || {
+                let parts = |version: &str, at| -> Vec<Release> {
+                    (0..6)
+                        .map(|index| {
+                            on_main(from_the_repository_of(
+                                "@acme/parts",
+                                &format!("@acme/part-{index}"),
+                                version,
+                            ))
+                            .at(at + minutes(index))
+                        })
+                        .collect()
+                };
+                [parts("4.0.0", day(-10)), parts("4.1.0", day(0))].concat()
+            },
+        )
+        .expects("verified", &[]),
+        life(
+            "monorepo-for-the-first-time",
+            "six packages of a repository at once, that were released one by one before",
+            move || {
+                let part = |index: i64, version: &str, at| {
+                    on_main(from_the_repository_of(
+                        "@acme/parts",
+                        &format!("@acme/part-{index}"),
+                        version,
+                    ))
+                    .at(at)
+                };
+                let one_by_one = (0..6).map(|index| part(index, "4.0.0", day(index - 20)));
+                let at_once = (0..6).map(|index| part(index, "4.1.0", day(0) + minutes(index)));
+                one_by_one.chain(at_once).collect()
+            },
+        )
+        .expects("verified", &["hist.burst"]),
+    ]
+}
+
+/// A fix of each of three lines, four minutes apart, so much later than the base time.
+fn fix_of_three_lines(versions: &[&str], later: SignedDuration) -> Vec<Release> {
+    let fix = |(version, index): (&&str, i64)| {
+        Release::honest(WIDGET, version).at(BASE_TIME + later + SignedDuration::from_mins(4 * index))
+    };
+    versions.iter().zip(0..).map(fix).collect()
 }
 
 fn with_own_script(release: Release) -> Release {

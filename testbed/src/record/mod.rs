@@ -8,7 +8,7 @@ mod attacks;
 mod controls;
 mod life;
 
-use crate::{BASE_TIME, Release, Scenario, github::GitHub};
+use crate::{BASE_TIME, Build, Release, Scenario, github::GitHub, npm::registry::Publisher};
 use jiff::{SignedDuration, Timestamp};
 use std::{fmt, sync::Arc};
 
@@ -113,7 +113,7 @@ const CALLS: usize = 8;
 const LATER: SignedDuration = SignedDuration::from_hours(2);
 
 /// The beginning of an entry: what is released, and which version is looked at. Versions before the last one are looked at
-/// first, and are expected to be verified.
+/// first, and are expected to be verified if they are attested.
 struct Telling {
     entry: Entry,
 }
@@ -130,7 +130,11 @@ fn tell(
         .map(|release| Look {
             purl: release.purl(),
             at: release.time() + LATER,
-            expected: "verified",
+            expected: if release.is_attested() {
+                "verified"
+            } else {
+                "unattested"
+            },
         })
         .collect();
     let (subject, before) = match looks.split_last() {
@@ -173,6 +177,21 @@ impl Telling {
         for look in &mut self.entry.before {
             look.expected = status;
         }
+        self
+    }
+
+    /// The look at this version is expected to give this status.
+    fn before_that(mut self, purl: &str, status: &'static str) -> Self {
+        for look in self.entry.before.iter_mut().filter(|look| look.purl == purl) {
+            look.expected = status;
+        }
+        self
+    }
+
+    /// Nobody looks at the versions that are published this soon before the last one.
+    fn not_looked_at_within(mut self, span: SignedDuration) -> Self {
+        let last = self.entry.subject.at;
+        self.entry.before.retain(|look| last.duration_since(look.at) > span);
         self
     }
 
@@ -220,6 +239,30 @@ fn line(name: &str, versions: &[&str], edit: impl Fn(Release) -> Release) -> Vec
         .zip(0..)
         .map(|(version, index)| edit(Release::honest(name, version).at(day(10 * (index - count)))))
         .collect()
+}
+
+/// Releases of a package by hand, a hundred days before those of [`line`].
+fn by_hand(name: &str, versions: &[&str], tag: &str) -> Vec<Release> {
+    let by_hand = |release: Release| {
+        release
+            .unattested()
+            .published_by(Publisher::maintainer())
+            .tag(tag)
+            .later(SignedDuration::from_hours(-24 * 100))
+    };
+    line(name, versions, by_hand)
+}
+
+/// A release of a package from the repository of another one, in a run of its own.
+fn from_the_repository_of(other: &str, name: &str, version: &str) -> Release {
+    Release::honest(name, version).build(|build| {
+        let shared = Build::for_package(other, version);
+        build.repository = shared.repository;
+        build.repository_id = shared.repository_id;
+        build.owner_id = shared.owner_id;
+        build.git_ref = format!("refs/tags/{name}@{version}");
+        build.workflow_ref.clone_from(&build.git_ref);
+    })
 }
 
 /// The releases, and one more.

@@ -226,6 +226,11 @@ impl Release {
         npm::purl(&self.name, &self.version)
     }
 
+    /// Whether a provenance is made for it.
+    pub fn is_attested(&self) -> bool {
+        self.provenance_attested
+    }
+
     /// When it is published.
     pub fn time(&self) -> Timestamp {
         self.published_at.unwrap_or(self.at)

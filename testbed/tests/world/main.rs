@@ -8,6 +8,7 @@
 
 mod bundles;
 mod demonstration;
+mod feed;
 mod github;
 mod registry;
 mod serving;
