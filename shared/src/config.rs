@@ -15,6 +15,11 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
         "the public registry",
     ),
     (
+        "HEKATE_NPM_FEED_URL",
+        "base URL of npm's feed of changes, or `off`; read by the sweeper",
+        "the public feed; `off` with another registry",
+    ),
+    (
         "HEKATE_GITHUB_URL",
         "base URL of GitHub's REST API",
         "the public service",
@@ -48,6 +53,11 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     ("HEKATE_TABLE", "name of the DynamoDB table", "none"),
     ("HEKATE_QUEUE_URL", "URL of the SQS queue", "none"),
     (
+        "HEKATE_EVENT_BUS",
+        "name or ARN of the EventBridge bus that is told of changed verdicts",
+        "none: changes are logged",
+    ),
+    (
         "HEKATE_STORE",
         "local mode: file of the embedded store",
         "in the user's data folder",
@@ -72,6 +82,7 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
 /// The public services. Nothing else in the program names a host to ask.
 mod public {
     pub(super) const NPM: &str = "https://registry.npmjs.org";
+    pub(super) const NPM_FEED: &str = "https://replicate.npmjs.com/registry";
     pub(super) const GITHUB: &str = "https://api.github.com";
     pub(super) const TUF: &str = "https://tuf-repo-cdn.sigstore.dev";
 }
@@ -133,6 +144,9 @@ pub struct TrustConfig {
 pub struct Config {
     /// Base URL of npm's registry (`HEKATE_NPM_URL`).
     pub npm: Url,
+    /// Base URL of npm's feed of changes (`HEKATE_NPM_FEED_URL`); `None` for `off`, and for a registry other than the public
+    /// one whose feed is not named: the public feed tells of other packages.
+    pub npm_feed: Option<Url>,
     /// Base URL of GitHub's REST API (`HEKATE_GITHUB_URL`).
     pub github: Url,
     /// The token for GitHub's REST API (`HEKATE_GITHUB_TOKEN`).
@@ -147,6 +161,8 @@ pub struct Config {
     pub table: Option<String>,
     /// The SQS queue (`HEKATE_QUEUE_URL`).
     pub queue_url: Option<String>,
+    /// The event bus that is told of changes (`HEKATE_EVENT_BUS`); `None`, the log is.
+    pub event_bus: Option<String>,
     /// File of the embedded store (`HEKATE_STORE`).
     pub store: Option<PathBuf>,
     /// The name of this verifier (`HEKATE_VERIFIER_ID`).
@@ -185,6 +201,11 @@ impl Config {
             }
         };
         let npm = url("HEKATE_NPM_URL", public::NPM);
+        let npm_feed = match get("HEKATE_NPM_FEED_URL").as_deref() {
+            Some("off") => None,
+            None if npm.as_ref().map(Url::as_str) != base_url(public::NPM).as_ref().ok().map(Url::as_str) => None,
+            Some(_) | None => url("HEKATE_NPM_FEED_URL", public::NPM_FEED),
+        };
         let github = url("HEKATE_GITHUB_URL", public::GITHUB);
         let tuf = if get("HEKATE_TUF_URL").as_deref() == Some("off") {
             None
@@ -212,6 +233,7 @@ impl Config {
         match (npm, github, errors.is_empty()) {
             (Some(npm), Some(github), true) => Ok(Self {
                 npm,
+                npm_feed,
                 github,
                 github_token,
                 github_token_secret,
@@ -224,6 +246,7 @@ impl Config {
                 policy: get("HEKATE_POLICY").map(PathBuf::from),
                 table: get("HEKATE_TABLE"),
                 queue_url: get("HEKATE_QUEUE_URL"),
+                event_bus: get("HEKATE_EVENT_BUS"),
                 store: get("HEKATE_STORE").map(PathBuf::from),
                 verifier_id: get("HEKATE_VERIFIER_ID").unwrap_or_else(|| "urn:hekate:verifier:unnamed".to_owned()),
                 contact,
@@ -265,6 +288,10 @@ mod tests {
     fn without_variables_everything_has_its_default() {
         let config = parse(&[]).unwrap();
         assert_eq!(config.npm.as_str(), "https://registry.npmjs.org/");
+        assert_eq!(
+            config.npm_feed.map(String::from).as_deref(),
+            Some("https://replicate.npmjs.com/registry")
+        );
         assert_eq!(config.github.as_str(), "https://api.github.com/");
         assert_eq!((config.github_token, config.github_token_secret), (None, None));
         assert!(config.trust.tuf.is_some());
@@ -287,6 +314,18 @@ mod tests {
     #[test]
     fn an_empty_variable_counts_as_unset() {
         assert_eq!(parse(&[("HEKATE_NPM_URL", ""), ("HEKATE_TABLE", " ")]), parse(&[]));
+    }
+
+    #[test]
+    fn the_public_feed_tells_nothing_of_another_registry() {
+        let feed = |pairs: &[(&str, &str)]| parse(pairs).unwrap().npm_feed.map(String::from);
+        assert_eq!(feed(&[("HEKATE_NPM_URL", "http://127.0.0.1:1")]), None);
+        assert_eq!(feed(&[("HEKATE_NPM_FEED_URL", "off")]), None);
+        let own = [
+            ("HEKATE_NPM_URL", "http://127.0.0.1:1"),
+            ("HEKATE_NPM_FEED_URL", "http://127.0.0.1:2/feed"),
+        ];
+        assert_eq!(feed(&own).as_deref(), Some("http://127.0.0.1:2/feed"));
     }
 
     #[test]

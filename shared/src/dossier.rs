@@ -61,15 +61,20 @@ pub enum Subject {
     StoredAttestations,
     /// A bundle of that list, by its place from 0, where the list does not hold it.
     StoredBundle(u8),
+    /// A page of a registry's feed of changes. It belongs to no version, and is in no dossier.
+    ChangeFeed,
 }
 
 impl Subject {
     /// Whether GitHub is asked, rather than a registry.
     pub fn is_of_the_forge(self) -> bool {
         match self {
-            Self::Packument | Self::VersionManifest | Self::Attestations | Self::Artifact | Self::ArtifactAgain => {
-                false
-            }
+            Self::Packument
+            | Self::VersionManifest
+            | Self::Attestations
+            | Self::Artifact
+            | Self::ArtifactAgain
+            | Self::ChangeFeed => false,
             Self::Run
             | Self::RunSnapshot
             | Self::RunFirstMissed

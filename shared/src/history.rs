@@ -1,13 +1,168 @@
 //! How a package was released before: what each earlier release proved about itself.
 //!
-//! Only authenticated releases are remembered, dated by their publication. A value that comes from elsewhere than the
-//! certificate says so in its name.
+//! Dated by publication. What a release proved comes from its authenticated certificate; a value that comes from elsewhere
+//! says so in its name. Releases without an attestation are part of it: that there was none is remembered, too.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use nodejs_semver::{Identifier, Version};
 use serde::{Deserialize, Serialize};
 
-/// How many releases of a package are remembered as an input of the checks: the newest.
+use crate::attestation::CertificateIdentity;
+use crate::ecosystem::PublishMode;
+
+/// How many accepted releases of a package are an input of the checks: the newest, of stable and of prereleases each.
 pub const LIMIT: usize = 64;
+
+/// How many other releases of the same publisher are an input of the checks: the newest.
+pub const SIBLINGS: usize = 200;
+
+/// How many earlier releases make a habit whose absence is telling.
+pub const ESTABLISHED: usize = 3;
+
+/// How much older a release has to be than the one that is judged before it teaches anything that nobody has judged: the
+/// releases of one attack teach nothing about each other.
+pub const SETTLED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Releases of one package or publisher within this time are one burst.
+pub const BURST: SignedDuration = SignedDuration::from_mins(30);
+
+/// How many releases in a row, over how long, end a habit.
+pub const ENDED: (usize, SignedDuration) = (5, SignedDuration::from_hours(30 * 24));
+
+/// A line of releases that is kept up for itself: a major version, or a minor one of those before the first; prereleases
+/// apart from both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Line {
+    major: u64,
+    /// The minor version, where that makes the line.
+    minor: u64,
+    /// Whether these are prereleases.
+    prerelease: bool,
+}
+
+impl Line {
+    /// The line of releases that this line leads to or is: the same without regard to prereleases.
+    #[must_use]
+    pub fn of_releases(self) -> Self {
+        Self {
+            prerelease: false,
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.major {
+            0 => write!(formatter, "0.{}.x", self.minor)?,
+            major => write!(formatter, "{major}.x")?,
+        }
+        formatter.write_str(if self.prerelease { " (prereleases)" } else { "" })
+    }
+}
+
+/// The line of a version; `None` if it is no semantic version.
+pub fn line(version: &str) -> Option<Line> {
+    let version = Version::parse(version).ok()?.into_parts();
+    Some(Line {
+        major: version.major,
+        minor: if version.major == 0 { version.minor } else { 0 },
+        prerelease: !version.pre_release.is_empty(),
+    })
+}
+
+/// What releases are made for: everybody, or whoever asks for the prereleases of one name, such as `next` or `canary`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Channel {
+    /// Everybody.
+    Stable,
+    /// Prereleases of this name; empty for those that have numbers alone.
+    Prerelease(String),
+}
+
+impl Channel {
+    /// Whether it is the channel of everybody.
+    pub fn is_stable(&self) -> bool {
+        match self {
+            Self::Stable => true,
+            Self::Prerelease(_) => false,
+        }
+    }
+}
+
+/// The channel of a version: that of its first prerelease identifier that is no number. What is no semantic version counts
+/// as a prerelease if it has a hyphen.
+pub fn channel(version: &str) -> Channel {
+    let Ok(version) = Version::parse(version) else {
+        return if version.contains('-') {
+            Channel::Prerelease(String::new())
+        } else {
+            Channel::Stable
+        };
+    };
+    if !version.is_prerelease() {
+        return Channel::Stable;
+    }
+    let named = version
+        .into_parts()
+        .pre_release
+        .iter()
+        .find_map(|identifier| match identifier {
+            Identifier::AlphaNumeric(text) => Some(text.to_ascii_lowercase()),
+            Identifier::Numeric(_) => None,
+        });
+    Channel::Prerelease(named.unwrap_or_default())
+}
+
+/// Whether these times, in any order, hold so many at the end of a habit as end it: `count` of the newest, over `over`.
+pub fn is_ended(times: &[Timestamp]) -> bool {
+    let (count, over) = ENDED;
+    match (times.iter().max(), times.iter().min()) {
+        (Some(newest), Some(oldest)) => times.len() >= count && newest.duration_since(*oldest) >= over,
+        (_, _) => false,
+    }
+}
+
+/// How much was released within a span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crowd {
+    /// How many releases.
+    pub releases: usize,
+    /// Of how many different kinds: lines, or packages.
+    pub kinds: usize,
+}
+
+impl Crowd {
+    /// The most of both that any span of this length holds, of those that `is_counted` accepts by their ends.
+    ///
+    /// The items are releases with what kind each is of, in any order; a span begins with a release.
+    pub fn densest<K: Ord + Clone>(
+        items: &[(Timestamp, K)],
+        span: SignedDuration,
+        is_counted: impl Fn(Timestamp, Timestamp) -> bool,
+    ) -> Self {
+        let mut sorted: Vec<&(Timestamp, K)> = items.iter().collect();
+        sorted.sort();
+        let mut densest = Self::default();
+        for (index, (begin, _)) in sorted.iter().enumerate() {
+            let within: Vec<_> = sorted
+                .iter()
+                .skip(index)
+                .take_while(|(at, _)| at.duration_since(*begin) <= span)
+                .collect();
+            let end = within.last().map_or(*begin, |(at, _)| *at);
+            if is_counted(*begin, end) {
+                let kinds: BTreeSet<&K> = within.iter().map(|(_, kind)| kind).collect();
+                densest.releases = densest.releases.max(within.len());
+                densest.kinds = densest.kinds.max(kinds.len());
+            }
+        }
+        densest
+    }
+}
 
 /// What one release proved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +173,24 @@ pub struct PastRelease {
     /// Whether later releases are compared with it: no attack becomes a habit, not even one that is told late, and nothing
     /// is learnt while a question about the run or the source has no answer.
     pub accepted: bool,
+    /// Whether its verdict kept everybody from using it. Such a release is no evidence of anything, while one that is merely
+    /// not learnt from was attested all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
     /// When it was published; when it was signed, where the registry does not say.
     pub published_at: Timestamp,
+    /// Whether a provenance was authenticated. Where it was not, every value from a certificate is missing.
+    #[serde(default = "yes")]
+    pub attested: bool,
+    /// How it was published, as the registry's metadata claims: nobody signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_publish_mode: Option<PublishMode>,
+    /// Who published it, as the registry's metadata claims: nobody signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_publisher: Option<String>,
+    /// Certificate .12: the repository, by the name that it had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
     /// Certificate .15: the forge's id of the repository.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository_id: Option<String>,
@@ -59,4 +230,129 @@ pub struct PastRelease {
     /// Whether a tag for the version led to the commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tagged: Option<bool>,
+}
+
+impl PastRelease {
+    /// A release of which nothing is known but that it was published, and that nothing attests it.
+    pub fn unattested(version: impl Into<String>, published_at: Timestamp) -> Self {
+        Self {
+            version: version.into(),
+            accepted: true,
+            refused: false,
+            published_at,
+            attested: false,
+            declared_publish_mode: None,
+            declared_publisher: None,
+            repository: None,
+            repository_id: None,
+            owner_id: None,
+            workflow: None,
+            r#ref: None,
+            trigger: None,
+            environment: None,
+            runner: None,
+            signer: None,
+            run_actor: None,
+            run_publish_step: None,
+            commit_verified: None,
+            commit_through_pull_request: None,
+            tagged: None,
+        }
+    }
+
+    /// The same release, attested by an authentic certificate.
+    #[must_use]
+    pub fn attested_by(self, certificate: &CertificateIdentity) -> Self {
+        Self {
+            attested: true,
+            repository: certificate.source_repository_uri.clone(),
+            repository_id: certificate.source_repository_identifier.clone(),
+            owner_id: certificate.source_repository_owner_identifier.clone(),
+            workflow: certificate.workflow_path(),
+            r#ref: certificate.source_repository_ref.clone(),
+            trigger: certificate.build_trigger.clone(),
+            environment: certificate.deployment_environment.clone(),
+            runner: certificate.runner_environment.clone(),
+            signer: certificate.signer().map(str::to_owned),
+            ..self
+        }
+    }
+}
+
+/// Rows without the word are of authenticated releases: no others were kept when they were written.
+fn yes() -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(version: &str) -> String {
+        line(version).unwrap().to_string()
+    }
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
+    }
+
+    #[test]
+    fn a_line_is_a_major_version_or_a_minor_one_before_the_first() {
+        assert_eq!(text("1.14.1"), "1.x");
+        assert_eq!(text("0.30.4"), "0.30.x");
+        assert_eq!(text("10.0.0+build-1.2"), "10.x");
+        assert_eq!(text("2.0.0-next.0"), "2.x (prereleases)");
+        assert_eq!(text("0.0.0-20261102"), "0.0.x (prereleases)");
+        assert_eq!(line("1.14.1"), line("1.9.0"));
+        assert_ne!(line("0.30.4"), line("0.29.4"));
+        assert_ne!(line("2.0.0"), line("2.0.0-rc.1"));
+        assert_eq!(line("2.0.0-rc.1").map(Line::of_releases), line("2.0.0"));
+        assert_eq!(line("latest"), None);
+    }
+
+    #[test]
+    fn lines_are_in_the_order_of_their_versions() {
+        assert!(line("0.9.0") < line("0.10.0"));
+        assert!(line("0.10.0") < line("1.0.0"));
+        assert!(line("9.0.0") < line("10.0.0-rc.1"));
+    }
+
+    #[test]
+    fn a_channel_has_the_name_of_its_prereleases() {
+        let named = |name: &str| Channel::Prerelease(name.to_owned());
+        assert_eq!(channel("1.2.3"), Channel::Stable);
+        assert_eq!(channel("1.2.3+build-5"), Channel::Stable);
+        assert_eq!(channel("2.0.0-Next.0"), named("next"));
+        assert_eq!(channel("2.0.0-next-4f2a.0"), named("next-4f2a"));
+        assert_eq!(channel("2.0.0-0"), named(""));
+        assert_eq!(channel("2.0.0-20261102.canary"), named("canary"));
+        assert_eq!(channel("1.2"), Channel::Stable);
+        assert_eq!(channel("1.2-beta"), named(""));
+    }
+
+    #[test]
+    fn five_releases_over_thirty_days_end_a_habit() {
+        let days = |days: &[i64]| -> Vec<Timestamp> { days.iter().map(|day| at(day * 24 * 60)).collect() };
+        assert!(is_ended(&days(&[0, 7, 15, 22, 30])));
+        assert!(!is_ended(&days(&[0, 7, 15, 22, 29])));
+        assert!(!is_ended(&days(&[0, 10, 20, 40])));
+        assert!(!is_ended(&[]));
+    }
+
+    #[test]
+    fn a_crowd_is_as_large_as_the_densest_span() {
+        let items = [
+            (at(0), "a"),
+            (at(10), "b"),
+            (at(29), "a"),
+            (at(31), "c"),
+            (at(100), "d"),
+        ];
+        let span = SignedDuration::from_mins(30);
+        let any = Crowd::densest(&items, span, |_, _| true);
+        assert_eq!(any, Crowd { releases: 3, kinds: 3 });
+        let early = Crowd::densest(&items, span, |_, end| end < at(30));
+        assert_eq!(early, Crowd { releases: 3, kinds: 2 });
+        assert_eq!(Crowd::densest(&items[..0], span, |_, _| true), Crowd::default());
+    }
 }

@@ -1,5 +1,6 @@
 //! What the path asks of the world. Adapters answer; the core knows only these traits.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,10 +9,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
+use crate::check::CheckId;
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::history::PastRelease;
-use crate::package::{Digest, PackageVersion};
-use crate::verdict::Verdict;
+use crate::package::{Digest, PackageName, PackageVersion};
+use crate::verdict::{Questions, Status, Verdict, VerifierIdentity};
 use crate::verifier::Judge;
 
 /// Whose doing a fault is. The side alone decides the HTTP status and whether a queue delivers again.
@@ -96,6 +98,8 @@ pub enum Recorded {
     Current {
         /// The verdict that it replaced.
         previous: Option<Box<Verdict>>,
+        /// What is owed to everybody who listens, if it changed anything.
+        announcement: Option<Box<Announcement>>,
     },
     /// A newer verdict, or a settled one that an indeterminate one must not replace, stays current.
     KeptExisting {
@@ -111,9 +115,67 @@ pub struct Memory {
     /// The SHA-512 that the registry's metadata named when this version was first seen, and when that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<FirstSeen>,
-    /// Earlier releases of the package, newest first, at most [`history::LIMIT`](crate::history::LIMIT).
+    /// Releases of the package that were published until this one was, newest first; of stable and of prereleases at most
+    /// [`history::LIMIT`](crate::history::LIMIT) accepted ones each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<PastRelease>,
+    /// Whether some of the releases before the first that was looked at could not be asked about: what is not in
+    /// [`history`](Self::history) is not known then, rather than new. Not kept: it is about this look.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub history_has_gaps: bool,
+    /// What else the same publisher released lately, newest first, at most [`history::SIBLINGS`](crate::history::SIBLINGS);
+    /// where there are so many, as many from before the last day besides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siblings: Vec<Sibling>,
+    /// Whether the package is on the watch list, so that its versions are looked at for as long as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub watched: bool,
+}
+
+/// A release by the same publisher.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sibling {
+    /// The version.
+    pub package: PackageVersion,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+/// A change of a verdict: another status, or other deciding checks, than the verdict before; the first verdict is one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// The version.
+    pub package: PackageVersion,
+    /// The status now.
+    pub status: Status,
+    /// The checks that decided it.
+    pub decided_by: Vec<CheckId>,
+    /// The status before; `None` for a first verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_status: Option<Status>,
+    /// The checks that decided it before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub previously_decided_by: Vec<CheckId>,
+    /// The three questions, as answered now.
+    pub questions: Questions,
+    /// When the verdict was made.
+    pub checked_at: Timestamp,
+    /// Digest of the dossier that it rests on.
+    pub dossier: Digest,
+    /// Who decided.
+    pub verifier: VerifierIdentity,
+}
+
+/// A change that is owed to whoever listens until its delivery is noted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Announcement {
+    /// Its name: the same change has the same, so that a listener can tell a repetition.
+    pub id: String,
+    /// What changed.
+    pub change: Change,
 }
 
 /// The first sight of a version.
@@ -153,15 +215,22 @@ pub trait VerdictStore: Send + Sync {
     /// The current verdict of a version.
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault>;
 
-    /// What is remembered of a version.
-    async fn memory(&self, package: &PackageVersion) -> Result<Memory, StoreFault>;
+    /// What is remembered of a version and its package, of releases until `until` where that is known; without
+    /// [`siblings`](Memory::siblings), which [`published_by`](Self::published_by) lists.
+    async fn memory(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Memory, StoreFault>;
+
+    /// Notes that the registry does not serve the version any more, as of `at`. Its verdict stays current, marked, is not
+    /// due any more, and is returned; `None` if there is none. The first mark stays, until a verdict of a later look takes its
+    /// place; a verdict of a later look than `at` stays without one.
+    async fn mark_removed(&self, package: &PackageVersion, at: Timestamp) -> Result<Option<Verdict>, StoreFault>;
 
     /// Records a verdict with its dossier.
     ///
     /// A verdict never replaces a newer one, `indeterminate` never replaces a settled one, and `attested` none that tells of
     /// something by a check that now has no answer; either way the dossier is
     /// kept, a change of status or of the deciding checks is appended to the history, and `first_seen` is set once and
-    /// never changed.
+    /// never changed. What becomes current and changes something is owed to the listeners from the same instant: there is no
+    /// moment at which the one is written and the other is not.
     async fn record(
         &self,
         verdict: &Verdict,
@@ -185,6 +254,18 @@ pub trait VerdictStore: Send + Sync {
     /// Keeps what a release proved, as part of the package's [`Memory`]; the last word on a version stays.
     async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault>;
 
+    /// What is remembered of these versions of a package, in any order, however many came after them.
+    async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault>;
+
+    /// Enters releases that were read from the registry's list of versions, none over what is remembered.
+    async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault>;
+
+    /// Notes that a publisher, named by an opaque text, released a version. Noting it again changes nothing.
+    async fn remember_publication(&self, publisher: &str, sibling: &Sibling) -> Result<(), StoreFault>;
+
+    /// What a publisher released until `until`, newest first, at most `limit`.
+    async fn published_by(&self, publisher: &str, until: Timestamp, limit: usize) -> Result<Vec<Sibling>, StoreFault>;
+
     /// Takes the right to verify a version until `until`; false where somebody else holds it. `now` decides expiry.
     async fn acquire_lease(
         &self,
@@ -196,9 +277,242 @@ pub trait VerdictStore: Send + Sync {
 
     /// Gives the right back, if `holder` still has it.
     async fn release_lease(&self, package: &PackageVersion, holder: &str) -> Result<(), StoreFault>;
+}
 
-    /// The versions whose next look is due at `now`, the most overdue first, at most `limit`.
-    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<PackageVersion>, StoreFault>;
+/// Something that is to be done at a time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Look at a version again.
+    Version(PackageVersion),
+    /// Look for new versions of a watched package.
+    Package(PackageName),
+    /// Hand over what of a batch has no verdict yet.
+    Batch(String),
+}
+
+/// A task whose time has come.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Due {
+    /// What is to be done.
+    pub task: Task,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Keeps what is to be done when, and how far a feed was read.
+#[async_trait]
+pub trait ScheduleStore: Send + Sync {
+    /// What is due at `now`, the most overdue first, at most `limit`.
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Due>, StoreFault>;
+
+    /// Puts a task off until `until`, unless it is not due any more since when it was read; then false. Of several who claim
+    /// one task one succeeds.
+    async fn claim(&self, due: &Due, until: Timestamp) -> Result<bool, StoreFault>;
+
+    /// How far a feed was read; `None` before the first time.
+    async fn cursor(&self, feed: &str) -> Result<Option<u64>, StoreFault>;
+
+    /// Notes that a feed was read from `from` to `to`; false if somebody else has moved it since. It never moves back.
+    async fn advance_cursor(&self, feed: &str, from: Option<u64>, to: u64) -> Result<bool, StoreFault>;
+}
+
+/// A package on the watch list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Watched {
+    /// The package, as a purl without version.
+    pub package: PackageName,
+    /// Since when.
+    pub since: Timestamp,
+    /// The publication time of the newest version that was handed over; `None` before the first look for versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_until: Option<Timestamp>,
+    /// When new versions are looked for next, if the registry's feed does not show any before.
+    pub next_look_at: Timestamp,
+}
+
+/// Keeps the watch list.
+#[async_trait]
+pub trait WatchStore: Send + Sync {
+    /// Puts a package on the list, due at once; one that is on it stays as it is. Returns its entry.
+    async fn watch(&self, name: &PackageName, now: Timestamp) -> Result<Watched, StoreFault>;
+
+    /// Takes a package off the list; false if it was not on it.
+    async fn unwatch(&self, name: &PackageName) -> Result<bool, StoreFault>;
+
+    /// The entry of a package.
+    async fn watched(&self, name: &PackageName) -> Result<Option<Watched>, StoreFault>;
+
+    /// Which of these packages are on the list; any number of names, in any order.
+    async fn watched_among(&self, names: &[PackageName]) -> Result<Vec<PackageName>, StoreFault>;
+
+    /// The list in the order of purls, after `after`, at most `limit`.
+    async fn watch_list(&self, after: Option<&PackageName>, limit: usize) -> Result<Vec<Watched>, StoreFault>;
+
+    /// Notes how far new versions were handed over, and when to look next. False if the entry is no longer as `before`
+    /// says, or gone.
+    async fn handed_over(
+        &self,
+        before: &Watched,
+        seen_until: Option<Timestamp>,
+        next_look_at: Timestamp,
+    ) -> Result<bool, StoreFault>;
+}
+
+/// A set of versions that was handed in at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Batch {
+    /// Its name.
+    pub id: String,
+    /// How many different versions it has.
+    pub total: usize,
+    /// When it was handed in.
+    pub created_at: Timestamp,
+    /// Until when it can be asked about.
+    pub expires_at: Timestamp,
+}
+
+/// How far one version of a batch is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Progress {
+    /// There is no verdict yet.
+    Pending,
+    /// There is a verdict.
+    #[serde(rename_all = "camelCase")]
+    Done {
+        /// Its status.
+        status: Status,
+        /// The checks that decided it.
+        decided_by: Vec<CheckId>,
+        /// When it was made.
+        checked_at: Timestamp,
+    },
+    /// There never will be one.
+    Failed {
+        /// The code that the API answers for this version.
+        code: String,
+        /// One sentence for people.
+        message: String,
+    },
+}
+
+/// One version of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BatchItem {
+    /// The version.
+    pub package: PackageVersion,
+    /// How far it is.
+    #[serde(flatten)]
+    pub progress: Progress,
+}
+
+/// Keeps batches.
+#[async_trait]
+pub trait BatchStore: Send + Sync {
+    /// Keeps a batch of these different versions, all pending, due at `due_at`; once it can be read, it is whole.
+    async fn create_batch(
+        &self,
+        batch: &Batch,
+        packages: &[PackageVersion],
+        due_at: Timestamp,
+    ) -> Result<(), StoreFault>;
+
+    /// A batch; `None` if there is none, or it has expired at `now`.
+    async fn batch(&self, id: &str, now: Timestamp) -> Result<Option<Batch>, StoreFault>;
+
+    /// The versions of a batch in the order of their purls, after `after`, at most `limit`.
+    async fn batch_items(
+        &self,
+        id: &str,
+        after: Option<&PackageVersion>,
+        limit: usize,
+    ) -> Result<Vec<BatchItem>, StoreFault>;
+
+    /// Notes how far a version is. The last word stays; of a batch or version that is not there nothing is noted.
+    async fn note_progress(&self, id: &str, item: &BatchItem) -> Result<(), StoreFault>;
+
+    /// Notes that nothing is left to hand over: the batch is not due any more.
+    async fn finish_batch(&self, id: &str) -> Result<(), StoreFault>;
+}
+
+/// Keeps what is owed, and what has changed.
+#[async_trait]
+pub trait ChangeStore: Send + Sync {
+    /// Announcements of changes until `until` that are still owed, oldest first, at most `limit`.
+    async fn owed(&self, until: Timestamp, limit: usize) -> Result<Vec<Announcement>, StoreFault>;
+
+    /// Notes that an announcement was delivered.
+    async fn delivered(&self, announcement: &Announcement) -> Result<(), StoreFault>;
+
+    /// Changes after `after`, those until `until`, oldest first, at most `limit`, with where to go on from.
+    ///
+    /// A look takes a while, and its verdict bears the time at which it began: with an `until` that is nearer to the present
+    /// than a look may last, what is recorded afterwards is passed over.
+    async fn changes(&self, after: &ChangesAfter, until: Timestamp, limit: usize) -> Result<Changes, StoreFault>;
+}
+
+/// Where to go on reading changes. Its text is what [`Changes::next`] carries; the order of texts is the order of places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangesAfter {
+    /// From an instant on.
+    Instant(Timestamp),
+    /// After one change.
+    Change {
+        /// When its verdict was made.
+        checked_at: Timestamp,
+        /// The name of its announcement, which is a digest.
+        id: Digest,
+    },
+}
+
+impl ChangesAfter {
+    /// Reads an instant, or the place that an earlier answer gave; `None` for any other text.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once('_') {
+            None => text.parse().ok().map(Self::Instant),
+            Some((checked_at, id)) => Some(Self::Change {
+                checked_at: checked_at.parse().ok()?,
+                id: format!("sha256:{id}").parse().ok()?,
+            }),
+        }
+    }
+}
+
+impl fmt::Display for ChangesAfter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // With all nine decimals, so that the order of texts is the order of time, and without a character that a query
+        // string would have to escape.
+        match self {
+            Self::Instant(instant) => write!(formatter, "{instant:.9}"),
+            Self::Change { checked_at, id } => write!(formatter, "{checked_at:.9}_{}", id.to_hex()),
+        }
+    }
+}
+
+/// A page of changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Changes {
+    /// The changes, oldest first.
+    pub changes: Vec<Change>,
+    /// The place after the last of them, or after everything that was looked through. One call looks through a bounded
+    /// stretch of time: fewer changes than were asked for, even none, do not mean that this is the end.
+    pub next: String,
+}
+
+/// Everything that a deployment remembers.
+pub trait Store: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore {}
+
+impl<T: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore> Store for T {}
+
+/// Tells whoever listens.
+#[async_trait]
+pub trait Announce: Send + Sync {
+    /// Delivers announcements, and returns the ids of those that were accepted. Trouble is logged by the adapter: what is
+    /// not accepted stays owed.
+    async fn announce(&self, announcements: &[Announcement]) -> Vec<String>;
 }
 
 /// The schema number of a work item.
@@ -224,13 +538,35 @@ pub enum WorkReason {
 pub struct WorkItem {
     /// [`WORK_SCHEMA`].
     pub schema: u32,
-    /// The version to look at.
-    pub package: PackageVersion,
+    /// What to look at.
+    pub package: Target,
     /// Why.
     pub reason: WorkReason,
     /// The batch that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<String>,
+    /// When it was asked for: a look that began since has done the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
+}
+
+/// What a work item is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Target {
+    /// One version, a purl with a version.
+    Version(PackageVersion),
+    /// The new versions of a package, a purl without one.
+    Package(PackageName),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version(package) => formatter.write_str(&package.to_purl()),
+            Self::Package(name) => formatter.write_str(&name.to_purl()),
+        }
+    }
 }
 
 /// Why a message is not work.
@@ -246,12 +582,13 @@ pub enum WorkItemError {
 
 impl WorkItem {
     /// A work item of the current schema.
-    pub fn new(package: PackageVersion, reason: WorkReason) -> Self {
+    pub fn new(package: Target, reason: WorkReason, asked_at: Timestamp) -> Self {
         Self {
             schema: WORK_SCHEMA,
             package,
             reason,
             batch: None,
+            asked_at: Some(asked_at),
         }
     }
 
@@ -294,4 +631,82 @@ pub trait WorkQueue: Send + Sync {
 pub trait Judges: Send + Sync {
     /// The judge to use at `now`.
     async fn judge(&self, now: Timestamp) -> Arc<Judge>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_among_the_changes_is_read_as_it_was_written() {
+        let checked_at: Timestamp = "2026-11-22T10:00:00.5Z".parse().unwrap();
+        let id = Digest::sha256_of(b"a change");
+        let change = ChangesAfter::Change {
+            checked_at,
+            id: id.clone(),
+        };
+        for (place, text) in [
+            (
+                ChangesAfter::Instant(checked_at),
+                "2026-11-22T10:00:00.500000000Z".to_owned(),
+            ),
+            (change, format!("2026-11-22T10:00:00.500000000Z_{}", id.to_hex())),
+        ] {
+            assert_eq!(place.to_string(), text);
+            assert_eq!(ChangesAfter::parse(&text), Some(place));
+            assert!(
+                text.chars()
+                    .all(|character| character.is_ascii_alphanumeric() || "-.:_".contains(character)),
+                "a query string carries it as it is"
+            );
+        }
+        let instant = ChangesAfter::parse("2026-11-22T12:00:00.5+02:00");
+        assert_eq!(
+            instant,
+            Some(ChangesAfter::Instant(checked_at)),
+            "callers write instants as they like"
+        );
+    }
+
+    #[test]
+    fn what_is_no_place_among_the_changes_is_refused() {
+        let digest = Digest::sha256_of(b"a change").to_hex();
+        let instant = "2026-11-22T10:00:00Z";
+        for text in [
+            "",
+            "_",
+            "yesterday",
+            "1",
+            "2026-11-22",
+            "2026-11-22T10:00:00",
+            &digest,
+            &format!("_{digest}"),
+            &format!("{instant}_"),
+            &format!("{instant}_{}", &digest[1..]),
+            &format!("{instant}_{digest}_"),
+            &format!("{instant}_{}", "x".repeat(64)),
+            &format!("{instant}_sha256:{digest}"),
+            &format!("yesterday_{digest}"),
+        ] {
+            assert_eq!(ChangesAfter::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_places_is_the_order_of_their_texts() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let change = |text, id: &[u8]| ChangesAfter::Change {
+            checked_at: at(text),
+            id: Digest::sha256_of(id),
+        };
+        let places = [
+            ChangesAfter::Instant(at("2026-11-22T09:59:59.9Z")),
+            change("2026-11-22T09:59:59.9Z", b"a"),
+            ChangesAfter::Instant(at("2026-11-22T10:00:00Z")),
+            change("2026-11-22T10:00:00Z", b"b"),
+            ChangesAfter::Instant(at("2026-11-22T10:00:00.000000001Z")),
+            change("2026-11-23T10:00:00Z", b"c"),
+        ];
+        assert!(places.map(|place| place.to_string()).is_sorted());
+    }
 }

@@ -61,6 +61,14 @@ impl Status {
         }
     }
 
+    /// Whether it says what should keep everybody from using the version.
+    pub fn is_told(self) -> bool {
+        match self {
+            Self::Mismatch | Self::Suspicious | Self::Downgraded => true,
+            Self::Indeterminate | Self::Unattested | Self::Attested | Self::Verified => false,
+        }
+    }
+
     /// Whether anything was decided. An unsettled verdict never replaces a settled one.
     pub fn is_settled(self) -> bool {
         match self {
@@ -218,6 +226,9 @@ pub struct Verdict {
     /// When Hekate should look again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_look_at: Option<Timestamp>,
+    /// Since when the registry does not serve the version any more. No look decides it, and a later verdict carries none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Timestamp>,
     /// The set of checks that decided: year and month.
     pub check_set: String,
     /// Digest of the policy.

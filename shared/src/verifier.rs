@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::attestation::{SavedTrust, TrustError, TrustMaterial};
-use crate::authenticate::{Authenticated, authenticate};
-use crate::check::{Evidence, correlate, past_release};
+use crate::attestation::{Issuer, SavedTrust, TrustError, TrustMaterial};
+use crate::authenticate::{Authenticated, Examination, authenticate};
+use crate::availability::Availability;
+use crate::check::{Evidence, UnknownReason, correlate, past_release};
 use crate::dossier::Dossier;
-use crate::ecosystem;
+use crate::ecosystem::{self, OtherVersion};
 use crate::forge::github::{Destination, Trace};
-use crate::history::PastRelease;
+use crate::history::{PastRelease, SETTLED};
 use crate::package::Digest;
 use crate::policy::Policy;
 use crate::ports::{FirstSeen, Memory};
@@ -51,6 +52,64 @@ impl Judge {
         authenticate(ecosystem::read(dossier), &self.trust, now)
     }
 
+    /// What a look back has shown: the releases before the judged one, and whether that is everything that was to be found
+    /// out. `back` is what [`look_back`](ecosystem::look_back) returned for the dossier that `judged` was read from.
+    ///
+    /// 1. Versions that announce no attestation are entered as the registry describes them.
+    /// 2. Of the others those are entered whose provenance is authentic, by a build service that is known, and about the very
+    ///    digest that the registry names. What is refused is left out: it is neither a release like this one nor one without
+    ///    an attestation. So is what could not be asked about, and then not everything was found out.
+    ///
+    /// Nobody has judged these releases. Those of the last day before the judged one are entered as not accepted, so that
+    /// the releases of one attack teach nothing about each other.
+    pub fn timeline(&self, judged: &Authenticated, back: &[Dossier], now: Timestamp) -> (Vec<PastRelease>, bool) {
+        let Some((metadata, published_at)) = judged
+            .release
+            .metadata
+            .present()
+            .and_then(|metadata| Some((metadata, metadata.published_at?)))
+        else {
+            return (Vec::new(), false);
+        };
+        let described = |other: &OtherVersion| {
+            let told = other.described.as_ref()?;
+            Some(PastRelease {
+                accepted: published_at.duration_since(other.published_at) >= SETTLED,
+                declared_publish_mode: told.publish_mode.clone(),
+                declared_publisher: told.publisher.clone(),
+                ..PastRelease::unattested(&other.version, other.published_at)
+            })
+        };
+        let announces = |other: &OtherVersion| other.described.as_ref().map(|told| told.announces_attestations);
+        // 1.
+        let mut releases: Vec<PastRelease> = metadata
+            .earlier
+            .iter()
+            .filter(|other| announces(other) == Some(false))
+            .filter_map(described)
+            .collect();
+        // 2.
+        let mut is_complete = true;
+        for dossier in back {
+            let authenticated = self.authenticate(dossier, now);
+            let version = dossier.package.version();
+            let release = metadata
+                .earlier
+                .iter()
+                .find(|other| other.version == version)
+                .and_then(described);
+            match &authenticated.examination {
+                Availability::Present(_) => {
+                    releases.extend(release.and_then(|release| attested(release, &authenticated)));
+                }
+                Availability::Unavailable(trouble) => is_complete &= !UnknownReason::from(trouble.reason).may_pass(),
+                Availability::Absent { .. } => {}
+            }
+        }
+        releases.sort_by(|one, other| (other.published_at, &other.version).cmp(&(one.published_at, &one.version)));
+        (releases, is_complete)
+    }
+
     /// The stages after the trace, which has grown the dossier since it was authenticated: correlate, decide.
     pub fn conclude(
         &self,
@@ -84,6 +143,65 @@ impl Judge {
             verdict,
         }
     }
+}
+
+/// The release, if an authentic provenance by a build service is about what the registry serves.
+fn attested(release: PastRelease, authenticated: &Authenticated) -> Option<PastRelease> {
+    let package = &authenticated.release.package;
+    let declared = authenticated.release.metadata.present()?.declared_digest.as_ref()?;
+    let provenances = authenticated.examination.present()?.authentic_provenances();
+    let about_it: Vec<_> = provenances
+        .iter()
+        .filter(|provenance| {
+            let subject = &provenance.attestation.statement.subject;
+            package.is_named_by(&subject.name) && subject.digest(declared.algorithm()) == Some(declared)
+        })
+        .collect();
+    let by = |wanted: fn(&Issuer) -> bool| {
+        about_it
+            .iter()
+            .find(|provenance| provenance.certificate.issuer.as_ref().is_some_and(wanted))
+    };
+    if let Some(provenance) = by(|issuer| *issuer == Issuer::GitHubActions) {
+        return Some(release.attested_by(provenance.certificate));
+    }
+    by(|issuer| matches!(issuer, Issuer::OtherCi(_))).map(|_elsewhere| PastRelease {
+        attested: true,
+        ..release
+    })
+}
+
+/// Adds to the memory what a look back has shown, if it knows nothing better of those releases; says whether there are gaps.
+pub fn supplement(memory: &mut Memory, releases: Vec<PastRelease>, is_complete: bool) {
+    for release in releases {
+        if memory.history.iter().all(|known| known.version != release.version) {
+            memory.history.push(release);
+        }
+    }
+    memory
+        .history
+        .sort_by(|one, other| (other.published_at, &other.version).cmp(&(one.published_at, &one.version)));
+    memory.history_has_gaps = !is_complete;
+}
+
+/// Who published a release, as an opaque text by which others of the same publisher are found: the repository that an
+/// authentic certificate names, by its id; otherwise the account that the registry's metadata names. `None` if neither is
+/// named, or the account is that of a build service.
+pub fn publisher(authenticated: &Authenticated) -> Option<String> {
+    let provenances = authenticated
+        .examination
+        .present()
+        .map(Examination::authentic_provenances);
+    let built = provenances
+        .unwrap_or_default()
+        .iter()
+        .find(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions))
+        .and_then(|provenance| provenance.certificate.source_repository_identifier.clone());
+    let claimed = || {
+        let account = authenticated.release.metadata.present()?.publisher.as_ref()?;
+        Some(format!("npm:{account}"))
+    };
+    built.map(|repository| format!("github:{repository}")).or_else(claimed)
 }
 
 /// The media type of a saved case, as `schema` carries it.

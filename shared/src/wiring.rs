@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use sigstore_trust_root::SigstoreInstance;
 use thiserror::Error;
 
+use crate::adapters::announcements::LogAnnouncer;
 use crate::adapters::dynamodb::DynamoDbStore;
+use crate::adapters::eventbridge::EventBridgeAnnouncer;
 use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig, Upstream, chain};
 use crate::adapters::judges::{FixedJudge, RefreshedJudge};
 use crate::adapters::secrets;
@@ -22,7 +24,7 @@ use crate::attestation::{TrustError, TrustMaterial, TrustOrigin};
 use crate::config::{Config, ConfigErrors, Secret, npm_keys_target};
 use crate::ecosystem::Upstreams;
 use crate::policy::{Policy, PolicyError};
-use crate::ports::{Judges, VerdictStore, WorkQueue};
+use crate::ports::{Announce, Judges, Store, WorkQueue};
 use crate::service::Service;
 use crate::verdict::VerifierIdentity;
 use crate::verifier::Judge;
@@ -85,7 +87,14 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
         },
         None => config,
     };
-    service(config, Arc::new(store), Arc::new(queue))
+    let announcer: Arc<dyn Announce> = match &config.event_bus {
+        Some(bus) => Arc::new(EventBridgeAnnouncer::new(
+            aws_sdk_eventbridge::Client::new(&sdk),
+            bus.clone(),
+        )),
+        None => Arc::new(LogAnnouncer),
+    };
+    service(config, Arc::new(store), Arc::new(queue), announcer)
 }
 
 /// The token in a secret. A function without a token asks GitHub within the limits for the public, which is less; a function
@@ -107,8 +116,9 @@ async fn github_token(client: &aws_sdk_secretsmanager::Client, name: &str) -> Op
 /// The service on any store and queue, with what the configuration itself holds: a secret that it names is not read.
 pub fn service(
     config: &Config,
-    store: Arc<dyn VerdictStore>,
+    store: Arc<dyn Store>,
     queue: Arc<dyn WorkQueue>,
+    announcer: Arc<dyn Announce>,
 ) -> Result<Service, WiringError> {
     let http = Arc::new(HttpFetch::new(HttpFetchConfig {
         upstreams: vec![Upstream::github(config.github.clone(), config.github_token.as_ref())?],
@@ -118,9 +128,11 @@ pub fn service(
         fetch: http.clone(),
         store,
         queue,
+        announcer,
         judges: judges(config, http)?,
         upstreams: Upstreams {
             npm: config.npm.clone(),
+            npm_feed: config.npm_feed.clone(),
             github: config.github.clone(),
         },
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hekate::wiring;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -15,8 +15,12 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run_concurrent(service_fn(move |_event: LambdaEvent<Value>| {
         let service = Arc::clone(&service);
         async move {
-            let enqueued = service.sweep(wiring::now()).await?;
-            Ok::<_, Error>(json!({ "enqueued": enqueued }))
+            let swept = service.sweep(wiring::now()).await?;
+            // Whatever else could be done was done; a failed invocation is what the alarm sees.
+            if !swept.troubles.is_empty() {
+                return Err(Error::from(swept.troubles.join("; ")));
+            }
+            Ok::<_, Error>(serde_json::to_value(swept)?)
         }
     }))
     .await

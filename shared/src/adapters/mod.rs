@@ -1,8 +1,10 @@
 //! The ports' implementations for the real world.
 
+pub mod announcements;
 pub mod dynamodb;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod eventbridge;
 pub mod http;
 pub mod in_process;
 pub mod judges;

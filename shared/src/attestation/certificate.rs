@@ -295,6 +295,12 @@ impl CertificateIdentity {
             .as_deref()
             .or(self.subject_alternative_name.as_deref())
     }
+
+    /// Path of the workflow that was triggered: .18.
+    pub fn workflow_path(&self) -> Option<String> {
+        let workflow = WorkflowRef::parse(self.build_config_uri.as_deref()?)?;
+        Some(workflow.path)
+    }
 }
 
 #[cfg(test)]

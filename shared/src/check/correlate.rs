@@ -1,14 +1,16 @@
 //! The stage that puts every check's question to the evidence.
 
+use jiff::Timestamp;
+
 use super::{
-    CheckId, Finding, Outcome, Shade, UnknownReason, artifact, attestation, identity, log, publishing, registry, run,
-    source,
+    CheckId, Finding, Outcome, Shade, UnknownReason, artifact, attestation, history, identity, log, novelty,
+    publishing, registry, run, source,
 };
 use crate::attestation::{CertificateIdentity, Issuer, Refusal, RefusedPart, TrustMaterial};
 use crate::authenticate::{Authenticated, Examination, Examined, Provenance};
 use crate::availability::Availability;
 use crate::forge::github::{NoDestination, Trace};
-use crate::history::PastRelease;
+use crate::history::{PastRelease, SETTLED, channel};
 use crate::policy::Policy;
 use crate::ports::Memory;
 
@@ -28,7 +30,9 @@ pub struct Evidence<'a> {
 
 /// Runs every check: one finding each, in the order of [`CheckId::ALL`].
 pub fn correlate(evidence: &Evidence<'_>) -> Vec<Finding> {
-    CheckId::ALL.iter().map(|&check| ask(check, evidence)).collect()
+    let mut findings: Vec<Finding> = CheckId::ALL.iter().map(|&check| ask(check, evidence)).collect();
+    novelty::in_company(&mut findings);
+    findings
 }
 
 fn ask(check: CheckId, evidence: &Evidence<'_>) -> Finding {
@@ -54,9 +58,18 @@ fn ask(check: CheckId, evidence: &Evidence<'_>) -> Finding {
         CheckId::IdSourceRepo => identity::source_repo(evidence),
         CheckId::IdRunnerEnv => identity::runner_env(evidence),
         CheckId::IdSignerWorkflow => identity::signer_workflow(evidence),
-        CheckId::IdTriggerNovel => identity::trigger_novel(evidence),
-        CheckId::IdRefNovel => identity::ref_novel(evidence),
-        CheckId::IdEnvironmentMissing => identity::environment_missing(evidence),
+        CheckId::IdOwnerId => novelty::owner_id(evidence),
+        CheckId::IdRepoChanged => novelty::repo_changed(evidence),
+        CheckId::IdWorkflowChanged => novelty::workflow_changed(evidence),
+        CheckId::IdTriggerNovel => novelty::trigger_novel(evidence),
+        CheckId::IdRefNovel => novelty::ref_novel(evidence),
+        CheckId::IdRefDisttagMismatch => novelty::ref_disttag_mismatch(evidence),
+        CheckId::IdEnvironmentMissing => novelty::environment_missing(evidence),
+        CheckId::HistDowngrade => history::downgrade(evidence),
+        CheckId::HistDowngradeCrossline => history::downgrade_crossline(evidence),
+        CheckId::HistPublishModeChanged => history::publish_mode_changed(evidence),
+        CheckId::HistPublisherChanged => history::publisher_changed(evidence),
+        CheckId::HistBurst => history::burst(evidence),
         CheckId::RunExists => run::exists(evidence),
         CheckId::RunDisappeared => run::disappeared(evidence),
         CheckId::RunMatchesCert => run::matches_certificate(evidence),
@@ -100,18 +113,75 @@ impl Evidence<'_> {
         }
     }
 
-    /// Accepted releases of the package that were published before this one, newest first. Prereleases are compared with
-    /// prereleases, and others with others: channels have branches, triggers and tags of their own.
-    pub(super) fn history(&self) -> impl Iterator<Item = &PastRelease> {
+    /// When the version was published, as the registry says.
+    pub(super) fn published_at(&self) -> Option<Timestamp> {
+        let metadata = self.authenticated.release.metadata.present()?;
+        metadata.published_at
+    }
+
+    /// Whether not everything is known that could be of releases before the first that was looked at. A registry that lists
+    /// no earlier versions leaves nothing to be known.
+    pub(super) fn history_has_gaps(&self) -> bool {
+        self.memory.history_has_gaps && self.published_at().is_some()
+    }
+
+    /// Releases of the package that were published before this one, newest first: accepted or not, attested or not.
+    pub(super) fn past(&self) -> Vec<&PastRelease> {
         let release = &self.authenticated.release;
-        let published = release.metadata.present().and_then(|metadata| metadata.published_at);
-        self.memory
+        let published = self.published_at();
+        let mut past: Vec<&PastRelease> = self
+            .memory
             .history
             .iter()
-            .filter(|past| past.accepted)
-            .filter(move |past| past.version.contains('-') == release.package.version().contains('-'))
-            .filter(move |past| past.version != release.package.version())
-            .filter(move |past| published.is_none_or(|published| past.published_at <= published))
+            .filter(|past| past.version != release.package.version())
+            .filter(|past| published.is_none_or(|published| past.published_at <= published))
+            .collect();
+        past.sort_by(|one, other| (other.published_at, &other.version).cmp(&(one.published_at, &one.version)));
+        past
+    }
+
+    /// Releases that are attested and were not refused, of every channel, newest first. That they were is a fact, whether or
+    /// not there is anything to learn from how they were released; of the last day before this one, those alone count that
+    /// somebody has accepted.
+    pub(super) fn attested(&self) -> impl Iterator<Item = &PastRelease> {
+        let is_old = self.is_old();
+        self.past()
+            .into_iter()
+            .filter(move |past| past.attested && !past.refused && (past.accepted || is_old(past)))
+    }
+
+    /// Accepted releases that are attested, of every channel, newest first; those of the last day before this one teach
+    /// nothing: the first release of an attack is not yet told when the second comes.
+    pub(super) fn identities(&self) -> impl Iterator<Item = &PastRelease> {
+        let is_old = self.is_old();
+        self.attested().filter(move |past| past.accepted && is_old(past))
+    }
+
+    /// Whether a release is older than the last day before this one.
+    fn is_old(&self) -> impl Fn(&PastRelease) -> bool + use<> {
+        let published = self.published_at();
+        move |past| published.is_none_or(|at| at.duration_since(past.published_at) >= SETTLED)
+    }
+
+    /// Accepted attested releases of the package that were published before this one, newest first. Prereleases are compared
+    /// with prereleases, and others with others: channels have branches, triggers and tags of their own.
+    pub(super) fn history(&self) -> impl Iterator<Item = &PastRelease> {
+        let is_stable = channel(self.authenticated.release.package.version()).is_stable();
+        self.identities()
+            .filter(move |past| channel(&past.version).is_stable() == is_stable)
+    }
+
+    /// The same of the version's own channel: prereleases of its name; and releases for everybody, if it is one, or what
+    /// everybody gets by default.
+    pub(super) fn of_channel(&self) -> impl Iterator<Item = &PastRelease> {
+        let release = &self.authenticated.release;
+        let tags = release.metadata.present().map(|metadata| &metadata.tags);
+        let is_latest = tags.is_some_and(|tags| tags.iter().any(|tag| tag == "latest"));
+        let own = channel(release.package.version());
+        self.identities().filter(move |past| {
+            let of_past = channel(&past.version);
+            of_past == own || is_latest && of_past.is_stable()
+        })
     }
 
     /// The certificate of the earliest authentic provenance that GitHub Actions made: the one that is traced.

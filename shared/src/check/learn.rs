@@ -3,21 +3,46 @@
 use super::correlate::Evidence;
 use super::publishing::signing_step_name;
 use super::{Family, Finding, Outcome, Severity};
-use crate::attestation::WorkflowRef;
+use crate::attestation::Issuer;
+use crate::authenticate::Provenance;
 use crate::availability::Availability;
 use crate::forge::github::Trace;
 use crate::history::PastRelease;
 use crate::package::names_version;
 use crate::verdict::{Status, Verdict};
 
-/// What is to be remembered of a release with an authentic certificate, once there is a settled verdict on it.
+/// What is to be remembered of a release, once there is a settled verdict on it: of one whose certificate is authentic what
+/// it proves, and of one that authoritatively has no attestation that it has none. Nothing of one that was refused.
 pub fn past_release(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease> {
     if !verdict.status.is_settled() {
         return None;
     }
-    let certificate = evidence.certificate()?;
+    let metadata = evidence.authenticated.release.metadata.present();
+    let published_at = metadata.and_then(|metadata| metadata.published_at);
+    let release = |published_at| PastRelease {
+        accepted: is_accepted(verdict),
+        refused: verdict.status.is_told(),
+        declared_publish_mode: metadata.and_then(|metadata| metadata.publish_mode.clone()),
+        declared_publisher: metadata.and_then(|metadata| metadata.publisher.clone()),
+        ..PastRelease::unattested(verdict.package.version(), published_at)
+    };
+    let provenances = match &evidence.authenticated.examination {
+        Availability::Present(examination) => examination.authentic_provenances(),
+        Availability::Absent { .. } => return published_at.map(release),
+        Availability::Unavailable(_) => return None,
+    };
+    let signed_at = provenances.first()?.attestation.signed_at;
+    let release = release(published_at.unwrap_or(signed_at));
+    let Some(certificate) = evidence.certificate() else {
+        // Built elsewhere than on GitHub Actions: attested, with an identity that nothing here is compared with.
+        let by_a_service =
+            |provenance: &Provenance<'_>| matches!(provenance.certificate.issuer, Some(Issuer::OtherCi(_)));
+        return provenances.iter().any(by_a_service).then_some(PastRelease {
+            attested: true,
+            ..release
+        });
+    };
     let trace = evidence.trace.as_ref().ok();
-    let destination = trace.map(|trace| &trace.destination);
     let commit = trace
         .and_then(|trace| trace.commit.as_ref())
         .and_then(Availability::present);
@@ -38,21 +63,6 @@ pub fn past_release(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRe
         .and_then(|run| run.value.triggering_actor.as_ref().or(run.value.actor.as_ref()))
         .and_then(|actor| actor.login.clone());
     Some(PastRelease {
-        version: verdict.package.version().to_owned(),
-        accepted: is_accepted(verdict),
-        published_at: destination.map_or(certificate.not_before, |destination| destination.published_at),
-        repository_id: certificate.source_repository_identifier.clone(),
-        owner_id: certificate.source_repository_owner_identifier.clone(),
-        workflow: certificate
-            .build_config_uri
-            .as_deref()
-            .and_then(WorkflowRef::parse)
-            .map(|workflow| workflow.path),
-        r#ref: certificate.source_repository_ref.clone(),
-        trigger: certificate.build_trigger.clone(),
-        environment: certificate.deployment_environment.clone(),
-        runner: certificate.runner_environment.clone(),
-        signer: certificate.signer().map(str::to_owned),
         run_actor: actor,
         run_publish_step: trace.and_then(signing_step_name),
         commit_verified: commit
@@ -60,10 +70,12 @@ pub fn past_release(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRe
             .map(|verification| verification.verified),
         commit_through_pull_request: pulls,
         tagged: (!named.is_empty()).then(|| named.iter().any(|commit| Some(*commit) == built)),
+        ..release.attested_by(certificate)
     })
 }
 
-/// A release is learnt from if it is `verified`; or `attested` with nothing left to ask, and released in no new way.
+/// A release is learnt from if it is `verified`; if it is `attested` with nothing left to ask, and released in no new way; or
+/// if it is `unattested`, and nothing in the history speaks against that.
 fn is_accepted(verdict: &Verdict) -> bool {
     let open = |finding: &Finding| match (finding.check.family(), finding.outcome) {
         (Family::Run | Family::Source, Outcome::Unknown(reason)) => reason.may_pass(),
@@ -73,15 +85,18 @@ fn is_accepted(verdict: &Verdict) -> bool {
         (Family::Identity, Outcome::Warn(shade)) => !shade.is_some_and(super::Shade::is_harmless),
         (_, _) => false,
     };
+    let unlike_before = |finding: &Finding| match (finding.check.family(), finding.outcome) {
+        (Family::History, Outcome::Warn(shade)) => !shade.is_some_and(super::Shade::is_harmless),
+        (_, _) => false,
+    };
+    let mut weighty = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.check.severity() >= Severity::Medium);
     match verdict.status {
         Status::Verified => true,
-        Status::Attested => !verdict
-            .findings
-            .iter()
-            .filter(|finding| finding.check.severity() >= Severity::Medium)
-            .any(|finding| open(finding) || novel(finding)),
-        Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Indeterminate | Status::Unattested => {
-            false
-        }
+        Status::Attested => !weighty.any(|finding| open(finding) || novel(finding)),
+        Status::Unattested => !weighty.any(unlike_before),
+        Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Indeterminate => false,
     }
 }

@@ -5,9 +5,11 @@
 mod artifact;
 mod attestation;
 mod correlate;
+mod history;
 mod identity;
 mod learn;
 mod log;
+mod novelty;
 mod publishing;
 mod registry;
 mod run;
@@ -23,9 +25,6 @@ use crate::package::Digest;
 
 pub use correlate::{Evidence, correlate};
 pub use learn::past_release;
-
-/// How many earlier releases make a habit whose absence is telling.
-const ESTABLISHED: usize = 3;
 
 /// Declares the closed set of checks with its stable spelling, family and severity, so that none can be forgotten.
 macro_rules! checks {
@@ -97,6 +96,12 @@ checks! {
     IdIssuer = "id.issuer", Identity, High;
     /// Is the certificate's source repository the one that the package names?
     IdSourceRepo = "id.source_repo", Identity, High;
+    /// Does the repository's name belong to the owner that it belonged to?
+    IdOwnerId = "id.owner_id", Identity, High;
+    /// Were earlier releases built from this repository?
+    IdRepoChanged = "id.repo_changed", Identity, High;
+    /// Did this workflow make earlier releases?
+    IdWorkflowChanged = "id.workflow_changed", Identity, Medium;
     /// Did a runner hosted by the forge sign?
     IdRunnerEnv = "id.runner_env", Identity, Medium;
     /// Which workflow signed: the triggered one, or a reusable one pinned by digest?
@@ -105,8 +110,20 @@ checks! {
     IdTriggerNovel = "id.trigger_novel", Identity, High;
     /// Were releases of the package built from refs of this kind before?
     IdRefNovel = "id.ref_novel", Identity, High;
+    /// Was what everybody gets by default built from a branch of prereleases or features?
+    IdRefDisttagMismatch = "id.ref_disttag_mismatch", Identity, High;
     /// Is the deployment environment named that releases of the package had before?
     IdEnvironmentMissing = "id.environment_missing", Identity, Medium;
+    /// Has the release the attestations that its release line had?
+    HistDowngrade = "hist.downgrade", History, High;
+    /// Has the release the attestations that other release lines have?
+    HistDowngradeCrossline = "hist.downgrade_crossline", History, Medium;
+    /// Was the version published in no less guarded a way than those before it?
+    HistPublishModeChanged = "hist.publish_mode_changed", History, Medium;
+    /// Did the account that published the version publish earlier ones?
+    HistPublisherChanged = "hist.publisher_changed", History, Medium;
+    /// Were no more versions published at once than is usual?
+    HistBurst = "hist.burst", History, Medium;
     /// Does the run that the certificate names exist?
     RunExists = "run.exists", Run, High;
     /// Is a run that was seen before gone?
@@ -171,6 +188,8 @@ pub enum Family {
     Log,
     /// The signing certificate.
     Identity,
+    /// The package's earlier releases.
+    History,
     /// The build run.
     Run,
     /// The source.
@@ -185,6 +204,7 @@ impl Family {
         Self::Attestation,
         Self::Log,
         Self::Identity,
+        Self::History,
         Self::Run,
         Self::Source,
     ];
@@ -197,6 +217,7 @@ impl Family {
             Self::Attestation => "attestation",
             Self::Log => "log",
             Self::Identity => "identity",
+            Self::History => "history",
             Self::Run => "run",
             Self::Source => "source",
         }
@@ -310,6 +331,12 @@ pub enum Shade {
     Missing,
     /// The package has no such habit, or none that is known.
     NoHabit,
+    /// What earlier releases of the line carried is absent.
+    Downgraded,
+    /// The package has given the habit up, long ago.
+    GivenUp,
+    /// Nothing else is unusual.
+    Alone,
 }
 
 impl Shade {
@@ -323,7 +350,9 @@ impl Shade {
             | Self::SelfHosted
             | Self::Renamed
             | Self::Archived
-            | Self::SquashMerged => true,
+            | Self::SquashMerged
+            | Self::GivenUp
+            | Self::Alone => true,
             Self::Vacuous
             | Self::Absent
             | Self::FirstSeen
@@ -335,7 +364,8 @@ impl Shade {
             | Self::StagedPublish
             | Self::Snapshot
             | Self::Missing
-            | Self::NoHabit => false,
+            | Self::NoHabit
+            | Self::Downgraded => false,
         }
     }
 }

@@ -4,11 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::correlate::Evidence;
 use super::run::{attempt, jobs, pass, sighted, sourced, unfinished};
-use super::{CheckId, ESTABLISHED, Finding, Outcome, Shade, UnknownReason};
+use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{RepositoryUri, WorkflowRef};
 use crate::availability::Availability;
 use crate::forge::github::steps::{Place, Publishing, StepKind, places};
 use crate::forge::github::{Trace, wire};
+use crate::history::ESTABLISHED;
 
 /// GitHub's times have a resolution of one second, and its clocks are its own.
 const STEP_TOLERANCE: SignedDuration = SignedDuration::from_secs(5);

@@ -5,6 +5,7 @@ use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{Issuer, NpmKey, NpmKeyUsage};
 use crate::availability::Availability;
 use crate::ecosystem::{Metadata, PublishMode, RegistrySignature};
+use crate::ports::FirstSeen;
 
 fn metadata<'a>(check: CheckId, evidence: &'a Evidence<'_>) -> Result<&'a Metadata, Finding> {
     match &evidence.authenticated.release.metadata {
@@ -94,15 +95,23 @@ pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
         Ok(metadata) => metadata,
         Err(finding) => return finding,
     };
-    let Some(now) = &metadata.declared_digest else {
-        let summary = "the metadata names no digest that is strong enough to compare";
-        return Finding::new(check, Outcome::NotApplicable(Some(Shade::WeakDigest)), summary);
+    let first = evidence.memory.first_seen.as_ref();
+    let now = match (&metadata.declared_digest, first) {
+        (Some(now), _) => now,
+        (None, None) => {
+            let summary = "the metadata names no digest that is strong enough to compare";
+            return Finding::new(check, Outcome::NotApplicable(Some(Shade::WeakDigest)), summary);
+        }
+        (None, Some(first)) => return not_comparable(check, first),
     };
-    let Some(first) = &evidence.memory.first_seen else {
+    let Some(first) = first else {
         let summary = "the version is seen for the first time";
         return Finding::new(check, Outcome::NotApplicable(Some(Shade::FirstSeen)), summary)
             .observing("metadata dist.integrity", now.to_string());
     };
+    if first.integrity.algorithm() != now.algorithm() {
+        return not_comparable(check, first).observing("metadata dist.integrity", now.to_string());
+    }
     let (outcome, summary) = if first.integrity == *now {
         (Outcome::Pass(None), "the integrity is the one that was first seen")
     } else {
@@ -115,6 +124,13 @@ pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
         .observing("metadata dist.integrity", now.to_string())
         .observing(format!("first seen {}", first.at), first.integrity.to_string())
         .citing([metadata.evidence.clone()])
+}
+
+/// The digest that was first seen is not in the metadata any more, and nothing that could contradict it.
+fn not_comparable(check: CheckId, first: &FirstSeen) -> Finding {
+    let summary = "the registry named a digest before that its metadata does not name any more";
+    Finding::new(check, Outcome::Unknown(UnknownReason::Stripped), summary)
+        .observing(format!("first seen {}", first.at), first.integrity.to_string())
 }
 
 /// Records how the version was published, and whether the trusted publisher that the metadata claims is the one that the

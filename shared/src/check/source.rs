@@ -7,9 +7,10 @@ use jiff::SignedDuration;
 
 use super::correlate::Evidence;
 use super::run::{attempt, replied};
-use super::{CheckId, ESTABLISHED, Finding, Outcome, Shade, UnknownReason};
+use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use crate::availability::Availability;
 use crate::forge::github::{Seen, Trace, bare, wire};
+use crate::history::{ESTABLISHED, SETTLED};
 use crate::package::{PackageName, names_version};
 
 /// How long before publication a change of the workflow is fresh.
@@ -303,10 +304,13 @@ pub(super) fn tag_matches_version(evidence: &Evidence<'_>) -> Finding {
     // Prereleases have tags of their own, or none.
     let is_prerelease = |version: &str| version.contains('-');
     let metadata = evidence.authenticated.release.metadata.present();
+    // The releases of one attack teach nothing about each other.
+    let published_at = trace.destination.published_at;
     let earlier: Vec<&str> = metadata
         .iter()
-        .flat_map(|metadata| &metadata.earlier_versions)
-        .map(String::as_str)
+        .flat_map(|metadata| &metadata.earlier)
+        .filter(|earlier| published_at.duration_since(earlier.published_at) >= SETTLED)
+        .map(|earlier| earlier.version.as_str())
         .filter(|earlier| is_prerelease(earlier) == is_prerelease(package.version()))
         .collect();
     match habit(package.name(), &earlier, &tags.value) {
@@ -323,7 +327,7 @@ pub(super) fn tag_matches_version(evidence: &Evidence<'_>) -> Finding {
             "the package's versions do not have tags as a rule",
         ),
         Habit::Unknown => finding(
-            Outcome::Unknown(UnknownReason::Unsupported),
+            Outcome::Unknown(UnknownReason::NotRun),
             "the repository has more tags than are read, and none of those that were names this version",
         ),
     }

@@ -5,18 +5,22 @@
 
 pub mod npm;
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
 use crate::attestation::UnverifiedAttestation;
 use crate::availability::Availability;
 use crate::dossier::{Dossier, Observation};
-use crate::package::{Coordinate, Digest, Ecosystem, PackageVersion};
+use crate::package::{Coordinate, Digest, Ecosystem, PackageName, PackageVersion};
 use crate::ports::{FaultSide, Fetch};
 
 /// How a version was published, as the registry's metadata claims.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum PublishMode {
     /// With somebody's token.
     Token,
@@ -24,6 +28,49 @@ pub enum PublishMode {
     TrustedPublisher(String),
     /// Staged, and approved by a person.
     Staged,
+}
+
+impl PublishMode {
+    /// How much stands between a thief and the registry: a token, then an identity that lives for minutes, then a person
+    /// besides.
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Token => 1,
+            Self::TrustedPublisher(_) => 2,
+            Self::Staged => 3,
+        }
+    }
+
+    /// The word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::TrustedPublisher(_) => "trusted publisher",
+            Self::Staged => "staged",
+        }
+    }
+}
+
+/// Another version of the package, as the registry lists it. Claims, all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherVersion {
+    /// The version.
+    pub version: String,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// What else the registry says; of a bounded number of versions.
+    pub described: Option<Described>,
+}
+
+/// How another version was published, as the registry describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// How; `None` where the metadata does not say.
+    pub publish_mode: Option<PublishMode>,
+    /// The account that published; `None` for a build service, whose account is everybody's.
+    pub publisher: Option<String>,
+    /// Whether it announces attestations.
+    pub announces_attestations: bool,
 }
 
 /// A signature of the registry over name, version and digest.
@@ -52,12 +99,18 @@ pub struct Metadata {
     pub published_at: Option<Timestamp>,
     /// How; `None` where the metadata does not say.
     pub publish_mode: Option<PublishMode>,
+    /// The account that published; `None` for a build service, whose account is everybody's.
+    pub publisher: Option<String>,
+    /// The dist-tags that lead to the version now.
+    pub tags: Vec<String>,
     /// The repository that the metadata names.
     pub declared_repository: Option<String>,
     /// The commit that the publisher's client noted.
     pub declared_commit: Option<String>,
     /// Versions that were published before this one, newest first; a bounded number of them.
-    pub earlier_versions: Vec<String>,
+    pub earlier: Vec<OtherVersion>,
+    /// Versions that were published within half an hour after this one, oldest first.
+    pub soon_after: Vec<OtherVersion>,
     /// Digest of the document.
     pub evidence: Digest,
 }
@@ -135,6 +188,8 @@ pub struct Look<'a> {
 pub struct Upstreams {
     /// npm's public API.
     pub npm: Url,
+    /// npm's feed of changes; `None` if it is not read.
+    pub npm_feed: Option<Url>,
     /// GitHub's REST API.
     pub github: Url,
 }
@@ -185,6 +240,81 @@ pub async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolve
 pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
     match resolved.package.ecosystem() {
         Ecosystem::Npm => npm::collect(resolved, look).await,
+    }
+}
+
+/// The versions of a package.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The version that somebody gets who asks for none.
+    pub latest: Option<PackageVersion>,
+    /// Every version that ever was, newest first.
+    pub versions: Vec<ListedVersion>,
+}
+
+/// A version in a listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// The version.
+    pub package: PackageVersion,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// Whether it still is.
+    pub is_served: bool,
+}
+
+/// Asks which versions of a package there are, and which there were.
+pub async fn versions(name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault> {
+    match name.ecosystem() {
+        Ecosystem::Npm => npm::versions(name, look).await,
+    }
+}
+
+/// A page of a registry's feed of changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeedPage {
+    /// The packages that changed, each once.
+    pub names: Vec<PackageName>,
+    /// How many rows the page had.
+    pub rows: usize,
+    /// Up to where it was read.
+    pub until: u64,
+}
+
+/// The feeds of changes that are read: the name under which the place in each is kept, and where it is.
+pub fn feeds(upstreams: &Upstreams) -> Vec<(Ecosystem, Url)> {
+    let npm = upstreams.npm_feed.clone().map(|url| (Ecosystem::Npm, url));
+    npm.into_iter().collect()
+}
+
+/// Where a feed ends now: from where to read one that never was read.
+pub async fn feed_end(ecosystem: Ecosystem, feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
+    match ecosystem {
+        Ecosystem::Npm => npm::feed_end(feed, look).await,
+    }
+}
+
+/// What changed after a place in a feed, at most `limit` rows of it.
+pub async fn feed_page(
+    ecosystem: Ecosystem,
+    feed: &Url,
+    since: u64,
+    limit: usize,
+    look: &Look<'_>,
+) -> Result<FeedPage, LookFault> {
+    match ecosystem {
+        Ecosystem::Npm => npm::feed_page(feed, since, limit, look).await,
+    }
+}
+
+/// Looks back: of each of a few earlier versions of which the registry says that they are attested, what it serves as their
+/// attestations, in a small dossier of its own. Nothing if the metadata names no earlier versions.
+///
+/// Which versions these are is a function of the metadata: evenly from every release line, the newest of each, the judged
+/// version's own line first. Their artifacts and their runs are not asked for, and nothing of those that are `known`.
+pub async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
+    match dossier.package.ecosystem() {
+        Ecosystem::Npm => npm::look_back(dossier, look, known).await,
     }
 }
 

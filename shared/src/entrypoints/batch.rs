@@ -47,6 +47,10 @@ async fn work_on(service: &Service, body: &str, id: &str, now: Timestamp) -> boo
     };
     match service.work(&item, now).await {
         Worked::Done(_) => false,
+        Worked::HandedOver(versions) => {
+            tracing::info!(message = id, package = %item.package, versions, "versions were handed over");
+            false
+        }
         Worked::Hopeless(fault) => {
             tracing::error!(message = id, package = %item.package, error = %fault, "a message was dropped: it can never succeed");
             false

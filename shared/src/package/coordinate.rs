@@ -14,6 +14,12 @@ pub enum Ecosystem {
     Npm,
 }
 
+impl Serialize for Ecosystem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.purl_type())
+    }
+}
+
 impl Ecosystem {
     /// Every ecosystem.
     pub const ALL: &[Self] = &[Self::Npm];
@@ -125,6 +131,36 @@ impl fmt::Display for PackageName {
 impl fmt::Debug for PackageName {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.ecosystem.purl_type(), self.text)
+    }
+}
+
+impl FromStr for PackageName {
+    type Err = CoordinateError;
+
+    /// Parses a purl without a version, or the short form `npm:name`.
+    fn from_str(text: &str) -> Result<Self, CoordinateError> {
+        let coordinate: Coordinate = text.parse()?;
+        match coordinate.selector {
+            Selector::Tag(tag) if tag == "latest" => Ok(coordinate.name),
+            Selector::Tag(_) | Selector::Version(_) => Err(CoordinateError::Name {
+                name: text.to_owned(),
+                rule: "a name without a version is needed here",
+            }),
+        }
+    }
+}
+
+impl Serialize for PackageName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.to_purl())
+    }
+}
+
+impl<'de> Deserialize<'de> for PackageName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 

@@ -2,8 +2,10 @@
 
 mod coordinate;
 mod digest;
+mod inventory;
 mod tag;
 
 pub use coordinate::{Coordinate, CoordinateError, Ecosystem, PackageName, PackageVersion, Selector};
 pub use digest::{Digest, DigestAlgorithm, DigestError, Integrity};
+pub use inventory::{Inventory, InventoryError, Skipped};
 pub use tag::names_version;

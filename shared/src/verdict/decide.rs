@@ -85,12 +85,33 @@ impl Decision {
         if !critical.is_empty() {
             return decided(Status::Mismatch, critical);
         }
-        let high = failed(Severity::High);
+        let (lost, high): (Vec<CheckId>, Vec<CheckId>) = failed(Severity::High)
+            .into_iter()
+            .partition(|&check| check == CheckId::HistDowngrade);
         let warned = weighty_warnings(findings);
         if !high.is_empty() || !warned.is_empty() {
             return decided(Status::Suspicious, if high.is_empty() { warned } else { high });
         }
+        let less_guarded = of(CheckId::HistPublishModeChanged) == Some(Outcome::Warn(None));
+        let stepped_down = match of(CheckId::HistDowngradeCrossline) {
+            // A way of publishing that was given up with the attestations that came with it.
+            Some(Outcome::Warn(None)) if less_guarded => {
+                vec![CheckId::HistDowngradeCrossline, CheckId::HistPublishModeChanged]
+            }
+            Some(_) | None => lost,
+        };
+        if !stepped_down.is_empty() {
+            return decided(Status::Downgraded, stepped_down);
+        }
         if let Some(Outcome::NotApplicable(Some(Shade::Absent))) = of(CheckId::AttPresent) {
+            // What earlier releases carried could not be asked about, and would decide.
+            let may_be_told = |check| matches!(of(check), Some(Outcome::Unknown(reason)) if reason.may_pass());
+            if may_be_told(CheckId::HistDowngrade) {
+                return decided(Status::Indeterminate, vec![CheckId::HistDowngrade]);
+            }
+            if less_guarded && may_be_told(CheckId::HistDowngradeCrossline) {
+                return decided(Status::Indeterminate, vec![CheckId::HistDowngradeCrossline]);
+            }
             let signed = of(CheckId::RegSignature).is_some_and(Outcome::is_pass);
             return match of(CheckId::ArtTarballIntegrity) {
                 // The registry signs a strong digest; versions that are older than those have nothing to sign.
@@ -154,22 +175,24 @@ fn suffices(check: CheckId, outcome: Outcome) -> bool {
 fn is_silenced(finding: &Finding) -> bool {
     let about_the_build = match finding.check.family() {
         Family::Run | Family::Source => true,
-        // Two names are one repository, or not, by what the forge says.
-        Family::Identity => finding.check == CheckId::IdSourceRepo,
-        Family::Artifact | Family::Registry | Family::Attestation | Family::Log => false,
+        // Two names are one repository, or not, by what the forge says; and what is new is told by earlier releases, which
+        // may not have been told of. To whom the repository belongs by now is nothing that weighs.
+        Family::Identity => !matches!(finding.check, CheckId::IdIssuer | CheckId::IdOwnerId),
+        Family::Artifact | Family::Registry | Family::Attestation | Family::Log | Family::History => false,
     };
     let Outcome::Unknown(reason) = finding.outcome else {
         return false;
     };
     let stands = match reason {
-        UnknownReason::Unreachable | UnknownReason::RateLimited | UnknownReason::Malformed | UnknownReason::Pending => {
-            true
-        }
+        UnknownReason::Unreachable
+        | UnknownReason::RateLimited
+        | UnknownReason::Malformed
+        | UnknownReason::Pending
+        | UnknownReason::Unsupported => true,
         // What is gone or hidden by now says nothing of a release whose run and commit were seen before.
         UnknownReason::Private | UnknownReason::NotRetained => {
             !matches!(finding.check, CheckId::RunDisappeared | CheckId::SrcRepoState)
         }
-        UnknownReason::Unsupported => finding.check.severity() >= Severity::High,
         UnknownReason::Stripped | UnknownReason::NotRun => false,
     };
     about_the_build && finding.check.severity() >= Severity::Medium && stands
@@ -192,14 +215,19 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
     let Decision { status, decided_by } = Decision::from_findings(&findings);
     let undecided_for = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
     let settled_for = SignedDuration::from_secs(i64::from(inputs.policy.settled_for));
-    let (questions, question_checks) = answer_questions(&findings, status);
+    let (questions, question_checks) = answer_questions(&findings, status, &decided_by);
     let later = |wait| inputs.now.checked_add(wait).unwrap_or(Timestamp::MAX);
     let next_look_at = if status.is_settled() {
         next_look(&findings, status, inputs)
     } else {
-        Some(later(undecided_for))
+        next_attempt(&findings, &decided_by, inputs)
     };
-    let valid_until = next_look_at.unwrap_or(Timestamp::MAX).min(later(settled_for));
+    let valid_for = if status.is_settled() {
+        settled_for
+    } else {
+        undecided_for
+    };
+    let valid_until = next_look_at.unwrap_or(Timestamp::MAX).min(later(valid_for));
     Verdict {
         schema: SCHEMA.to_owned(),
         package: inputs.dossier.package.clone(),
@@ -214,6 +242,7 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
         checked_at: inputs.now,
         valid_until,
         next_look_at,
+        removed_at: None,
         check_set: CHECK_SET.to_owned(),
         policy: inputs.policy.digest(),
         trust: inputs.trust.clone(),
@@ -234,12 +263,94 @@ const LOOKS: [SignedDuration; 4] = [
 /// (<https://docs.github.com/en/actions/reference/limits>).
 const LONGEST_RUN: SignedDuration = SignedDuration::from_hours(36 * 24);
 
-/// When to look at a settled version again: not, unless it is `attested` only because the run has not ended or GitHub
-/// did not answer, or is accused of a run that GitHub did not show.
+/// For how long after its publication a version is looked at again, whatever is said of it.
+const YOUNG: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// After what time a version of a watched package is looked at again, when there is no other reason left to.
+const MONTHLY: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// When to look at a settled version again: the soonest of
+///
+/// 1. the times after the first look, for a version that was published within the last week: its run can still fail or be
+///    deleted, and its attestations can vanish;
+/// 2. when what is unfinished may be told;
+/// 3. and, if neither is left and the package is watched, a month from now.
 fn next_look(findings: &[Finding], status: Status, inputs: &Inputs<'_>) -> Option<Timestamp> {
+    let since = inputs.memory.first_seen.as_ref().map_or(inputs.now, |first| first.at);
+    let age = inputs.now.duration_since(since);
+    let soonest = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
+    let scheduled = LOOKS
+        .into_iter()
+        .find(|look| *look > age)
+        .map(|look| (look - age).max(soonest));
+    let published_at = inputs
+        .authenticated
+        .release
+        .metadata
+        .present()
+        .and_then(|metadata| metadata.published_at);
+    let is_young = published_at.is_some_and(|at| inputs.now.duration_since(at) < YOUNG);
+    // 1.
+    let while_young = scheduled.filter(|_| is_young);
+    // 2.
+    let unfinished = unfinished(findings, status).and_then(|outcome| match (scheduled, outcome) {
+        (Some(scheduled), _) => Some(scheduled),
+        // After the last of these an outage is still worth a look a day, and an unfinished run one a week for as long as a run
+        // can last.
+        (None, Outcome::Unknown(UnknownReason::Pending)) if age < LONGEST_RUN => {
+            Some(SignedDuration::from_hours(7 * 24))
+        }
+        (None, Outcome::Unknown(UnknownReason::Pending) | Outcome::Fail(_)) => None,
+        (None, _) => Some(SignedDuration::from_hours(24)),
+    });
+    let soonest = [while_young, unfinished].into_iter().flatten().min();
+    // 3.
+    let rest = match soonest {
+        Some(rest) => rest + jitter(inputs.dossier, SignedDuration::from_mins(5)),
+        None if inputs.memory.watched => {
+            let spread = SignedDuration::from_hours(48);
+            MONTHLY - spread / 2 + jitter(inputs.dossier, spread)
+        }
+        None => return None,
+    };
+    inputs.now.checked_add(rest).ok()
+}
+
+/// How long an undecided version of a package that is not watched is tried again.
+const TRIED: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// When to look at an undecided version again: after ten minutes, and then each time after half as long again as it has been
+/// tried, at most a day. What cannot be told for a reason that stays, and what has been tried for a month, is left to whoever
+/// asks; a watched package is never given up.
+fn next_attempt(findings: &[Finding], decided_by: &[CheckId], inputs: &Inputs<'_>) -> Option<Timestamp> {
+    let soonest = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
+    let longest = SignedDuration::from_hours(24);
+    // While the metadata could never be read it is not known since when; then once an hour.
+    let is_described = inputs.authenticated.release.metadata.present().is_some();
+    let tried = match &inputs.memory.first_seen {
+        Some(first) => Some(inputs.now.duration_since(first.at)),
+        None => is_described.then_some(SignedDuration::ZERO),
+    };
+    let may_pass = |finding: &Finding| matches!(finding.outcome, Outcome::Unknown(reason) if reason.may_pass());
+    let waits = findings
+        .iter()
+        .any(|finding| decided_by.contains(&finding.check) && may_pass(finding));
+    let given_up = !waits || tried.is_some_and(|tried| tried > TRIED);
+    let rest = match tried {
+        _ if given_up && !inputs.memory.watched => return None,
+        _ if given_up => longest,
+        Some(tried) => (tried / 2).clamp(soonest, longest.max(soonest)),
+        None => SignedDuration::from_hours(1),
+    };
+    let rest = rest + jitter(inputs.dossier, SignedDuration::from_mins(5));
+    inputs.now.checked_add(rest).ok()
+}
+
+/// What may be told later of a settled version: what stands between `attested` and `verified` because the run has not ended or
+/// somebody did not answer, or the run that GitHub did not show, and may have been slow to.
+fn unfinished(findings: &[Finding], status: Status) -> Option<Outcome> {
     let may_be_told_later =
         |finding: &&Finding| matches!(finding.outcome, Outcome::Unknown(reason) if reason.may_pass());
-    // A run that was missing at once may have been shown late.
     let missing = |finding: &&Finding| finding.check == CheckId::RunExists && finding.outcome.is_fail();
     let waiting = match status {
         Status::Attested => findings
@@ -251,30 +362,24 @@ fn next_look(findings: &[Finding], status: Status, inputs: &Inputs<'_>) -> Optio
             return None;
         }
     };
-    let since = inputs.memory.first_seen.as_ref().map_or(inputs.now, |first| first.at);
-    let age = inputs.now.duration_since(since);
-    let rest = LOOKS.into_iter().find(|look| *look > age).map(|look| look - age);
-    let soonest = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
-    // After the last of these an outage is still worth a look a day, and an unfinished run one a week for as long as a run
-    // can last.
-    let rest = match (rest, waiting.outcome) {
-        (Some(rest), _) => rest.max(soonest),
-        (None, Outcome::Unknown(UnknownReason::Pending)) if age < LONGEST_RUN => SignedDuration::from_hours(7 * 24),
-        (None, Outcome::Unknown(UnknownReason::Pending) | Outcome::Fail(_)) => return None,
-        (None, _) => SignedDuration::from_hours(24),
-    };
-    inputs.now.checked_add(rest + jitter(inputs.dossier)).ok()
+    Some(waiting.outcome)
 }
 
-/// Up to five minutes, by the package: versions that one outage left unexamined do not come back at once.
-fn jitter(dossier: &Dossier) -> SignedDuration {
+/// A part of a span, by the package: versions that one outage left unexamined, or that were found at once, do not come back
+/// at once.
+fn jitter(dossier: &Dossier, span: SignedDuration) -> SignedDuration {
     let hash = Digest::sha256_of(dossier.package.to_purl().as_bytes());
     let [first, second] = [0, 1].map(|index| hash.as_bytes().get(index).copied().unwrap_or_default());
-    SignedDuration::from_secs(i64::from(u16::from_be_bytes([first, second]) % 300))
+    let part = i64::from(u16::from_be_bytes([first, second]));
+    SignedDuration::from_secs(span.as_secs() * part / i64::from(u16::MAX))
 }
 
 /// Answers the three questions, each with the checks that decided it.
-fn answer_questions(findings: &[Finding], status: Status) -> (Questions, BTreeMap<String, Vec<CheckId>>) {
+fn answer_questions(
+    findings: &[Finding],
+    status: Status,
+    decided_by: &[CheckId],
+) -> (Questions, BTreeMap<String, Vec<CheckId>>) {
     use YesNoUnknown::{No, Unknown, Yes};
     let of = |check: CheckId| {
         findings
@@ -299,10 +404,10 @@ fn answer_questions(findings: &[Finding], status: Status) -> (Questions, BTreeMa
     } else {
         Unknown
     };
-    let registry_only_by = if registry_only == No {
-        proof_of_build.to_vec()
-    } else {
-        vec![CheckId::AttPresent, CheckId::IdIssuer]
+    let registry_only_by = match registry_only {
+        Yes => [&[CheckId::AttPresent], decided_by].concat(),
+        No => proof_of_build.to_vec(),
+        Unknown => vec![CheckId::AttPresent, CheckId::IdIssuer],
     };
 
     // 2. Only the run itself tells.

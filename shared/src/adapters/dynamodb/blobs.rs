@@ -2,38 +2,19 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read as _;
-use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::primitives::Blob as Binary;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
-use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::ports::StoreFault;
 
+use super::bulk::{Bulk, Consistency};
 use super::rows::{self, Item};
 use super::unreachable;
 
 /// The most bytes of one row, before compression, which at worst adds less than one part in two hundred. A row may have
 /// 400 KB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
 pub(super) const PART: usize = 350 * 1024;
-
-/// The most rows of one BatchWriteItem. With parts of this size it stays below the 16 MB of one request, too.
-const WRITE_BATCH: usize = 25;
-
-/// The most rows of one BatchGetItem.
-const READ_BATCH: usize = 100;
-
-/// Waiting times between attempts: 20 ms, doubling to 1 s, each with up to as much again at random, and at most eight.
-pub(super) fn backoff() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(Duration::from_millis(20))
-        .with_max_delay(Duration::from_secs(1))
-        .with_factor(2.0)
-        .with_max_times(8)
-        .with_jitter()
-        .build()
-}
 
 /// Bytes and the partition key that they are kept under.
 pub(super) struct Blob<'a> {
@@ -49,52 +30,23 @@ pub(super) struct Blob<'a> {
 /// which some parts were written by another version of the compressor, after a write that stopped half-way, is whole.
 #[derive(Clone, Debug)]
 pub(super) struct Blobs {
-    client: Client,
-    table: String,
+    bulk: Bulk,
 }
 
 impl Blobs {
-    pub(super) fn new(client: Client, table: String) -> Self {
-        Self { client, table }
+    pub(super) fn new(bulk: Bulk) -> Self {
+        Self { bulk }
     }
 
-    /// Writes every part of every blob. What a request leaves unprocessed is sent again, with growing pauses for as long
-    /// as nothing at all is processed.
+    /// Writes every part of every blob. One request has up to 8 MiB, and one is under way at a time.
     pub(super) async fn write(&self, blobs: Vec<Blob<'_>>) -> Result<(), StoreFault> {
-        let mut requests = Vec::new();
-        // A request that names a row twice is refused as a whole.
+        // Two blobs may be the same.
         let distinct: BTreeMap<String, &[u8]> = blobs.into_iter().map(|blob| (blob.key, blob.bytes)).collect();
+        let mut items = Vec::new();
         for (key, bytes) in &distinct {
-            for item in parts(key, bytes)? {
-                let put = PutRequest::builder()
-                    .set_item(Some(item))
-                    .build()
-                    .map_err(unreachable)?;
-                requests.push(WriteRequest::builder().put_request(put).build());
-            }
+            items.extend(parts(key, bytes)?);
         }
-        for batch in requests.chunks(WRITE_BATCH) {
-            let mut left = batch.to_vec();
-            let mut delays = backoff();
-            while !left.is_empty() {
-                let sent = left.len();
-                let output = self
-                    .client
-                    .batch_write_item()
-                    .request_items(&self.table, left)
-                    .send()
-                    .await
-                    .map_err(unreachable)?;
-                left = output
-                    .unprocessed_items
-                    .unwrap_or_default()
-                    .into_values()
-                    .flatten()
-                    .collect();
-                pause(&mut delays, sent, left.len()).await?;
-            }
-        }
-        Ok(())
+        self.bulk.write(items, 1).await
     }
 
     /// The bytes under one key.
@@ -131,54 +83,14 @@ impl Blobs {
     }
 
     async fn read_parts(&self, wanted: Vec<(String, usize)>) -> Result<BTreeMap<(String, usize), Part>, StoreFault> {
+        let keys = wanted.iter().map(|(key, number)| part_key(key, *number)).collect();
         let mut found = BTreeMap::new();
-        for batch in wanted.chunks(READ_BATCH) {
-            let mut left: Vec<Item> = batch.iter().map(|(key, number)| part_key(key, *number)).collect();
-            let mut delays = backoff();
-            while !left.is_empty() {
-                let sent = left.len();
-                let request = KeysAndAttributes::builder()
-                    .set_keys(Some(left))
-                    .consistent_read(true)
-                    .build()
-                    .map_err(unreachable)?;
-                let output = self
-                    .client
-                    .batch_get_item()
-                    .request_items(&self.table, request)
-                    .send()
-                    .await
-                    .map_err(unreachable)?;
-                for item in output.responses.unwrap_or_default().into_values().flatten() {
-                    let part = Part::from_item(&item)?;
-                    found.insert((part.key.clone(), part.number), part);
-                }
-                left = output
-                    .unprocessed_keys
-                    .unwrap_or_default()
-                    .into_values()
-                    .flat_map(|rest| rest.keys)
-                    .collect();
-                pause(&mut delays, sent, left.len()).await?;
-            }
+        for item in self.bulk.read(keys, Consistency::Strong, 1).await? {
+            let part = Part::from_item(&item)?;
+            found.insert((part.key.clone(), part.number), part);
         }
         Ok(found)
     }
-}
-
-/// Waits before what is left of a batch is sent again; starts over with short pauses when there was progress.
-async fn pause(delays: &mut ExponentialBackoff, sent: usize, left: usize) -> Result<(), StoreFault> {
-    if left == 0 {
-        return Ok(());
-    }
-    if left < sent {
-        *delays = backoff();
-    }
-    let delay = delays
-        .next()
-        .ok_or_else(|| StoreFault::Unreachable(format!("{left} rows of a batch were left unprocessed").into()))?;
-    tokio::time::sleep(delay).await;
-    Ok(())
 }
 
 struct Part {
@@ -208,10 +120,7 @@ impl Part {
 }
 
 fn part_key(key: &str, number: usize) -> Item {
-    HashMap::from([
-        ("pk".to_owned(), rows::text(key)),
-        ("sk".to_owned(), rows::text(format!("PART#{number:04}"))),
-    ])
+    rows::key(key.to_owned(), &format!("PART#{number:04}"))
 }
 
 fn parts(key: &str, bytes: &[u8]) -> Result<Vec<Item>, StoreFault> {

@@ -1,44 +1,60 @@
 //! What the releases of a package proved.
 
-use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use std::collections::BTreeSet;
 
-use super::rows::{self, Item, RELEASES, ReleasePlace};
-use super::{DynamoDbStore, blobs, lost_transaction, page_size, unreachable};
-use crate::history::{LIMIT, PastRelease};
+use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+
+use super::bulk::Consistency;
+use super::rows::{self, ReleasePlace};
+use super::{DynamoDbStore, Reading, bulk, contended, keys, unreachable};
+use crate::history::{LIMIT, PastRelease, channel};
 use crate::package::{Digest, PackageName, PackageVersion};
 use crate::ports::StoreFault;
 
+/// The most rows that are read of one package's releases, where those of a kind lie far apart.
+const MOST_READ: usize = 1024;
+
+/// The rows of one page: few packages have more.
+const PAGE: usize = 128;
+
+/// How many releases are entered at the same time.
+const AT_ONCE: usize = 8;
+
 impl DynamoDbStore {
-    /// The newest releases of a package, newest first, at most [`LIMIT`].
-    pub(super) async fn past_releases(&self, name: &PackageName) -> Result<Vec<PastRelease>, StoreFault> {
-        let mut releases = Vec::new();
-        let mut start: Option<Item> = None;
-        while releases.len() < LIMIT {
-            let output = self
-                .client
-                .query()
-                .table_name(&self.table)
-                .key_condition_expression("pk = :pk AND begins_with(sk, :releases)")
-                .expression_attribute_values(":pk", rows::text(rows::name_key(name)))
-                .expression_attribute_values(":releases", rows::text(RELEASES))
-                .consistent_read(true)
-                .scan_index_forward(false)
-                .limit(page_size(LIMIT - releases.len()))
-                .set_exclusive_start_key(start.take())
-                .send()
-                .await
-                .map_err(unreachable)?;
-            for item in output.items() {
+    /// The newest releases of a package that were published until `until`, newest first: as far back as there are [`LIMIT`]
+    /// accepted ones of the kind of this version, a prerelease or not, and of the others as many as lie in between.
+    ///
+    /// The two are counted apart, so that a package which publishes a prerelease for every commit is still compared with its
+    /// last stable releases.
+    pub(super) async fn past_releases(
+        &self,
+        package: &PackageVersion,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<PastRelease>, StoreFault> {
+        let reading = Reading {
+            backwards: true,
+            consistent: true,
+        };
+        let range = keys::releases(package.name(), until);
+        let own = channel(package.version()).is_stable();
+        let mut recent = Recent::default();
+        let mut start = None;
+        let mut left = MOST_READ;
+        while left > 0 {
+            let (items, next) = self.page(&range, reading, PAGE.min(left), start).await?;
+            left = left.saturating_sub(items.len());
+            for item in &items {
                 rows::check_schema(item)?;
-                let release = serde_json::from_str(rows::text_of(item, "release")?);
-                releases.push(release.map_err(|source| rows::corrupt(item, "release", &source.to_string()))?);
+                recent.push(rows::json_of(item, "release")?);
             }
-            start = output.last_evaluated_key;
-            if start.is_none() {
+            start = next;
+            if start.is_none() || recent.is_complete(own) {
                 break;
             }
         }
-        Ok(releases)
+        Ok(recent.releases)
     }
 
     /// Keeps what a release proved:
@@ -47,72 +63,172 @@ impl DynamoDbStore {
     /// 2. in one step, on the condition that this is still so, writes the release, says where it is, and removes it from
     ///    where it was if its time of publication is another one now; or starts again.
     pub(super) async fn keep_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
-        let json = serde_json::to_string(release).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
-        let place = ReleasePlace {
-            sort_key: rows::release_key(release.published_at, package.version()),
-            revision: Digest::sha256_of(json.as_bytes()).to_string(),
-        };
-        let mut delays = blobs::backoff();
+        let (place, json) = placed(package.version(), release)?;
+        let mut delays = bulk::backoff();
         loop {
             // 1.
-            let version = rows::version_key(package.version());
-            let before = match self.row(rows::name_key(package.name()), &version).await? {
-                Some(item) => Some(ReleasePlace::from_item(&item)?),
-                None => None,
-            };
+            let before = self.release_place(package.name(), package.version()).await?;
             // 2.
-            if before.as_ref() == Some(&place) || self.move_release(package, before.as_ref(), &place, &json).await? {
+            let is_kept = before.as_ref() == Some(&place)
+                || self
+                    .move_release(package.name(), package.version(), before.as_ref(), &place, &json)
+                    .await?;
+            if is_kept {
                 return Ok(());
             }
-            let delay = delays.next().ok_or_else(|| {
-                StoreFault::Unreachable(format!("the release {package} changed at every attempt to write it").into())
-            })?;
+            let delay = delays
+                .next()
+                .ok_or_else(|| contended(format_args!("the release {package}")))?;
             tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// What is kept of these versions: first where each is, then what is there. A release that is moved in between is missed,
+    /// and found at the next look.
+    ///
+    /// The reads are eventually consistent: they are about old lines of the package, and what they miss is read from the
+    /// registry.
+    pub(super) async fn releases_of(
+        &self,
+        name: &PackageName,
+        versions: &[String],
+    ) -> Result<Vec<PastRelease>, StoreFault> {
+        let versions: BTreeSet<&String> = versions.iter().collect();
+        let wanted = versions
+            .into_iter()
+            .map(|version| rows::key(keys::name_key(name), &keys::version_key(version)))
+            .collect();
+        let places = self.bulk.read(wanted, Consistency::Eventual, AT_ONCE).await?;
+        let wanted = places
+            .iter()
+            .map(|item| {
+                Ok(rows::key(
+                    keys::name_key(name),
+                    &ReleasePlace::from_item(item)?.sort_key,
+                ))
+            })
+            .collect::<Result<_, StoreFault>>()?;
+        let found = self.bulk.read(wanted, Consistency::Eventual, AT_ONCE).await?;
+        found
+            .iter()
+            .map(|item| {
+                rows::check_schema(item)?;
+                rows::json_of(item, "release")
+            })
+            .collect()
+    }
+
+    /// Enters releases, several at a time, each unless there is a word on its version already.
+    pub(super) async fn fill(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
+        let entering: Vec<_> = releases.iter().map(|release| self.enter(name, release)).collect();
+        stream::iter(entering)
+            .buffer_unordered(AT_ONCE)
+            .try_collect::<()>()
+            .await
+    }
+
+    /// Enters one release, unless there is a word on its version already.
+    async fn enter(&self, name: &PackageName, release: &PastRelease) -> Result<(), StoreFault> {
+        let (place, json) = placed(&release.version, release)?;
+        let mut delays = bulk::backoff();
+        loop {
+            let is_entered = self.move_release(name, &release.version, None, &place, &json).await?
+                || self.release_place(name, &release.version).await?.is_some();
+            if is_entered {
+                return Ok(());
+            }
+            let delay = delays
+                .next()
+                .ok_or_else(|| contended(format_args!("the release {} of {name}", release.version)))?;
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    /// Where the release of a version is.
+    async fn release_place(&self, name: &PackageName, version: &str) -> Result<Option<ReleasePlace>, StoreFault> {
+        match self.row(keys::name_key(name), &keys::version_key(version)).await? {
+            Some(item) => ReleasePlace::from_item(&item).map(Some),
+            None => Ok(None),
         }
     }
 
     /// Writes a release and where it is; false if that is no longer what was read.
     async fn move_release(
         &self,
-        package: &PackageVersion,
+        name: &PackageName,
+        version: &str,
         before: Option<&ReleasePlace>,
         place: &ReleasePlace,
         json: &str,
     ) -> Result<bool, StoreFault> {
-        let name = package.name();
-        let put = |item| Put::builder().table_name(&self.table).set_item(Some(item));
-        let version = put(rows::version_item(name, package.version(), place));
-        let version = match before {
-            None => version.condition_expression("attribute_not_exists(pk)"),
-            Some(before) => version
+        let row = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(rows::version_item(name, version, place)));
+        let row = match before {
+            None => row.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => row
                 .condition_expression("#place = :place AND #revision = :revision")
                 .expression_attribute_names("#place", "place")
                 .expression_attribute_names("#revision", "revision")
                 .expression_attribute_values(":place", rows::text(&before.sort_key))
                 .expression_attribute_values(":revision", rows::text(&before.revision)),
         };
-        let version = version.build().map_err(unreachable)?;
-        let release = put(rows::release_item(name, &place.sort_key, json))
-            .build()
-            .map_err(unreachable)?;
-        let mut transaction = self
-            .client
-            .transact_write_items()
-            .transact_items(TransactWriteItem::builder().put(version).build())
-            .transact_items(TransactWriteItem::builder().put(release).build());
+        let row = row.build().map_err(unreachable)?;
+        let mut transaction = vec![
+            TransactWriteItem::builder().put(row).build(),
+            self.put_in_transaction(rows::release_item(name, &place.sort_key, json))?,
+        ];
         if let Some(before) = before.filter(|before| before.sort_key != place.sort_key) {
             let delete = Delete::builder()
                 .table_name(&self.table)
-                .key("pk", rows::text(rows::name_key(name)))
-                .key("sk", rows::text(&before.sort_key))
+                .set_key(Some(rows::key(keys::name_key(name), &before.sort_key)))
                 .build()
                 .map_err(unreachable)?;
-            transaction = transaction.transact_items(TransactWriteItem::builder().delete(delete).build());
+            transaction.push(TransactWriteItem::builder().delete(delete).build());
         }
-        match transaction.send().await {
-            Ok(_output) => Ok(true),
-            Err(fault) if lost_transaction(&fault) => Ok(false),
-            Err(fault) => Err(unreachable(fault)),
+        self.transact(transaction).await
+    }
+}
+
+/// Where a release belongs, and its JSON.
+fn placed(version: &str, release: &PastRelease) -> Result<(ReleasePlace, String), StoreFault> {
+    let json = serde_json::to_string(release).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
+    let place = ReleasePlace {
+        sort_key: keys::release_key(release.published_at, version),
+        revision: Digest::sha256_of(json.as_bytes()).to_string(),
+    };
+    Ok((place, json))
+}
+
+/// Releases as they are read, newest first.
+#[derive(Default)]
+struct Recent {
+    releases: Vec<PastRelease>,
+    accepted_stable: usize,
+    accepted_prereleases: usize,
+}
+
+impl Recent {
+    /// Takes the next older release, unless enough newer ones of its kind were accepted.
+    fn push(&mut self, release: PastRelease) {
+        let accepted = if channel(&release.version).is_stable() {
+            &mut self.accepted_stable
+        } else {
+            &mut self.accepted_prereleases
+        };
+        if *accepted < LIMIT {
+            *accepted += usize::from(release.accepted);
+            self.releases.push(release);
         }
+    }
+
+    /// Whether enough releases of the kind that is judged were accepted.
+    fn is_complete(&self, stable: bool) -> bool {
+        let accepted = if stable {
+            self.accepted_stable
+        } else {
+            self.accepted_prereleases
+        };
+        accepted >= LIMIT
     }
 }

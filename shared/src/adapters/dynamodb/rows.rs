@@ -1,37 +1,25 @@
-//! Keys and attributes: the only place that knows how they are spelled.
+//! Attributes: the only place that knows how they are spelled.
 
 use std::collections::{BTreeSet, HashMap};
+use std::num::ParseIntError;
+use std::str::FromStr;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::update_item::{UpdateItemError, UpdateItemOutput};
 use aws_sdk_dynamodb::primitives::Blob as Binary;
-use aws_sdk_dynamodb::types::{AttributeValue, Update as UpdateRequest};
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::package::{Digest, PackageName, PackageVersion};
-use crate::ports::{FirstSeen, StoreFault, TraceKey};
+use crate::package::{Digest, PackageName};
+use crate::ports::{FirstSeen, StoreFault, Task, TraceKey};
 use crate::verdict::Verdict;
 
 use super::blobs::{self, Blob, PART};
-use super::unreachable;
+use super::keys;
+use super::update::{Condition, Update};
 
 /// The schema number of every row.
 pub const SCHEMA: usize = 1;
-
-/// The sort key of the current verdict.
-pub(super) const VERDICT: &str = "VERDICT";
-
-/// The sort key of a lease.
-pub(super) const LEASE: &str = "LEASE";
-
-/// The sort key of what is kept of a run or a commit.
-pub(super) const KEPT: &str = "KEPT";
-
-/// What the sort keys of a package's releases begin with.
-pub(super) const RELEASES: &str = "RELEASE#";
 
 /// The text of a verdict.
 pub(super) const VERDICT_TEXT: TextAttributes = TextAttributes {
@@ -50,118 +38,34 @@ pub(super) const SEEN_TEXT: TextAttributes = TextAttributes {
     limit: PART,
 };
 
-/// The number of partitions of the index of due looks. Taking fewer would lose what is due in the others.
-const DUE_SHARDS: u8 = 8;
-
 /// The attributes of a row.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-pub(super) fn package_key(package: &PackageVersion) -> String {
-    format!("PKG#{package}")
+/// The keys of a row.
+pub(super) fn key(partition: String, sort_key: &str) -> Item {
+    HashMap::from([("pk".to_owned(), text(partition)), ("sk".to_owned(), text(sort_key))])
 }
 
-pub(super) fn dossier_key(digest: &Digest) -> String {
-    format!("DOSSIER#{}", digest.to_hex())
+/// A row with its keys and its schema.
+pub(super) fn new_item(partition: String, sort_key: &str) -> Item {
+    let mut item = key(partition, sort_key);
+    item.insert("schema".to_owned(), number(SCHEMA));
+    item
 }
 
-pub(super) fn body_key(digest: &Digest) -> String {
-    format!("BODY#{}", digest.to_hex())
-}
-
-pub(super) fn text_key(digest: &Digest) -> String {
-    format!("TEXT#{}", digest.to_hex())
-}
-
-fn history_key(verdict: &Verdict) -> String {
-    format!("HISTORY#{}#{}", instant(verdict.checked_at), verdict.dossier.to_hex())
-}
-
-/// The partition of a run or a commit.
-///
-/// The forge's ids and the commit come out of certificates. Ids are digits and commits are hexadecimal, which stay as they
-/// are; of any other text everything but letters and digits is percent-encoded, so that no text can move the border between
-/// two parts and name the partition of something else.
-pub(super) fn trace_key(key: &TraceKey) -> String {
-    let plain = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    match key {
-        TraceKey::Run {
-            repository,
-            run,
-            attempt,
-        } => format!("TRACE#RUN#{}#{run}#{attempt}", plain(repository)),
-        TraceKey::Commit { repository, commit } => format!("TRACE#COMMIT#{}#{}", plain(repository), plain(commit)),
-    }
-}
-
-/// The sort key of one look at a run or a commit. It follows from the look, so that writing it again changes nothing.
-pub(super) fn look_key(at: Timestamp, text: &PackedText) -> String {
-    format!("LOOK#{}#{}", instant(at), text.digest().to_hex())
-}
-
-/// The partition of what is known of a package across its versions.
-pub(super) fn name_key(name: &PackageName) -> String {
-    format!("NAME#{}", name.to_purl())
-}
-
-/// The sort key of a release: the order of releases is the order of their publication.
-pub(super) fn release_key(published_at: Timestamp, version: &str) -> String {
-    format!("{RELEASES}{}#{version}", instant(published_at))
-}
-
-/// The sort key of the row that says where the release of a version is.
-pub(super) fn version_key(version: &str) -> String {
-    format!("VERSION#{version}")
-}
-
-/// The first and the last possible sort key of the history up to and including an instant.
-pub(super) fn history_range(until: Option<Timestamp>) -> (String, String) {
-    // `$` follows `#`, and `~` follows every hexadecimal digit.
-    let to = until.map_or_else(
-        || "HISTORY$".to_owned(),
-        |until| format!("HISTORY#{}#~", instant(until)),
+/// A row with attributes of its own.
+pub(super) fn item_with(
+    partition: String,
+    sort_key: &str,
+    attributes: impl IntoIterator<Item = (&'static str, AttributeValue)>,
+) -> Item {
+    let mut item = new_item(partition, sort_key);
+    item.extend(
+        attributes
+            .into_iter()
+            .map(|(attribute, value)| (attribute.to_owned(), value)),
     );
-    ("HISTORY#".to_owned(), to)
-}
-
-/// An instant whose order as a string is its order in time.
-pub(super) fn instant(at: Timestamp) -> String {
-    format!("{at:.9}")
-}
-
-/// The names of all shards of the index of due looks.
-pub(super) fn due_shards() -> Vec<String> {
-    (0..DUE_SHARDS).map(|shard| shard.to_string()).collect()
-}
-
-fn due_shard(package: &PackageVersion) -> String {
-    let hash = Digest::sha256_of(package.to_purl().as_bytes());
-    let first = hash.as_bytes().first().copied().unwrap_or_default();
-    (first % DUE_SHARDS).to_string()
-}
-
-/// When a row of the index is due, and the package that it is about.
-pub(super) fn due(item: &Item) -> Result<(String, PackageVersion), StoreFault> {
-    let key = text_of(item, "pk")?;
-    let package = key
-        .strip_prefix("PKG#")
-        .and_then(|purl| purl.parse().ok())
-        .ok_or_else(|| StoreFault::Corrupt(format!("{key:?} does not name a package version")))?;
-    Ok((text_of(item, "due_at")?.to_owned(), package))
-}
-
-/// A lease; it may be forgotten once it has expired.
-pub(super) fn lease(package: &PackageVersion, holder: &str, until: Timestamp) -> Item {
-    HashMap::from([
-        ("pk".to_owned(), text(package_key(package))),
-        ("sk".to_owned(), text(LEASE)),
-        ("schema".to_owned(), number(SCHEMA)),
-        ("holder".to_owned(), text(holder)),
-        ("until".to_owned(), text(instant(until))),
-        (
-            "expires".to_owned(),
-            AttributeValue::N(until.as_second().saturating_add(1).to_string()),
-        ),
-    ])
+    item
 }
 
 /// Which attributes of a row hold a text, or say where it is.
@@ -180,7 +84,7 @@ pub(super) struct TextAttributes {
 pub(super) enum StoredText {
     /// In its row; decompressed.
     Here(Vec<u8>),
-    /// Under [`text_key`].
+    /// Under [`keys::text_key`].
     Elsewhere(Digest),
 }
 
@@ -221,7 +125,7 @@ impl PackedText {
         match self.data {
             Some(_) => None,
             None => Some(Blob {
-                key: text_key(&self.digest()),
+                key: keys::text_key(&self.digest()),
                 bytes: &self.text,
             }),
         }
@@ -239,9 +143,12 @@ impl PackedText {
     }
 }
 
-/// Reads the text of a verdict.
+/// Reads the text of a verdict. Whether the registry still serves the version is not the text's to say.
 pub(super) fn verdict_from_json(text: &[u8]) -> Result<Verdict, StoreFault> {
-    serde_json::from_slice(text).map_err(|source| StoreFault::Corrupt(format!("a verdict: {source}")))
+    let mut verdict: Verdict =
+        serde_json::from_slice(text).map_err(|source| StoreFault::Corrupt(format!("a verdict: {source}")))?;
+    verdict.removed_at = None;
+    Ok(verdict)
 }
 
 /// What is read of the row of a current verdict.
@@ -254,6 +161,8 @@ pub(super) struct CurrentRow {
     pub(super) dossier: Digest,
     /// The bodies of that dossier, all of which are in the table.
     pub(super) bodies: BTreeSet<Digest>,
+    /// Since when the registry does not serve the version any more.
+    pub(super) removed_at: Option<Timestamp>,
     /// The verdict's `checked_at`, as spelled in the row.
     checked_at: String,
 }
@@ -262,10 +171,7 @@ impl CurrentRow {
     pub(super) fn from_item(item: &Item) -> Result<Self, StoreFault> {
         let verdict = stored_text(item, &VERDICT_TEXT)?;
         let first_seen = match item.get("first_seen") {
-            Some(_) => {
-                let text = text_of(item, "first_seen")?;
-                Some(serde_json::from_str(text).map_err(|source| corrupt(item, "first_seen", &source.to_string()))?)
-            }
+            Some(_) => Some(json_of(item, "first_seen")?),
             None => None,
         };
         let bodies = match item.get("bodies") {
@@ -282,8 +188,19 @@ impl CurrentRow {
             first_seen,
             dossier: digest_of(item, "dossier")?,
             bodies,
+            removed_at: optional_instant_of(item, "removed_at")?,
             checked_at: text_of(item, "checked_at")?.to_owned(),
         })
+    }
+
+    /// That the row is still the one that was read. When its version is looked at next is not part of it: a look that is
+    /// put off does not make the verdict of a look that is under way wait.
+    pub(super) fn is_unchanged(&self) -> Vec<Condition> {
+        vec![
+            Condition::Is("checked_at", text(&self.checked_at)),
+            Condition::Is("dossier", text(self.dossier.to_string())),
+            Condition::is_as_read("removed_at", self.removed_at.map(|at| text(keys::instant(at)))),
+        ]
     }
 }
 
@@ -298,7 +215,7 @@ impl PackedVerdict {
         let attributes = vec![
             ("schema", number(SCHEMA)),
             ("status", self::text(verdict.status.as_str())),
-            ("checked_at", self::text(instant(verdict.checked_at))),
+            ("checked_at", self::text(keys::instant(verdict.checked_at))),
             ("dossier", self::text(verdict.dossier.to_string())),
         ];
         Ok(Self {
@@ -328,43 +245,63 @@ impl PackedVerdict {
 
     /// The row of the history.
     pub(super) fn history_item(&self, verdict: &Verdict) -> Item {
-        let keys = [
-            ("pk", text(package_key(&verdict.package))),
-            ("sk", text(history_key(verdict))),
-        ];
-        keys.into_iter()
-            .chain(self.attributes())
-            .map(|(attribute, value)| (attribute.to_owned(), value))
-            .collect()
+        item_with(
+            keys::package_key(&verdict.package),
+            &keys::history_key(verdict),
+            self.attributes(),
+        )
     }
+}
+
+/// The bodies that are known to be in the table.
+pub(super) fn set_bodies(update: &mut Update, bodies: &BTreeSet<Digest>) {
+    // A set cannot be empty.
+    let bodies = (!bodies.is_empty()).then(|| AttributeValue::Ss(bodies.iter().map(Digest::to_string).collect()));
+    update.set_or_remove("bodies", bodies);
+}
+
+/// What was seen first, unless the row says that already.
+pub(super) fn set_first_seen(update: &mut Update, first_seen: Option<&FirstSeen>) -> Result<(), StoreFault> {
+    if let Some(first_seen) = first_seen {
+        update.set_once("first_seen", json(first_seen)?);
+    }
+    Ok(())
+}
+
+/// When a task is due, or that it is not due any more.
+pub(super) fn set_due(update: &mut Update, task: &Task, at: Option<Timestamp>) {
+    update.set_or_remove("due_shard", at.map(|_| text(keys::due_shard(task))));
+    update.set_or_remove("due_at", at.map(|at| text(keys::instant(at))));
+}
+
+/// When the task of a new row is due.
+pub(super) fn due_attributes(task: &Task, at: Timestamp) -> [(&'static str, AttributeValue); 2] {
+    [
+        ("due_shard", text(keys::due_shard(task))),
+        ("due_at", text(keys::instant(at))),
+    ]
 }
 
 /// A row of a trace: one look, or what is kept of all. `revision` is the digest of the text: as long as it is the same,
 /// whoever read the row read the same observations, whichever way they came there.
 pub(super) fn trace_item(key: &TraceKey, sort_key: &str, seen: &PackedText) -> Item {
-    let mut item = new_item(trace_key(key), sort_key);
-    item.insert("revision".to_owned(), text(seen.digest().to_string()));
-    item.extend(
-        seen.attributes()
-            .into_iter()
-            .map(|(attribute, value)| (attribute.to_owned(), value)),
-    );
-    item
+    let revision = ("revision", text(seen.digest().to_string()));
+    let attributes = seen.attributes().into_iter().chain([revision]);
+    item_with(keys::trace_key(key), sort_key, attributes)
 }
 
 /// A row of a release, in clear.
 pub(super) fn release_item(name: &PackageName, sort_key: &str, json: &str) -> Item {
-    let mut item = new_item(name_key(name), sort_key);
-    item.insert("release".to_owned(), text(json));
-    item
+    item_with(keys::name_key(name), sort_key, [("release", text(json))])
 }
 
 /// The row that says which row is the release of a version, and what it holds.
 pub(super) fn version_item(name: &PackageName, version: &str, place: &ReleasePlace) -> Item {
-    let mut item = new_item(name_key(name), &version_key(version));
-    item.insert("place".to_owned(), text(&place.sort_key));
-    item.insert("revision".to_owned(), text(&place.revision));
-    item
+    item_with(
+        keys::name_key(name),
+        &keys::version_key(version),
+        [("place", text(&place.sort_key)), ("revision", text(&place.revision))],
+    )
 }
 
 /// Where the release of a version is.
@@ -386,186 +323,9 @@ impl ReleasePlace {
     }
 }
 
-/// A row with its keys and its schema.
-fn new_item(partition: String, sort_key: &str) -> Item {
-    HashMap::from([
-        ("pk".to_owned(), text(partition)),
-        ("sk".to_owned(), text(sort_key)),
-        ("schema".to_owned(), number(SCHEMA)),
-    ])
-}
-
-/// What is to be changed in the row of a current verdict, on the condition that it is still the one that was read.
-///
-/// Every name in it is a placeholder: DynamoDB reserves `status`, `schema` and five hundred other words.
-pub(super) struct Update {
-    key: Item,
-    set: HashMap<&'static str, AttributeValue>,
-    set_once: HashMap<&'static str, AttributeValue>,
-    removed: BTreeSet<&'static str>,
-    condition: Option<[(&'static str, AttributeValue); 2]>,
-}
-
-impl Update {
-    /// An update of the row that was read as `seen`.
-    pub(super) fn of_row(package: &PackageVersion, seen: Option<&CurrentRow>) -> Self {
-        Self {
-            key: HashMap::from([
-                ("pk".to_owned(), text(package_key(package))),
-                ("sk".to_owned(), text(VERDICT)),
-            ]),
-            set: HashMap::new(),
-            set_once: HashMap::new(),
-            removed: BTreeSet::new(),
-            condition: seen.map(|seen| {
-                [
-                    ("checked_at", text(&seen.checked_at)),
-                    ("dossier", text(seen.dossier.to_string())),
-                ]
-            }),
-        }
-    }
-
-    fn set(&mut self, attribute: &'static str, value: AttributeValue) {
-        self.removed.remove(attribute);
-        self.set.insert(attribute, value);
-    }
-
-    fn remove(&mut self, attribute: &'static str) {
-        self.set.remove(attribute);
-        self.removed.insert(attribute);
-    }
-
-    /// The bodies that are known to be in the table.
-    pub(super) fn set_bodies(&mut self, bodies: &BTreeSet<Digest>) {
-        if bodies.is_empty() {
-            // A set cannot be empty.
-            self.remove("bodies");
-        } else {
-            self.set(
-                "bodies",
-                AttributeValue::Ss(bodies.iter().map(Digest::to_string).collect()),
-            );
-        }
-    }
-
-    /// What was seen first, unless the row says that already.
-    pub(super) fn set_first_seen(&mut self, first_seen: Option<&FirstSeen>) -> Result<(), StoreFault> {
-        if let Some(first_seen) = first_seen {
-            let json = serde_json::to_string(first_seen).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
-            self.set_once.insert("first_seen", text(json));
-        }
-        Ok(())
-    }
-
-    /// When to look again, or that there is no need to.
-    pub(super) fn set_next_look(&mut self, package: &PackageVersion, at: Option<Timestamp>) {
-        if let Some(at) = at {
-            self.set("due_shard", text(due_shard(package)));
-            self.set("due_at", text(instant(at)));
-        } else {
-            self.remove("due_shard");
-            self.remove("due_at");
-        }
-    }
-
-    /// Whether there is nothing to change.
-    pub(super) fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.set_once.is_empty() && self.removed.is_empty()
-    }
-
-    fn into_expressions(self) -> Expressions {
-        let mut names = HashMap::new();
-        let mut values = HashMap::new();
-        let mut assignments = Vec::new();
-        for (attribute, value) in self.set {
-            assignments.push(format!("#{attribute} = :{attribute}"));
-            names.insert(format!("#{attribute}"), attribute.to_owned());
-            values.insert(format!(":{attribute}"), value);
-        }
-        for (attribute, value) in self.set_once {
-            assignments.push(format!("#{attribute} = if_not_exists(#{attribute}, :{attribute})"));
-            names.insert(format!("#{attribute}"), attribute.to_owned());
-            values.insert(format!(":{attribute}"), value);
-        }
-        let removals: Vec<String> = self.removed.iter().map(|attribute| format!("#{attribute}")).collect();
-        names.extend(
-            self.removed
-                .iter()
-                .map(|attribute| (format!("#{attribute}"), (*attribute).to_owned())),
-        );
-
-        let update: Vec<String> = [("SET", assignments), ("REMOVE", removals)]
-            .into_iter()
-            .filter(|(_, terms)| !terms.is_empty())
-            .map(|(clause, terms)| format!("{clause} {}", terms.join(", ")))
-            .collect();
-        let condition = match self.condition {
-            None => "attribute_not_exists(pk)".to_owned(),
-            Some(seen) => {
-                let mut terms = Vec::new();
-                for (attribute, value) in seen {
-                    terms.push(format!("#{attribute} = :seen_{attribute}"));
-                    names.insert(format!("#{attribute}"), attribute.to_owned());
-                    values.insert(format!(":seen_{attribute}"), value);
-                }
-                terms.join(" AND ")
-            }
-        };
-        Expressions {
-            key: self.key,
-            update: update.join(" "),
-            condition,
-            names,
-            values,
-        }
-    }
-
-    /// The update as a part of a transaction.
-    pub(super) fn build(self, table: &str) -> Result<UpdateRequest, StoreFault> {
-        let expressions = self.into_expressions();
-        UpdateRequest::builder()
-            .table_name(table)
-            .set_key(Some(expressions.key))
-            .update_expression(expressions.update)
-            .condition_expression(expressions.condition)
-            .set_expression_attribute_names(Some(expressions.names))
-            .set_expression_attribute_values(Some(expressions.values))
-            .build()
-            .map_err(unreachable)
-    }
-
-    /// The update on its own.
-    pub(super) async fn send(
-        self,
-        client: &Client,
-        table: &str,
-    ) -> Result<UpdateItemOutput, SdkError<UpdateItemError>> {
-        let expressions = self.into_expressions();
-        client
-            .update_item()
-            .table_name(table)
-            .set_key(Some(expressions.key))
-            .update_expression(expressions.update)
-            .condition_expression(expressions.condition)
-            .set_expression_attribute_names(Some(expressions.names))
-            .set_expression_attribute_values(Some(expressions.values))
-            .send()
-            .await
-    }
-}
-
-struct Expressions {
-    key: Item,
-    update: String,
-    condition: String,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
 /// Refuses a row of another schema.
 pub(super) fn check_schema(item: &Item) -> Result<(), StoreFault> {
-    match number_of(item, "schema")? {
+    match number_of::<usize>(item, "schema")? {
         SCHEMA => Ok(()),
         other => Err(corrupt(
             item,
@@ -579,8 +339,20 @@ pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-pub(super) fn number(value: usize) -> AttributeValue {
+pub(super) fn number(value: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
+}
+
+/// When the table may forget a row, in the unit of its time-to-live attribute: whole seconds, rounded up.
+pub(super) fn expiry(at: Timestamp) -> AttributeValue {
+    number(at.as_second().saturating_add(1))
+}
+
+/// A value as its JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<AttributeValue, StoreFault> {
+    serde_json::to_string(value)
+        .map(text)
+        .map_err(|source| StoreFault::Corrupt(source.to_string()))
 }
 
 pub(super) fn text_of<'a>(item: &'a Item, attribute: &str) -> Result<&'a str, StoreFault> {
@@ -590,11 +362,32 @@ pub(super) fn text_of<'a>(item: &'a Item, attribute: &str) -> Result<&'a str, St
     }
 }
 
-pub(super) fn number_of(item: &Item, attribute: &str) -> Result<usize, StoreFault> {
+/// Reads what [`json`] wrote.
+pub(super) fn json_of<T: DeserializeOwned>(item: &Item, attribute: &str) -> Result<T, StoreFault> {
+    serde_json::from_str(text_of(item, attribute)?).map_err(|source| corrupt(item, attribute, &source.to_string()))
+}
+
+pub(super) fn instant_of(item: &Item, attribute: &str) -> Result<Timestamp, StoreFault> {
+    text_of(item, attribute)?
+        .parse()
+        .map_err(|source: jiff::Error| corrupt(item, attribute, &source.to_string()))
+}
+
+pub(super) fn optional_instant_of(item: &Item, attribute: &str) -> Result<Option<Timestamp>, StoreFault> {
+    match item.get(attribute) {
+        Some(_) => instant_of(item, attribute).map(Some),
+        None => Ok(None),
+    }
+}
+
+pub(super) fn number_of<T>(item: &Item, attribute: &str) -> Result<T, StoreFault>
+where
+    T: FromStr<Err = ParseIntError>,
+{
     match item.get(attribute) {
         Some(AttributeValue::N(text)) => text
             .parse()
-            .map_err(|source| corrupt(item, attribute, &format!("{source}"))),
+            .map_err(|source: ParseIntError| corrupt(item, attribute, &source.to_string())),
         _ => Err(corrupt(item, attribute, "not a number")),
     }
 }
@@ -628,72 +421,6 @@ fn name(item: &Item) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_order_of_instants_is_the_order_of_their_strings() {
-        let texts = [
-            "2026-11-22T09:59:59.999999999Z",
-            "2026-11-22T10:00:00Z",
-            "2026-11-22T10:00:00.5Z",
-        ];
-        let spelled: Vec<String> = texts
-            .iter()
-            .map(|text| instant(text.parse::<Timestamp>().unwrap()))
-            .collect();
-        assert!(spelled.is_sorted());
-        assert!(
-            spelled
-                .iter()
-                .all(|text| text.len() == "2026-11-22T10:00:00.000000000Z".len())
-        );
-    }
-
-    #[test]
-    fn no_text_of_a_certificate_names_the_partition_of_something_else() {
-        let run = |repository: &str, run, attempt| {
-            trace_key(&TraceKey::Run {
-                repository: repository.to_owned(),
-                run,
-                attempt,
-            })
-        };
-        let commit = |repository: &str, commit: &str| {
-            trace_key(&TraceKey::Commit {
-                repository: repository.to_owned(),
-                commit: commit.to_owned(),
-            })
-        };
-        assert_eq!(run("12", 3, 1), "TRACE#RUN#12#3#1");
-        assert_eq!(commit("12", "ab34"), "TRACE#COMMIT#12#ab34");
-        let keys = [
-            run("1", 2, 3),
-            run("1#2", 2, 3),
-            run("1%232", 2, 3),
-            run("1%2", 2, 3),
-            run("", 12, 3),
-            run("1", 1, 23),
-            commit("1", "2#3"),
-            commit("1#2", "3"),
-            commit("1%232", "3"),
-            commit("", "1"),
-            commit("1", ""),
-            commit("ä", "\n"),
-        ];
-        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
-        assert!(
-            keys.iter()
-                .all(|key| key.matches('#').count() == if key.contains("RUN") { 4 } else { 3 })
-        );
-    }
-
-    #[test]
-    fn every_package_falls_into_a_shard_that_is_asked() {
-        let shards = due_shards();
-        for number in 0..200 {
-            let package: PackageVersion = format!("pkg:npm/p{number}@1.0.0").parse().unwrap();
-            assert!(shards.contains(&due_shard(&package)));
-        }
-    }
 
     #[test]
     fn a_row_of_another_schema_is_corrupt() {

@@ -66,7 +66,7 @@ fn key(attribute: &str, kind: KeyType) -> Result<KeySchemaElement, StoreFault> {
         .map_err(unreachable)
 }
 
-/// Turns on the expiry of leases, where it is not on yet: asking for it twice is an error.
+/// Turns on the expiry of leases and batches, where it is not on yet: asking for it twice is an error.
 async fn expire(client: &Client, name: &str) -> Result<(), StoreFault> {
     let output = client
         .describe_time_to_live()

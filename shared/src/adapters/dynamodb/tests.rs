@@ -1,5 +1,6 @@
 //! The store against a DynamoDB, and against one that answers as a test wants.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -8,13 +9,20 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::adapters::conformance;
 use crate::adapters::conformance::wire::{Call, Reply, Wire};
-use crate::adapters::conformance::{
-    at, dossier, noise, package, release, run, seen, verdict, verdict_store_conformance,
-};
+use crate::adapters::conformance::{at, dossier, noise, package, release, run, seen, store_conformance, verdict};
 use crate::adapters::embedded::{EmbeddedDynamoDb, TABLE, config, plain_http};
-use crate::dossier::Subject;
-use crate::verdict::Status;
+use crate::dossier::{Dossier, Observation, Subject};
+use crate::ports::{
+    Batch, BatchItem, BatchStore as _, ChangeStore as _, ChangesAfter, Due, FirstSeen, Progress, Recorded,
+    ScheduleStore as _, Sibling, Task, VerdictStore as _, WatchStore as _,
+};
+use crate::verdict::{Status, Verdict};
+
+mod lists;
+mod outbox;
+mod remembered;
 
 /// A server and a store in it.
 struct Fixture {
@@ -54,6 +62,21 @@ impl Fixture {
             .unwrap()
     }
 
+    /// Every row of the table.
+    async fn all(&self) -> Vec<Item> {
+        let mut items = Vec::new();
+        let mut start = None;
+        loop {
+            let request = self.server.client().scan().table_name(TABLE);
+            let output = request.set_exclusive_start_key(start).send().await.unwrap();
+            items.extend(output.items.unwrap_or_default());
+            start = output.last_evaluated_key;
+            if start.is_none() {
+                return items;
+            }
+        }
+    }
+
     async fn delete(&self, pk: &str, sk: &str) {
         let request = self.server.client().delete_item().table_name(TABLE);
         request
@@ -83,7 +106,7 @@ impl Fixture {
     }
 }
 
-verdict_store_conformance!(Fixture::new);
+store_conformance!(Fixture::new);
 
 const PKG: &str = "PKG#pkg:npm/%40scope/name@1.0.0";
 
@@ -150,10 +173,10 @@ async fn a_verdict_takes_one_read_and_two_writes() {
 
     store.current(&first.package).await.unwrap();
     assert_eq!(wire.take_operations(), ["GetItem"]);
-    store.memory(&first.package).await.unwrap();
+    store.memory(&first.package, None).await.unwrap();
     let calls = wire.take_calls();
     let operations: BTreeSet<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
-    assert_eq!((calls.len(), operations), (2, BTreeSet::from(["GetItem", "Query"])));
+    assert_eq!((calls.len(), operations), (3, BTreeSet::from(["GetItem", "Query"])));
     assert!(calls.iter().all(|call| call.input["ConsistentRead"] == true));
     store.acquire_lease(&first.package, "one", at(0), at(60)).await.unwrap();
     store.release_lease(&first.package, "one").await.unwrap();
@@ -164,99 +187,6 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     assert_eq!(wire.take_operations(), ["BatchGetItem", "BatchGetItem"]);
     store.due(at(0), 10).await.unwrap();
     assert_eq!(wire.take_operations(), ["Query"; 8]);
-}
-
-#[tokio::test]
-async fn a_look_takes_one_read_and_two_writes() {
-    let fixture = Fixture::new().await;
-    let (store, wire) = fixture.wired(|_, _| None);
-    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
-    let calls = wire.take_calls();
-    let sort_keys: Vec<&str> = calls[1..]
-        .iter()
-        .map(|call| call.input["Item"]["sk"]["S"].as_str().unwrap())
-        .collect();
-    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
-    assert_eq!(operations, ["GetItem", "PutItem", "PutItem"]);
-    assert_eq!(calls[0].input["ConsistentRead"], true);
-    assert!(sort_keys[0].starts_with("LOOK#2026-11-22T10:00:00.000000000Z#"));
-    assert_eq!(
-        sort_keys[1], "KEPT",
-        "the look is appended before anything is made of it"
-    );
-
-    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
-    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
-    let unchanged = ["GetItem", "PutItem", "GetItem", "PutItem"];
-    assert_eq!(wire.take_operations(), unchanged, "what is kept stays as it is");
-    store.remember(&run(), &[], at(20)).await.unwrap();
-    assert_eq!(wire.take_operations(), [""; 0]);
-    store.recall(&run()).await.unwrap();
-    assert_eq!(wire.take_operations(), ["GetItem"]);
-}
-
-#[tokio::test]
-async fn every_look_is_appended() {
-    let fixture = Fixture::new().await;
-    let looks = async || {
-        let query = fixture.server.client().query().table_name(TABLE);
-        let output = query
-            .key_condition_expression("pk = :pk AND begins_with(sk, :look)")
-            .expression_attribute_values(":pk", rows::text("TRACE#RUN#12#3#1"))
-            .expression_attribute_values(":look", rows::text("LOOK#"))
-            .send()
-            .await
-            .unwrap();
-        output.count()
-    };
-    let other = Observation {
-        subject: Subject::Approvals,
-        ..seen(0, 200)
-    };
-    for (expected, observations, seconds) in [
-        (1, vec![seen(0, 200), other.clone()], 0),
-        (1, vec![other, seen(0, 200)], 0),
-        (2, vec![seen(10, 404)], 10),
-        (3, vec![seen(20, 404)], 20),
-        (4, vec![seen(20, 500)], 20),
-    ] {
-        fixture
-            .store
-            .remember(&run(), &observations, at(seconds))
-            .await
-            .unwrap();
-        assert_eq!(looks().await, expected);
-    }
-}
-
-#[tokio::test]
-async fn a_look_that_was_overtaken_is_merged_again() {
-    let fixture = Fixture::new().await;
-    let (first, second) = (
-        seen(0, 200),
-        Observation {
-            subject: Subject::Jobs(1),
-            ..seen(10, 200)
-        },
-    );
-    fixture
-        .store
-        .remember(&run(), std::slice::from_ref(&first), at(0))
-        .await
-        .unwrap();
-    // The first read is answered with nothing, as if the other look were kept right after it.
-    let (store, wire) =
-        fixture.wired(|call, before| (call.operation == "GetItem" && before == 0).then(|| (200, json!({}))));
-    store
-        .remember(&run(), std::slice::from_ref(&second), at(10))
-        .await
-        .unwrap();
-    assert_eq!(
-        wire.take_operations(),
-        ["GetItem", "PutItem", "PutItem", "GetItem", "PutItem"],
-        "the look is appended once"
-    );
-    assert_eq!(fixture.store.recall(&run()).await.unwrap(), [first, second]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,107 +212,6 @@ async fn what_changes_at_every_attempt_is_a_fault() {
         Err(StoreFault::Unreachable(_))
     ));
     assert_eq!(wire.take_operations().len(), 18, "nine attempts");
-}
-
-#[tokio::test]
-async fn a_release_takes_one_read_and_one_write() {
-    let fixture = Fixture::new().await;
-    let (store, wire) = fixture.wired(|_, _| None);
-    let package = package("1.0.0");
-    for (release, operations) in [
-        (release("1.0.0", 0), &["GetItem", "TransactWriteItems"][..]),
-        (release("1.0.0", 0), &["GetItem"]),
-        (release("1.0.0", 10), &["GetItem", "TransactWriteItems"]),
-    ] {
-        store.remember_release(&package, &release).await.unwrap();
-        assert_eq!(wire.take_operations(), operations);
-    }
-    let query = fixture.server.client().query().table_name(TABLE);
-    let rows = query
-        .key_condition_expression("pk = :pk")
-        .expression_attribute_values(":pk", rows::text("NAME#pkg:npm/%40scope/name"))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(rows.count(), 2, "the release, and where it is");
-}
-
-#[tokio::test]
-async fn the_memory_of_a_package_with_many_versions_takes_one_page() {
-    let fixture = Fixture::new().await;
-    let (store, wire) = fixture.wired(|_, _| None);
-    for number in 0..100 {
-        let version = format!("{number}.0.0");
-        store
-            .remember_release(&package(&version), &release(&version, number))
-            .await
-            .unwrap();
-    }
-    wire.take_calls();
-    let history = store.memory(&package("1.0.0")).await.unwrap().history;
-    assert_eq!(history.len(), crate::history::LIMIT);
-    let calls = wire.take_calls();
-    let queries: Vec<&Call> = calls.iter().filter(|call| call.operation == "Query").collect();
-    assert_eq!(queries.len(), 1);
-    assert_eq!(queries[0].input["Limit"], crate::history::LIMIT);
-}
-
-#[tokio::test]
-async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
-    let fixture = Fixture::new().await;
-    let (trace, name) = ("TRACE#RUN#12#3#1", "NAME#pkg:npm/%40scope/name");
-    let release_key = "RELEASE#2026-11-22T10:00:00.000000000Z#1.0.0";
-    let package = package("1.0.0");
-    fixture.store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
-    fixture
-        .store
-        .remember_release(&package, &release("1.0.0", 0))
-        .await
-        .unwrap();
-    let changes = [
-        (trace, "KEPT", "schema", rows::number(2)),
-        (
-            trace,
-            "KEPT",
-            "seen",
-            AttributeValue::B(Binary::new(b"not zstd".to_vec())),
-        ),
-        (
-            trace,
-            "KEPT",
-            "seen",
-            AttributeValue::B(Binary::new(blobs::compress(b"{}").unwrap())),
-        ),
-        (trace, "KEPT", "seen_size", rows::text("many")),
-        (trace, "KEPT", "seen_blob", rows::text("md5:00")),
-        (
-            trace,
-            "KEPT",
-            "seen_blob",
-            rows::text(Digest::sha256_of(b"lost").to_string()),
-        ),
-        (trace, "KEPT", "revision", rows::number(1)),
-        (name, release_key, "schema", rows::number(2)),
-        (name, release_key, "release", rows::text("{}")),
-        (name, "VERSION#1.0.0", "schema", rows::number(2)),
-        (name, "VERSION#1.0.0", "place", rows::number(1)),
-    ];
-    for (pk, sk, attribute, value) in changes {
-        let before = fixture.row(pk, sk).await;
-        fixture
-            .tamper(pk, sk, |item| drop(item.insert(attribute.to_owned(), value)))
-            .await;
-        if pk == trace {
-            corrupt(fixture.store.recall(&run()).await);
-            corrupt(fixture.store.remember(&run(), &[seen(10, 200)], at(10)).await);
-        } else if sk == release_key {
-            corrupt(fixture.store.memory(&package).await);
-        } else {
-            corrupt(fixture.store.remember_release(&package, &release("1.0.0", 5)).await);
-        }
-        fixture.put(before).await;
-    }
-    assert_eq!(fixture.store.recall(&run()).await.unwrap(), [seen(0, 200)]);
 }
 
 #[tokio::test]
@@ -583,8 +412,8 @@ async fn evidence_that_was_changed_or_lost_is_corrupt() {
     let dossier = dossier(&package("1.0.0"), 0, &noise(800_000));
     let verdict = verdict(&dossier, Status::Verified, &[], 0);
     fixture.store.record(&verdict, &dossier, None).await.unwrap();
-    let body = rows::body_key(&Digest::sha256_of(&noise(800_000)));
-    let outline = rows::dossier_key(&verdict.dossier);
+    let body = keys::body_key(&Digest::sha256_of(&noise(800_000)));
+    let outline = keys::dossier_key(&verdict.dossier);
     let data = |bytes: &[u8]| AttributeValue::B(Binary::new(blobs::compress(bytes).unwrap()));
 
     for (pk, sk) in [(&body, "PART#0000"), (&body, "PART#0002"), (&outline, "PART#0000")] {
@@ -618,9 +447,12 @@ async fn a_row_of_the_index_that_cannot_be_read_does_not_stop_the_others() {
     fixture.store.record(&verdict, &evidence, None).await.unwrap();
     let mut stranger = fixture.row(PKG, "VERDICT").await;
     stranger.insert("pk".to_owned(), rows::text("PKG#pkg:unheard-of/name@1.0.0"));
-    stranger.insert("due_at".to_owned(), rows::text(rows::instant(at(-100))));
+    stranger.insert("due_at".to_owned(), rows::text(keys::instant(at(-100))));
     fixture.put(stranger).await;
-    assert_eq!(fixture.store.due(at(600), 1).await.unwrap(), [verdict.package]);
+    assert_eq!(
+        conformance::due(&fixture.store, at(600)).await,
+        [conformance::version()]
+    );
 }
 
 #[tokio::test]
@@ -695,6 +527,30 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         .remember_release(&verdict.package, &release("1.0.0", 0))
         .await
         .unwrap();
+    let store = &fixture.store;
+    let sibling = Sibling {
+        package: verdict.package.clone(),
+        published_at: at(0),
+    };
+    store.remember_publication("github:o/r", &sibling).await.unwrap();
+    let entry = store.watch(verdict.package.name(), at(0)).await.unwrap();
+    assert!(store.handed_over(&entry, Some(at(0)), at(60)).await.unwrap());
+    let batch = conformance::batch("b1", 1);
+    store
+        .create_batch(&batch, std::slice::from_ref(&verdict.package), at(0))
+        .await
+        .unwrap();
+    let done = Progress::Done {
+        status: Status::Verified,
+        decided_by: Vec::new(),
+        checked_at: at(0),
+    };
+    let item = BatchItem {
+        package: verdict.package.clone(),
+        progress: done,
+    };
+    store.note_progress("b1", &item).await.unwrap();
+    assert!(store.advance_cursor("npm", None, 1).await.unwrap());
     let look = Digest::sha256_of(&serde_json::to_vec(&[seen(0, 200)]).unwrap()).to_hex();
     for sk in ["KEPT", &format!("LOOK#2026-11-22T10:00:00.000000000Z#{look}")] {
         assert_eq!(
@@ -711,4 +567,63 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         attributes(fixture.row(name, "VERSION#1.0.0").await),
         "pk place revision schema sk"
     );
+    let publisher = "PUBLISHER#github%3Ao%2Fr";
+    let now = "2026-11-22T10:00:00.000000000Z";
+    let sibling = format!("{now}#pkg:npm/%40scope/name@1.0.0");
+    assert_eq!(attributes(fixture.row(publisher, &sibling).await), "pk schema sk");
+    let (watch, purl) = keys::watch(verdict.package.name());
+    assert_eq!(purl, "pkg:npm/%40scope/name");
+    assert_eq!(
+        attributes(fixture.row(&watch, &purl).await),
+        "due_at due_shard next_look_at pk schema seen_until since sk"
+    );
+    assert_eq!(
+        attributes(fixture.row("BATCH#b1", "HEAD").await),
+        "created_at due_at due_shard expires expires_at pk schema sk total"
+    );
+    let item = fixture.row("BATCH#b1", "ITEM#pkg:npm/%40scope/name@1.0.0").await;
+    let expires = conformance::batch("b1", 1).expires_at.as_second() + 1;
+    assert_eq!(item["expires"], AttributeValue::N(expires.to_string()));
+    assert_eq!(attributes(item), "checked_at expires pk progress schema sk");
+    assert_eq!(
+        attributes(fixture.row("CURSOR#npm", "CURSOR").await),
+        "pk position schema sk"
+    );
+    let id = Digest::sha256_of(format!("pkg:npm/%40scope/name@1.0.0\n{now}\nsha256:{dossier}").as_bytes()).to_hex();
+    let (owed, moment) = keys::owed_key(&fixture.store.owed(at(0), 1).await.unwrap()[0]);
+    assert_eq!(moment, format!("{now}#{id}"));
+    assert_eq!(attributes(fixture.row(&owed, &moment).await), "change pk schema sk");
+    assert_eq!(
+        attributes(fixture.row("CHANGES#2026-11-22", &moment).await),
+        "change pk schema sk"
+    );
+    store.mark_removed(&verdict.package, at(0)).await.unwrap();
+    assert_eq!(
+        attributes(fixture.row(PKG, "VERDICT").await),
+        "bodies checked_at dossier first_seen pk removed_at schema sk status verdict verdict_size"
+    );
+
+    let mut partitions = BTreeSet::new();
+    for item in fixture.all().await {
+        let key = rows::text_of(&item, "pk").unwrap();
+        let sort_key = rows::text_of(&item, "sk").unwrap();
+        rows::check_schema(&item).unwrap();
+        let expires = sort_key == "LEASE" || key.starts_with("BATCH#");
+        assert_eq!(item.contains_key("expires"), expires, "{key} {sort_key}");
+        partitions.insert(key.split('#').next().unwrap().to_owned());
+    }
+    let documented = [
+        "BATCH",
+        "BODY",
+        "CHANGES",
+        "CURSOR",
+        "DOSSIER",
+        "NAME",
+        "OWED",
+        "PKG",
+        "PUBLISHER",
+        "TRACE",
+        "WATCH",
+    ];
+    assert_eq!(partitions.iter().map(String::as_str).collect::<Vec<_>>(), documented);
 }

@@ -3,8 +3,9 @@
 use aws_sdk_dynamodb::error::SdkError;
 use jiff::Timestamp;
 
-use super::rows::{self, KEPT, PackedText, SEEN_TEXT, StoredText};
-use super::{DynamoDbStore, blobs, unreachable};
+use super::keys::KEPT;
+use super::rows::{self, PackedText, SEEN_TEXT, StoredText};
+use super::{DynamoDbStore, bulk, keys, unreachable};
 use crate::dossier::{Observation, keep};
 use crate::ports::{StoreFault, TraceKey};
 
@@ -49,7 +50,7 @@ impl DynamoDbStore {
         seen.sort_by_key(|observation| observation.subject);
         let look = PackedText::of_json(&seen, &SEEN_TEXT)?;
         let mut is_appended = false;
-        let mut delays = blobs::backoff();
+        let mut delays = bulk::backoff();
         loop {
             // 1.
             let row = self.kept_row(key).await?;
@@ -60,8 +61,8 @@ impl DynamoDbStore {
             // 2.
             if !is_appended {
                 self.blobs.write(look.elsewhere().into_iter().collect()).await?;
-                let sort_key = rows::look_key(at, &look);
-                self.append(rows::trace_item(key, &sort_key, &look)).await?;
+                let sort_key = keys::look_key(at, &look.digest());
+                self.put(rows::trace_item(key, &sort_key, &look)).await?;
                 is_appended = true;
             }
             // 3.
@@ -78,7 +79,7 @@ impl DynamoDbStore {
     }
 
     async fn kept_row(&self, key: &TraceKey) -> Result<Option<KeptRow>, StoreFault> {
-        let Some(item) = self.row(rows::trace_key(key), KEPT).await? else {
+        let Some(item) = self.row(keys::trace_key(key), KEPT).await? else {
             return Ok(None);
         };
         Ok(Some(KeptRow {

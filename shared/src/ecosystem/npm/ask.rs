@@ -1,27 +1,28 @@
 //! Asking npm: resolve a coordinate, then collect what is served of the version.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures::future::join;
+use futures::future::{join, join_all};
 use serde_json::Value;
 use url::Url;
 
-use super::packument::excerpt;
+use super::packument::{evenly, excerpt};
 use super::read;
 use crate::availability::{Availability, UnavailableReason};
-use crate::dossier::{Answer, Dossier, Observation, Subject};
+use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Response, Subject};
 use crate::ecosystem::{Look, LookFault, Resolved};
 use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
 use crate::ports::{Keep, REDIRECTS, Request};
 
 /// The largest packument that is read, in bytes. The largest public ones have some tens of megabytes.
-const PACKUMENT_LIMIT: u64 = 64 << 20;
+pub(super) const PACKUMENT_LIMIT: u64 = 64 << 20;
 /// The largest version manifest or attestation list that is read, in bytes. Real lists have 15 kilobytes.
 const DOCUMENT_LIMIT: u64 = 4 << 20;
 /// The largest tarball that is hashed, in bytes.
 const TARBALL_LIMIT: u64 = 512 << 20;
 
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 
 /// Finds the version that is meant, with the observations that say so.
 ///
@@ -125,6 +126,55 @@ fn retry_after(observation: &Observation) -> Option<u64> {
     }
 }
 
+/// Of how many earlier versions the attestations are asked for at a first look.
+const BACK_VERSIONS: usize = 12;
+
+/// Looks back at a dozen of the earlier versions that announce attestations, as far as they are not known.
+pub async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
+    let release = read::read(dossier);
+    let (Some(packument), Some(metadata)) = (dossier.observation(Subject::Packument), release.metadata.present())
+    else {
+        return Vec::new();
+    };
+    let (name, version) = (dossier.package.name(), dossier.package.version());
+    let attested = metadata
+        .earlier
+        .iter()
+        .filter(|other| other.described.as_ref().is_some_and(|told| told.announces_attestations))
+        .map(|other| other.version.as_str());
+    let look = Look {
+        previous: None,
+        ..*look
+    };
+    let (look, back) = (&look, evenly(attested, version, BACK_VERSIONS));
+    let unknown = back.into_iter().filter(|version| !known.contains(*version));
+    let dossiers = unknown.map(|version| async move {
+        let package = PackageVersion::new(name.clone(), version).ok()?;
+        let packument = about(packument, &package)?;
+        let request = attestations_request(look, &package);
+        let observations = [Some(packument), observe(look, request).await];
+        Some(Dossier::new(package, observations.into_iter().flatten().collect()))
+    });
+    join_all(dossiers).await.into_iter().flatten().collect()
+}
+
+/// What a packument says of another version than the one that it was asked for.
+fn about(packument: &Observation, package: &PackageVersion) -> Option<Observation> {
+    let response = packument.success()?;
+    let (Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) }) = &response.kept else {
+        return None;
+    };
+    let selector = Selector::Version(package.version().to_owned());
+    let body = Body(excerpt(package.name(), &selector, bytes)?);
+    Some(Observation {
+        answer: Answer::Answered(Response {
+            kept: Kept::Excerpt { body },
+            ..response.clone()
+        }),
+        ..packument.clone()
+    })
+}
+
 /// Collects attestations and tarball of a resolved version. Without its metadata nothing else is asked for: neither answer
 /// could be judged.
 pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
@@ -133,22 +183,7 @@ pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
     let Some(manifest) = read::manifest(&dossier) else {
         return dossier;
     };
-    let attestations_path = format!(
-        "/-/npm/v1/attestations/{}@{}",
-        encoded_name(package.name()),
-        percent_encode(package.version())
-    );
-    let attestations = observe(
-        look,
-        request(
-            look,
-            Subject::Attestations,
-            &attestations_path,
-            JSON,
-            Keep::Whole,
-            DOCUMENT_LIMIT,
-        ),
-    );
+    let attestations = observe(look, attestations_request(look, &package));
     let tarball = observe(look, artifact_request(look, Subject::Artifact, &package, &manifest));
     let (attestations, tarball) = join(attestations, tarball).await;
     for observation in [attestations, tarball].into_iter().flatten() {
@@ -176,6 +211,15 @@ async fn observe(look: &Look<'_>, request: Result<Request, LookFault>) -> Option
         Ok(request) => Some(look.fetch.fetch(request).await),
         Err(_unbuildable) => None,
     }
+}
+
+fn attestations_request(look: &Look<'_>, package: &PackageVersion) -> Result<Request, LookFault> {
+    let path = format!(
+        "/-/npm/v1/attestations/{}@{}",
+        encoded_name(package.name()),
+        percent_encode(package.version())
+    );
+    request(look, Subject::Attestations, &path, JSON, Keep::Whole, DOCUMENT_LIMIT)
 }
 
 fn artifact_request(
@@ -206,7 +250,7 @@ fn conventional_tarball_path(package: &PackageVersion) -> String {
     format!("/{}/-/{bare}-{}.tgz", package.name(), percent_encode(package.version()))
 }
 
-fn package_path(name: &PackageName) -> String {
+pub(super) fn package_path(name: &PackageName) -> String {
     format!("/{}", encoded_name(name))
 }
 
@@ -220,7 +264,7 @@ fn percent_encode(text: &str) -> String {
     text.replace('+', "%2B")
 }
 
-fn request(
+pub(super) fn request(
     look: &Look<'_>,
     subject: Subject,
     path: &str,
@@ -256,7 +300,8 @@ fn request(
         | Subject::PullRequests
         | Subject::ManifestAtCommit
         | Subject::StoredAttestations
-        | Subject::StoredBundle(_) => None,
+        | Subject::StoredBundle(_)
+        | Subject::ChangeFeed => None,
     };
     Ok(Request {
         subject,

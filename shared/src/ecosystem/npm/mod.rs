@@ -4,9 +4,11 @@
 mod ask;
 mod packument;
 mod read;
+mod watch;
 
-pub use ask::{collect, resolve};
+pub use ask::{collect, look_back, resolve};
 pub use read::read;
+pub use watch::{feed_end, feed_page, versions};
 
 /// The `registry` that npm's own publish attestations name. It identifies npm, whatever mirror serves the attestation, so
 /// it is a constant of the protocol and no address that is ever asked.

@@ -3,17 +3,22 @@
 //! Packuments of busy packages have tens of megabytes, of which a verdict reads a few kilobytes. The reduction is a pure
 //! function of the document, and of its own result gives the same result, so a dossier replays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::history::{Line, SETTLED, line};
 use crate::package::{PackageName, Selector};
 
 /// How many versions before the requested one are kept, by name and time alone: enough to tell a habit.
-const EARLIER: usize = 32;
+const EARLIER: usize = 256;
+/// How many of them are kept with what the registry says of them.
+const DESCRIBED: usize = 32;
+/// How long after the requested version others are kept, by name and time alone: what was published at once.
+const SOON: SignedDuration = SignedDuration::from_mins(30);
 
 /// What is kept of a packument.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,25 +51,73 @@ impl Packument {
         }
     }
 
-    /// The versions that were published before this one, newest first; at most [`EARLIER`].
-    pub(super) fn earlier_versions(&self, version: &str) -> Vec<String> {
-        let time = |value: &Value| value.as_str()?.parse::<Timestamp>().ok();
-        let Some(published) = self.time.get(version).and_then(time) else {
-            return Vec::new();
-        };
-        let mut earlier: Vec<(Timestamp, &String)> = self
+    /// When a version was published.
+    pub(super) fn published_at(&self, version: &str) -> Option<Timestamp> {
+        time(self.time.get(version)?)
+    }
+
+    /// Every version with when it was published, newest first.
+    fn published(&self) -> Vec<(Timestamp, &str)> {
+        let mut published: Vec<(Timestamp, &str)> = self
             .time
             .iter()
-            .filter(|(candidate, _)| !matches!(candidate.as_str(), "created" | "modified" | "unpublished"))
-            .filter_map(|(candidate, value)| Some((time(value)?, candidate)))
-            .filter(|(at, candidate)| *at <= published && candidate.as_str() != version)
+            .filter(|(version, _)| !matches!(version.as_str(), "created" | "modified" | "unpublished"))
+            .filter_map(|(version, value)| Some((time(value)?, version.as_str())))
             .collect();
-        earlier.sort_by(|one, other| other.cmp(one));
+        published.sort_by(|one, other| other.cmp(one));
+        published
+    }
+
+    /// The versions that were published before this one, newest first: [`EARLIER`] of them, and those that are described.
+    pub(super) fn earlier(&self, version: &str) -> Vec<(Timestamp, &str)> {
+        let described = self.described(version);
+        let mut earlier = self.before(version);
+        let mut kept = 0;
+        earlier.retain(|(_at, candidate)| {
+            kept += 1;
+            kept <= EARLIER || described.contains(candidate)
+        });
         earlier
+    }
+
+    /// Every version that was published before this one, newest first.
+    fn before(&self, version: &str) -> Vec<(Timestamp, &str)> {
+        let Some(published) = self.published_at(version) else {
+            return Vec::new();
+        };
+        let mut before = self.published();
+        before.retain(|(at, candidate)| *at <= published && *candidate != version);
+        before
+    }
+
+    /// The versions that were published after this one within [`SOON`], oldest first.
+    pub(super) fn soon_after(&self, version: &str) -> Vec<(Timestamp, &str)> {
+        let Some(published) = self.published_at(version) else {
+            return Vec::new();
+        };
+        let mut after = self.published();
+        after.retain(|(at, _)| *at > published && at.duration_since(published) <= SOON);
+        after.reverse();
+        after
+    }
+
+    /// The earlier versions that are described: of each line in turn the newest that is left, the version's own line first,
+    /// then the line of the newest version, and so on; at most [`DESCRIBED`]. Those of the last day before this one come after
+    /// all others: what is published in a flood of versions is not hidden by them.
+    pub(super) fn described(&self, version: &str) -> Vec<&str> {
+        let published = self.published_at(version);
+        let is_old = |at: Timestamp| published.is_none_or(|published| published.duration_since(at) >= SETTLED);
+        let before = self.before(version);
+        let served = before
             .into_iter()
-            .take(EARLIER)
-            .map(|(_at, candidate)| candidate.clone())
-            .collect()
+            .filter(|(_at, candidate)| self.versions.contains_key(*candidate));
+        let (old, recent): (Vec<_>, Vec<_>) = served.partition(|(at, _)| is_old(*at));
+        let old = old.into_iter().map(|(_at, candidate)| candidate);
+        let recent = recent.into_iter().map(|(_at, candidate)| candidate);
+        let mut described = evenly(old, version, DESCRIBED);
+        let left = DESCRIBED - described.len();
+        described.extend(evenly(recent, version, left));
+        described
     }
 
     /// The manifest of a version.
@@ -73,23 +126,76 @@ impl Packument {
     }
 }
 
-/// Reduces a packument to the one version that `selector` leads to, with the times of a few before it.
+/// The first `limit` versions of a list: of each line in turn the first that is left, the line of `version` before the
+/// others, those in the order in which the list names them.
+pub(super) fn evenly<'a>(versions: impl IntoIterator<Item = &'a str>, version: &str, limit: usize) -> Vec<&'a str> {
+    let own = line(version);
+    let mut lines: Vec<(Option<Line>, Vec<&str>)> = vec![(own, Vec::new())];
+    for candidate in versions {
+        let of_candidate = line(candidate);
+        match lines.iter_mut().find(|(line, _)| *line == of_candidate) {
+            Some((_, members)) => members.push(candidate),
+            None => lines.push((of_candidate, vec![candidate])),
+        }
+    }
+    let longest = lines.iter().map(|(_, members)| members.len()).max().unwrap_or_default();
+    (0..longest)
+        .flat_map(|round| lines.iter().filter_map(move |(_, members)| members.get(round).copied()))
+        .take(limit)
+        .collect()
+}
+
+/// A time as the registry writes it.
+fn time(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+/// Of a manifest what tells how the version was published.
+fn reduced(manifest: &RawValue) -> Option<Box<RawValue>> {
+    let mut manifest: Value = serde_json::from_str(manifest.get()).ok()?;
+    let members = manifest.as_object_mut()?;
+    members.retain(|name, _| {
+        matches!(
+            name.as_str(),
+            "name" | "version" | "gitHead" | "dist" | "_npmUser" | "approver"
+        )
+    });
+    if let Some(dist) = members.get_mut("dist").and_then(Value::as_object_mut) {
+        dist.retain(|name, _| matches!(name.as_str(), "integrity" | "shasum" | "signatures" | "attestations"));
+    }
+    RawValue::from_string(manifest.to_string()).ok()
+}
+
+/// Reduces a packument to the one version that `selector` leads to, with the times of those around it, and of a few before
+/// it how they were published.
 pub(super) fn excerpt(name: &PackageName, selector: &Selector, bytes: &[u8]) -> Option<Vec<u8>> {
     let mut packument = Packument::parse(name, bytes)?;
     let version = packument.resolve(selector).map(str::to_owned);
-    let version = version.as_deref();
+    let Some(version) = version.as_deref() else {
+        packument.versions.clear();
+        packument.time.clear();
+        packument.dist_tags.clear();
+        return serde_json::to_vec(&packument).ok();
+    };
+    let owned = |versions: Vec<&str>| -> BTreeSet<String> { versions.into_iter().map(str::to_owned).collect() };
+    let described = owned(packument.described(version));
+    let around = [packument.earlier(version), packument.soon_after(version)].concat();
+    let timed = owned(around.into_iter().map(|(_at, candidate)| candidate).collect());
     packument
         .versions
-        .retain(|candidate, _manifest| Some(candidate.as_str()) == version);
-    let earlier = version
-        .map(|version| packument.earlier_versions(version))
-        .unwrap_or_default();
+        .retain(|candidate, _manifest| candidate == version || described.contains(candidate));
+    for (candidate, manifest) in &mut packument.versions {
+        // What cannot be read tells nothing, and stays as it is.
+        if candidate != version
+            && let Some(reduced) = reduced(manifest)
+        {
+            *manifest = reduced;
+        }
+    }
     packument
         .time
-        .retain(|candidate, _time| Some(candidate.as_str()) == version || earlier.contains(candidate));
-    packument
-        .dist_tags
-        .retain(|_tag, target| Some(target.as_str()) == version);
+        .retain(|candidate, _time| candidate == version || timed.contains(candidate));
+    packument.dist_tags.retain(|_tag, target| target == version);
     serde_json::to_vec(&packument).ok()
 }
 
@@ -113,7 +219,53 @@ mod tests {
         assert_eq!(excerpt(&name("a"), &selector, &once).unwrap(), once);
         let text = String::from_utf8(once).unwrap();
         assert!(text.contains("1.50") && text.contains("latest") && text.contains("2021"));
-        assert!(text.contains("2020") && !text.contains(r#""version":"1.0.0""#) && !text.contains("created"));
+        assert!(text.contains("2020") && text.contains(r#""version":"1.0.0""#) && !text.contains("created"));
+    }
+
+    #[test]
+    fn of_an_earlier_version_only_how_it_was_published_is_kept() {
+        let packument = br#"{"name":"a","time":{"1.0.0":"2020-01-01T00:00:00Z","2.0.0":"2021-01-01T00:00:00Z"},
+            "versions":{"2.0.0":{"version":"2.0.0","scripts":{"test":"x"}},"1.0.0":{"name":"a","version":"1.0.0",
+            "scripts":{"test":"x"},"gitHead":"b","_npmUser":{"name":"c"},"maintainers":[],"dist":{"integrity":"d",
+            "shasum":"e","signatures":[],"attestations":{"url":"f"},"fileCount":1,"tarball":"g"}}}}"#;
+        let selector = Selector::Version("2.0.0".to_owned());
+        let kept = excerpt(&name("a"), &selector, packument).unwrap();
+        assert_eq!(excerpt(&name("a"), &selector, &kept).unwrap(), kept);
+        let kept = Packument::parse(&name("a"), &kept).unwrap();
+        assert_eq!(
+            kept.manifest("1.0.0").unwrap(),
+            serde_json::json!({"name": "a", "version": "1.0.0", "gitHead": "b", "_npmUser": {"name": "c"}, "dist":
+                {"integrity": "d", "shasum": "e", "signatures": [], "attestations": {"url": "f"}}})
+        );
+        assert!(kept.manifest("2.0.0").unwrap().get("scripts").is_some());
+    }
+
+    #[test]
+    fn described_versions_are_taken_from_each_line_in_turn_and_from_the_own_line_first() {
+        let versions = ["3.1.0", "2.5.0", "3.0.0", "2.4.0", "1.9.0", "3.1.0-rc.1", "2.3.0"];
+        assert_eq!(
+            evenly(versions, "2.5.1", 6),
+            ["2.5.0", "3.1.0", "1.9.0", "3.1.0-rc.1", "2.4.0", "3.0.0"]
+        );
+        assert_eq!(evenly(versions, "4.0.0", 2), ["3.1.0", "2.5.0"]);
+        assert!(evenly([], "1.0.0", 2).is_empty());
+    }
+
+    #[test]
+    fn what_was_published_soon_after_is_kept_by_its_time() {
+        let packument = br#"{"name":"a","time":{"1.0.0":"2020-01-01T00:00:00Z","0.9.1":"2020-01-01T00:30:00Z",
+            "1.0.1":"2020-01-01T00:30:01Z"},"versions":{"1.0.0":{},"0.9.1":{},"1.0.1":{}}}"#;
+        let selector = Selector::Version("1.0.0".to_owned());
+        let kept = excerpt(&name("a"), &selector, packument).unwrap();
+        assert_eq!(excerpt(&name("a"), &selector, &kept).unwrap(), kept);
+        let kept = Packument::parse(&name("a"), &kept).unwrap();
+        let after: Vec<&str> = kept
+            .soon_after("1.0.0")
+            .into_iter()
+            .map(|(_, version)| version)
+            .collect();
+        assert_eq!(after, ["0.9.1"]);
+        assert_eq!(kept.versions.len(), 1);
     }
 
     #[test]
@@ -126,21 +278,24 @@ mod tests {
 
     #[test]
     fn of_many_earlier_versions_the_newest_are_kept() {
-        let times: Vec<String> = (10..90)
-            .map(|minute| {
-                format!(
-                    r#""1.0.{minute}":"2026-01-01T{:02}:{:02}:00Z""#,
-                    minute / 60,
-                    minute % 60
-                )
-            })
+        let at = |minute: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minute);
+        let times: Vec<String> = (0..400)
+            .map(|minute| format!(r#""1.0.{minute}":"{}""#, at(minute)))
             .collect();
-        let packument = format!(r#"{{"name":"a","time":{{{}}},"versions":{{}}}}"#, times.join(","));
-        let selector = Selector::Version("1.0.80".to_owned());
+        let versions: Vec<String> = (0..400).map(|minute| format!(r#""1.0.{minute}":{{}}"#)).collect();
+        let packument = format!(
+            r#"{{"name":"a","time":{{{}}},"versions":{{{}}}}}"#,
+            times.join(","),
+            versions.join(",")
+        );
+        let selector = Selector::Version("1.0.350".to_owned());
         let kept = excerpt(&name("a"), &selector, packument.as_bytes()).unwrap();
-        let earlier = Packument::parse(&name("a"), &kept).unwrap().earlier_versions("1.0.80");
+        let once = Packument::parse(&name("a"), &kept).unwrap();
+        let earlier = once.earlier("1.0.350");
         assert_eq!(earlier.len(), EARLIER);
-        assert_eq!(earlier.first().map(String::as_str), Some("1.0.79"));
+        assert_eq!(earlier.first().map(|(_, version)| *version), Some("1.0.349"));
+        assert_eq!(once.described("1.0.350").len(), DESCRIBED);
+        assert_eq!(once.versions.len(), DESCRIBED + 1);
         assert_eq!(excerpt(&name("a"), &selector, &kept).unwrap(), kept);
     }
 

@@ -1,6 +1,7 @@
 //! Reading npm's answers out of a dossier.
 
 use base64::Engine as _;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -11,7 +12,9 @@ use super::packument::Packument;
 use crate::attestation::UnverifiedAttestation;
 use crate::availability::{Availability, Unavailable, UnavailableReason};
 use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject};
-use crate::ecosystem::{Downloaded, InnerManifest, Metadata, PublishMode, RegistrySignature, Release};
+use crate::ecosystem::{
+    Described, Downloaded, InnerManifest, Metadata, OtherVersion, PublishMode, RegistrySignature, Release,
+};
 use crate::package::{Digest, DigestAlgorithm, Integrity, PackageName};
 
 /// The most attestations that are evaluated of one version. Real answers have two.
@@ -144,30 +147,25 @@ fn metadata(dossier: &Dossier) -> Availability<Metadata> {
         return Availability::Unavailable(unavailable("npm", UnavailableReason::Unreachable, "nothing was asked"));
     };
     let found = if manifest_observed.is_some() {
-        version_manifest(name, observation).map(|manifest| (Some(manifest), None, Vec::new()))
+        version_manifest(name, observation).map(|manifest| (Some(manifest), None))
     } else {
-        packument(name, observation).map(|packument| {
-            let published_at = packument
-                .time
-                .get(version)
-                .and_then(Value::as_str)
-                .and_then(|text| text.parse().ok());
-            (
-                packument.manifest(version),
-                published_at,
-                packument.earlier_versions(version),
-            )
-        })
+        packument(name, observation).map(|packument| (packument.manifest(version), Some(packument)))
     };
-    let (manifest, published_at, earlier_versions) = match found {
-        Availability::Present((Some(manifest), published_at, earlier)) => (manifest, published_at, earlier),
-        Availability::Present((None, ..)) => {
+    let (manifest, packument) = match found {
+        Availability::Present((Some(manifest), packument)) => (manifest, packument),
+        Availability::Present((None, _)) => {
             return Availability::Absent {
                 because: format!("the packument has no version {version}"),
             };
         }
         Availability::Absent { because } => return Availability::Absent { because },
         Availability::Unavailable(trouble) => return Availability::Unavailable(trouble),
+    };
+    let others = |list: fn(&'_ Packument, &str) -> Vec<OtherVersion>| {
+        packument
+            .as_ref()
+            .map(|packument| list(packument, version))
+            .unwrap_or_default()
     };
     let text = |pointer: &str| manifest.pointer(pointer).and_then(Value::as_str);
     let integrity = text("/dist/integrity");
@@ -182,14 +180,18 @@ fn metadata(dossier: &Dossier) -> Availability<Metadata> {
         declared_sha1: weak.or(shasum),
         signed_text: integrity.map(|integrity| format!("{name}@{version}:{integrity}")),
         signatures: signatures(&manifest),
-        announces_attestations: manifest
-            .pointer("/dist/attestations")
-            .is_some_and(|value| !value.is_null()),
-        published_at,
+        announces_attestations: announces_attestations(&manifest),
+        published_at: packument.as_ref().and_then(|packument| packument.published_at(version)),
         publish_mode: publish_mode(&manifest),
+        publisher: publisher(&manifest),
+        tags: packument
+            .as_ref()
+            .map(|packument| tags(packument, version))
+            .unwrap_or_default(),
         declared_repository: repository_text(manifest.get("repository")),
         declared_commit: text("/gitHead").map(str::to_owned),
-        earlier_versions,
+        earlier: others(earlier),
+        soon_after: others(soon_after),
         evidence: response(observation).map_or_else(|| Digest::sha256_of(b""), |response| response.sha256.clone()),
     })
 }
@@ -206,6 +208,52 @@ fn signatures(manifest: &Value) -> Vec<RegistrySignature> {
             }
         })
         .collect()
+}
+
+fn announces_attestations(manifest: &Value) -> bool {
+    manifest
+        .pointer("/dist/attestations")
+        .is_some_and(|value| !value.is_null())
+}
+
+/// The versions that were published before this one, with what the registry says of some of them.
+fn earlier(packument: &Packument, version: &str) -> Vec<OtherVersion> {
+    let described = packument.described(version);
+    let other = |(published_at, candidate): (Timestamp, &str)| OtherVersion {
+        version: candidate.to_owned(),
+        published_at,
+        described: Some(candidate)
+            .filter(|candidate| described.contains(candidate))
+            .and_then(|candidate| packument.manifest(candidate))
+            .map(|manifest| Described {
+                publish_mode: publish_mode(&manifest),
+                publisher: publisher(&manifest),
+                announces_attestations: announces_attestations(&manifest),
+            }),
+    };
+    packument.earlier(version).into_iter().map(other).collect()
+}
+
+fn soon_after(packument: &Packument, version: &str) -> Vec<OtherVersion> {
+    let other = |(published_at, candidate): (Timestamp, &str)| OtherVersion {
+        version: candidate.to_owned(),
+        published_at,
+        described: None,
+    };
+    packument.soon_after(version).into_iter().map(other).collect()
+}
+
+fn tags(packument: &Packument, version: &str) -> Vec<String> {
+    let of_version = packument.dist_tags.iter().filter(|(_tag, target)| *target == version);
+    of_version.map(|(tag, _target)| tag.clone()).collect()
+}
+
+/// The account that published, if it is somebody's: all builds of one service publish as one account.
+fn publisher(manifest: &Value) -> Option<String> {
+    let user = manifest.get("_npmUser")?;
+    let name = user.get("name")?.as_str()?;
+    let is_a_service = user.get("trustedPublisher").is_some() || matches!(name, "GitHub Actions" | "GitLab CI/CD");
+    (!is_a_service).then(|| name.to_owned())
 }
 
 /// `_npmUser.approver` marks staged publishing, `_npmUser.trustedPublisher` a trusted publisher; both unsigned.

@@ -326,7 +326,8 @@ impl Tracer<'_> {
             | Subject::PullRequests
             | Subject::ManifestAtCommit
             | Subject::StoredAttestations
-            | Subject::StoredBundle(_) => false,
+            | Subject::StoredBundle(_)
+            | Subject::ChangeFeed => false,
         };
         let age = self.look.at.duration_since(known.at);
         let limit = if early || !says_no {
@@ -382,7 +383,8 @@ impl Tracer<'_> {
             | Subject::RunSnapshot
             | Subject::RunFirstMissed
             | Subject::StoredAttestations
-            | Subject::StoredBundle(_) => false,
+            | Subject::StoredBundle(_)
+            | Subject::ChangeFeed => false,
         }
     }
 
@@ -583,7 +585,8 @@ impl Tracer<'_> {
             | Subject::RunSnapshot
             | Subject::RunFirstMissed
             | Subject::StoredAttestations
-            | Subject::StoredBundle(_) => return None,
+            | Subject::StoredBundle(_)
+            | Subject::ChangeFeed => return None,
         };
         let base = self.look.upstreams.github.as_str().trim_end_matches('/');
         Some(Request {

@@ -191,7 +191,8 @@ impl Scope {
             | Subject::DeclaredRepository
             | Subject::ManifestAtCommit
             | Subject::StoredAttestations
-            | Subject::StoredBundle(_) => None,
+            | Subject::StoredBundle(_)
+            | Subject::ChangeFeed => None,
         }
     }
 }

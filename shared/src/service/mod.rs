@@ -1,22 +1,34 @@
 //! The service: what is remembered, the path, what is recorded. The three functions and the command line are thin hosts of
 //! it, and differ only in where the coordinate comes from and where the verdict goes.
 
+mod batches;
+mod sweep;
+mod work;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
+use crate::authenticate::Authenticated;
 use crate::check::{Finding, Outcome, UnknownReason};
 use crate::dossier::{Dossier, Observation};
 use crate::ecosystem::{self, Look, LookFault, Resolved, Upstreams};
 use crate::forge::github::{self, Destination};
+use crate::history::{BURST, PastRelease, SETTLED, SIBLINGS};
 use crate::package::{Coordinate, PackageVersion, Selector};
 use crate::ports::{
-    FaultSide, Fetch, Judges, Memory, QueueFault, Recorded, StoreFault, VerdictStore, WorkItem, WorkQueue, WorkReason,
+    Announce, Announcement, FaultSide, Fetch, Judges, Memory, QueueFault, Recorded, Sibling, Store, StoreFault,
+    WorkQueue,
 };
 use crate::verdict::{Status, Verdict};
-use crate::verifier::{Case, Judge, Judgement, first_seen};
+use crate::verifier::{Case, Judge, Judgement, first_seen, publisher, supplement};
+
+pub use batches::{BATCH_LIMIT, BatchState};
+pub use sweep::{Read, Swept};
+pub use work::Worked;
 
 /// For how long one look holds the right to a version. Longer than any look lasts, so that only a dead worker's lease
 /// expires.
@@ -26,8 +38,6 @@ const WAIT_STEP: Duration = Duration::from_millis(250);
 const WAIT_STEPS: u32 = 40;
 /// After how many seconds a caller is asked to come back, where nobody else says.
 const RETRY_AFTER: u64 = 10;
-/// How many due versions one sweep hands over.
-const SWEEP_LIMIT: usize = 500;
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -76,17 +86,6 @@ impl ServiceFault {
     }
 }
 
-/// What became of one message of the queue.
-#[derive(Debug)]
-pub enum Worked {
-    /// There is a verdict, and nothing more to do now.
-    Done(Box<Verdict>),
-    /// It can never succeed; retrying would not change that.
-    Hopeless(ServiceFault),
-    /// It might succeed later: the message goes back to the queue. A verdict that says so may have been recorded.
-    TryAgain(String),
-}
-
 /// A verdict, with what was looked at for it.
 #[derive(Debug)]
 pub struct Looked {
@@ -101,9 +100,11 @@ pub struct Service {
     /// Asks upstreams.
     pub fetch: Arc<dyn Fetch>,
     /// Remembers.
-    pub store: Arc<dyn VerdictStore>,
+    pub store: Arc<dyn Store>,
     /// Hands work over.
     pub queue: Arc<dyn WorkQueue>,
+    /// Tells whoever listens.
+    pub announcer: Arc<dyn Announce>,
     /// Judges.
     pub judges: Arc<dyn Judges>,
     /// Base URLs of everybody who is asked.
@@ -170,9 +171,8 @@ impl Service {
         current: Option<Verdict>,
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
-        let memory = self.store.memory(package).await?;
         let earlier = match &current {
-            Some(verdict) => self.store.dossier(&verdict.dossier).await?,
+            Some(verdict) => self.earlier_dossier(verdict).await?,
             None => None,
         };
         let look = Look {
@@ -183,11 +183,15 @@ impl Service {
         };
         let resolved = match resolved {
             Some(resolved) => resolved,
-            None => ecosystem::resolve(&Coordinate::from(package.clone()), &look).await?,
+            None => match ecosystem::resolve(&Coordinate::from(package.clone()), &look).await {
+                Ok(resolved) => resolved,
+                Err(fault) => return self.gone(package, fault, now).await,
+            },
         };
         let dossier = ecosystem::collect(resolved, &look).await;
         let judge = self.judges.judge(now).await;
         let authenticated = judge.authenticate(&dossier, now);
+        let memory = self.memory(&judge, &authenticated, &dossier, &look).await?;
         let destination = Destination::of(&authenticated).ok();
         let dossier = match &destination {
             Some(destination) => github::trace(dossier, destination, self.recall(destination).await?, &look).await,
@@ -201,6 +205,94 @@ impl Service {
             }
         }
         self.conclude(&judge, judgement, dossier, memory, now).await
+    }
+
+    /// The dossier of the current verdict, for conditional questions and for what need not be asked again. Without it everything
+    /// is asked anew, so that one that cannot be read keeps nobody from a verdict.
+    async fn earlier_dossier(&self, verdict: &Verdict) -> Result<Option<Dossier>, StoreFault> {
+        match self.store.dossier(&verdict.dossier).await {
+            Err(StoreFault::Corrupt(detail)) => {
+                tracing::error!(package = %verdict.package, detail, "an earlier dossier cannot be read");
+                Ok(None)
+            }
+            read => read,
+        }
+    }
+
+    /// A version that the registry does not know any more keeps its verdict, marked; one that was never looked at has none.
+    async fn gone(&self, package: &PackageVersion, fault: LookFault, now: Timestamp) -> Result<Looked, ServiceFault> {
+        match (fault.side(), self.store.current(package).await?) {
+            (FaultSide::Caller, Some(_)) => {}
+            (FaultSide::Caller | FaultSide::Upstream | FaultSide::Ours, _) => return Err(fault.into()),
+        }
+        let marked = self.store.mark_removed(package, now).await?;
+        let verdict = marked.ok_or(fault)?;
+        tracing::info!(package = %package, status = %verdict.status, "the registry does not serve the version any more");
+        Ok(Looked { verdict, case: None })
+    }
+
+    /// What is remembered of the version, its package and its publisher:
+    ///
+    /// 1. the releases until this one was published;
+    /// 2. of the versions that the registry describes, those that are not among these: old lines of a package that is released
+    ///    often;
+    /// 3. of those that nobody has looked at, what the registry serves of them now, which is remembered, too;
+    /// 4. what else the publisher released until half an hour later.
+    async fn memory(
+        &self,
+        judge: &Judge,
+        authenticated: &Authenticated,
+        dossier: &Dossier,
+        look: &Look<'_>,
+    ) -> Result<Memory, ServiceFault> {
+        let package = &dossier.package;
+        let metadata = authenticated.release.metadata.present();
+        let published_at = metadata.and_then(|metadata| metadata.published_at);
+        // 1.
+        let mut memory = self.store.memory(package, published_at).await?;
+        let mut known: BTreeSet<String> = memory.history.iter().map(|past| past.version.clone()).collect();
+        let described = metadata.into_iter().flat_map(|metadata| &metadata.earlier);
+        let described = described.filter(|other| other.described.is_some());
+        let mut unknown: Vec<String> = described.map(|other| other.version.clone()).collect();
+        unknown.retain(|version| !known.contains(version));
+        // 2.
+        let mut found = Vec::new();
+        if !unknown.is_empty() {
+            found = self.store.releases(package.name(), &unknown).await?;
+            known.extend(found.iter().map(|past| past.version.clone()));
+            unknown.retain(|version| !known.contains(version));
+        }
+        // 3. Where the registry's signatures are stripped, so may be what it says of attestations: nothing is learnt there.
+        let is_signed = metadata.is_some_and(|metadata| !metadata.signatures.is_empty());
+        let mut is_complete = unknown.is_empty() || is_signed;
+        if !unknown.is_empty() && is_signed {
+            let back = ecosystem::look_back(dossier, look, &known).await;
+            let (mut releases, answered) = judge.timeline(authenticated, &back, look.at);
+            releases.retain(|release| !known.contains(&release.version));
+            self.store.fill_timeline(package.name(), &releases).await?;
+            found.extend(releases);
+            is_complete = answered;
+        }
+        supplement(&mut memory, found, is_complete);
+        // 4.
+        if let (Some(publisher), Some(published_at)) = (publisher(authenticated), published_at) {
+            let until = published_at.checked_add(BURST).unwrap_or(Timestamp::MAX);
+            memory.siblings = self.store.published_by(&publisher, until, SIBLINGS).await?;
+            // However many there are at once, what the publisher does otherwise is to be seen, too.
+            if memory.siblings.len() == SIBLINGS {
+                let before = published_at.checked_sub(SETTLED).unwrap_or(Timestamp::MIN);
+                let usual = self.store.published_by(&publisher, before, SIBLINGS).await?;
+                let new = usual.into_iter().filter(|sibling| !memory.siblings.contains(sibling));
+                let new: Vec<Sibling> = new.collect();
+                memory.siblings.extend(new);
+            }
+            let sibling = Sibling {
+                package: package.clone(),
+                published_at,
+            };
+            self.store.remember_publication(&publisher, &sibling).await?;
+        }
+        Ok(memory)
     }
 
     /// What earlier looks, at whatever version, saw of the run and the commit.
@@ -221,13 +313,13 @@ impl Service {
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
         let seen = first_seen(&judgement, &memory, now);
-        if let Some(release) = &judgement.release {
-            self.store.remember_release(&judgement.verdict.package, release).await?;
-        }
-        let verdict = judgement.verdict;
+        let Judgement { verdict, release, .. } = judgement;
         let verdict = match self.store.record(&verdict, &dossier, seen.as_ref()).await? {
-            Recorded::Current { previous } => {
+            Recorded::Current { previous, announcement } => {
                 log_verdict(&verdict, previous.as_deref().map(|previous| previous.status));
+                if let Some(announcement) = announcement {
+                    self.announce(&[*announcement]).await;
+                }
                 verdict
             }
             Recorded::KeptExisting { current } => {
@@ -238,10 +330,29 @@ impl Service {
                 *current
             }
         };
+        if let Some(release) = release.and_then(|release| teaching(release, &verdict, &memory)) {
+            self.store.remember_release(&verdict.package, &release).await?;
+        }
         Ok(Looked {
             verdict,
             case: Some(Box::new(Case::new(judge, dossier, memory, now))),
         })
+    }
+
+    /// Tells whoever listens, and returns how many were told. What is not delivered, or not noted as such, stays owed, and a
+    /// sweep delivers it: a listener may be told twice, and is told once at least.
+    async fn announce(&self, announcements: &[Announcement]) -> usize {
+        let accepted = self.announcer.announce(announcements).await;
+        let mut told = 0;
+        for announcement in announcements.iter().filter(|owed| accepted.contains(&owed.id)) {
+            match self.store.delivered(announcement).await {
+                Ok(()) => told += 1,
+                Err(fault) => {
+                    tracing::warn!(package = %announcement.change.package, error = %fault, "a delivery was not noted");
+                }
+            }
+        }
+        told
     }
 
     /// A lease that could not be given back expires; the verdict is recorded either way.
@@ -266,52 +377,20 @@ impl Service {
         }
         Err(ServiceFault::Busy(package.clone()))
     }
+}
 
-    /// A verdict that is remembered as undecided for want of an answer is made again: a message that comes back asks anew.
-    async fn verdict_to_act_on(
-        &self,
-        coordinate: &Coordinate,
-        fresh: bool,
-        now: Timestamp,
-    ) -> Result<Looked, ServiceFault> {
-        let looked = self.verdict(coordinate, fresh, now).await?;
-        if looked.case.is_none() && awaits_an_upstream(&looked.verdict) {
-            return self.verdict(coordinate, true, now).await;
-        }
-        Ok(looked)
-    }
-
-    /// Does the work of one message.
-    pub async fn work(&self, item: &WorkItem, now: Timestamp) -> Worked {
-        let fresh = match item.reason {
-            WorkReason::Sweep | WorkReason::Recheck => true,
-            WorkReason::Api | WorkReason::Batch => false,
-        };
-        match self
-            .verdict_to_act_on(&Coordinate::from(item.package.clone()), fresh, now)
-            .await
-        {
-            Ok(looked) if awaits_an_upstream(&looked.verdict) => {
-                Worked::TryAgain(format!("{} could not be decided yet", item.package))
-            }
-            Ok(looked) => Worked::Done(Box::new(looked.verdict)),
-            Err(fault) => match fault.side() {
-                FaultSide::Caller => Worked::Hopeless(fault),
-                FaultSide::Upstream | FaultSide::Ours => Worked::TryAgain(fault.to_string()),
-            },
-        }
-    }
-
-    /// Hands over every version whose next look is due, and returns how many.
-    pub async fn sweep(&self, now: Timestamp) -> Result<usize, ServiceFault> {
-        let due = self.store.due(now, SWEEP_LIMIT).await?;
-        let items: Vec<WorkItem> = due
-            .into_iter()
-            .map(|package| WorkItem::new(package, WorkReason::Recheck))
-            .collect();
-        self.queue.send(&items).await?;
-        Ok(items.len())
-    }
+/// What is remembered of a release, given the verdict that stands. What a kept verdict refuses teaches nothing, whatever the
+/// last look came to; and for want of an answer nothing is unlearnt.
+fn teaching(release: PastRelease, verdict: &Verdict, memory: &Memory) -> Option<PastRelease> {
+    let refused = verdict.status.is_told();
+    let known = memory.history.iter().find(|past| past.version == release.version);
+    let unlearns = known.is_some_and(|known| known.accepted && !release.accepted && !refused);
+    let release = PastRelease {
+        accepted: release.accepted && !refused,
+        refused,
+        ..release
+    };
+    (!unlearns).then_some(release)
 }
 
 fn is_newer(latest: &Verdict, before: Option<&Verdict>) -> bool {

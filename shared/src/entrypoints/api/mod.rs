@@ -1,12 +1,16 @@
 //! The verify API: one router, under Lambda and under the local server alike.
 
+mod batches;
+mod changes;
+mod watch;
+
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, Query, State};
+use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -19,6 +23,9 @@ use crate::verdict::Verdict;
 
 /// The description of the routes below.
 const OPENAPI: &str = include_str!("openapi.json");
+
+/// The most that is read of a request's body, in bytes: what Lambda hands over is limited to this.
+const BODY_LIMIT: usize = 6 << 20;
 
 /// How many earlier verdicts one answer lists.
 const HISTORY_LIMIT: usize = 100;
@@ -78,6 +85,15 @@ impl ApiError {
         Self {
             status: StatusCode::BAD_REQUEST,
             code,
+            message: message.into(),
+            retry_after: None,
+        }
+    }
+
+    fn ours(message: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            code: "internal",
             message: message.into(),
             retry_after: None,
         }
@@ -147,12 +163,23 @@ pub fn router(api: Api) -> Router {
         .route("/package/{*name}", get(package))
         .route("/v1/verdicts", get(verdict_by_purl))
         .route("/v1/verdicts/{ecosystem}/{*path}", get(verdict_by_path))
+        .route(
+            "/v1/batches",
+            post(batches::create).layer(DefaultBodyLimit::max(BODY_LIMIT)),
+        )
+        .route("/v1/batches/{id}", get(batches::get))
+        .route("/v1/changes", get(changes::list))
+        .route("/v1/watch", get(watch::list))
+        .route(
+            "/v1/watch/{ecosystem}/{*name}",
+            get(watch::get).put(watch::put).delete(watch::delete),
+        )
         .fallback(|| async { ApiError::not_found("there is no such route; GET / lists them") })
         .method_not_allowed_fallback(|| async {
             ApiError {
                 status: StatusCode::METHOD_NOT_ALLOWED,
                 code: "method_not_allowed",
-                message: "this route answers GET only".to_owned(),
+                message: "this route does not answer this method; GET /openapi.json tells which it does".to_owned(),
                 retry_after: None,
             }
         })
@@ -165,6 +192,11 @@ const ROUTES: &[&str] = &[
     "/v1/verdicts/{ecosystem}/{name}/{version}/dossier",
     "/v1/verdicts/{ecosystem}/{name}/{version}/history",
     "/v1/verdicts?purl={purl}",
+    "/v1/batches",
+    "/v1/batches/{id}",
+    "/v1/changes?since={instant}",
+    "/v1/watch",
+    "/v1/watch/{ecosystem}/{name}",
     "/package/{name}",
     "/.well-known/hekate.json",
     "/openapi.json",

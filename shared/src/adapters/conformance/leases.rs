@@ -1,0 +1,110 @@
+//! Facts about leases.
+
+use std::sync::Arc;
+
+use super::{at, package};
+use crate::ports::Store;
+
+pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Store + Clone + 'static)) {
+    for round in 0..5 {
+        let barrier = Arc::new(tokio::sync::Barrier::new(12));
+        let workers: Vec<_> = (0..12)
+            .map(|worker| {
+                let (store, barrier) = (store.clone(), Arc::clone(&barrier));
+                tokio::spawn(async move {
+                    barrier.wait().await;
+                    let holder = format!("worker {worker}");
+                    store
+                        .acquire_lease(&package("1.0.0"), &holder, at(round * 100), at(round * 100 + 60))
+                        .await
+                })
+            })
+            .collect();
+        let mut holders = 0;
+        for worker in workers {
+            holders += usize::from(worker.await.unwrap().unwrap());
+        }
+        assert_eq!(holders, 1);
+    }
+}
+
+pub(crate) async fn a_lease_is_not_given_to_its_holder_twice(store: &impl Store) {
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "one", at(59), at(119))
+            .await
+            .unwrap()
+    );
+}
+
+pub(crate) async fn an_expired_item_that_is_still_served_is_ignored(store: &impl Store) {
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "two", at(59), at(120))
+            .await
+            .unwrap()
+    );
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "two", at(60), at(120))
+            .await
+            .unwrap()
+    );
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "one", at(61), at(121))
+            .await
+            .unwrap()
+    );
+}
+
+pub(crate) async fn only_the_holder_releases_a_lease(store: &impl Store) {
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    store.release_lease(&package("1.0.0"), "two").await.unwrap();
+    assert!(
+        !store
+            .acquire_lease(&package("1.0.0"), "two", at(1), at(61))
+            .await
+            .unwrap()
+    );
+    store.release_lease(&package("2.0.0"), "two").await.unwrap();
+}
+
+pub(crate) async fn a_released_lease_can_be_taken(store: &impl Store) {
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .await
+            .unwrap()
+    );
+    store.release_lease(&package("1.0.0"), "one").await.unwrap();
+    assert!(
+        store
+            .acquire_lease(&package("1.0.0"), "two", at(1), at(61))
+            .await
+            .unwrap()
+    );
+}

@@ -1,0 +1,176 @@
+//! Verdicts, evidence, memory and leases, as the port has them.
+
+use async_trait::async_trait;
+use futures::future::try_join3;
+use jiff::Timestamp;
+
+use super::keys::{LEASE, VERDICT};
+use super::rows::{self, CurrentRow, Item};
+use super::{DynamoDbStore, evidence, keys, lost_delete, lost_put, unreachable};
+use crate::dossier::{Dossier, Observation};
+use crate::history::PastRelease;
+use crate::package::{Digest, PackageName, PackageVersion};
+use crate::ports::{FirstSeen, Memory, Recorded, Sibling, StoreFault, TraceKey, VerdictStore};
+use crate::verdict::Verdict;
+
+impl DynamoDbStore {
+    /// The row of the current verdict.
+    ///
+    /// The read is strongly consistent. With a stale row the second of two workers would repeat what the first has just
+    /// recorded, and a digest first seen a moment ago would be unknown to the check that compares it.
+    pub(super) async fn current_row(&self, package: &PackageVersion) -> Result<Option<CurrentRow>, StoreFault> {
+        match self.row(keys::package_key(package), VERDICT).await? {
+            Some(item) => CurrentRow::from_item(&item).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The verdict of the row of the current one, with the mark of the row.
+    pub(super) async fn current_verdict(&self, row: &CurrentRow) -> Result<Verdict, StoreFault> {
+        Ok(Verdict {
+            removed_at: row.removed_at,
+            ..rows::verdict_from_json(&self.text(&row.verdict).await?)?
+        })
+    }
+}
+
+#[async_trait]
+impl VerdictStore for DynamoDbStore {
+    async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
+        match self.current_row(package).await? {
+            Some(row) => self.current_verdict(&row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// All questions are strongly consistent, since the answers are an input of a verdict: of two versions that are published
+    /// and judged within a second, the later one is compared with what the earlier one has just proved.
+    async fn memory(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Memory, StoreFault> {
+        let (row, watched, history) = Box::pin(try_join3(
+            self.current_row(package),
+            self.watch_row(package.name()),
+            self.past_releases(package, until),
+        ))
+        .await?;
+        Ok(Memory {
+            first_seen: row.and_then(|row| row.first_seen),
+            history,
+            watched: watched.is_some(),
+            ..Memory::default()
+        })
+    }
+
+    async fn mark_removed(&self, package: &PackageVersion, at: Timestamp) -> Result<Option<Verdict>, StoreFault> {
+        self.keep_mark(package, at).await
+    }
+
+    async fn record(
+        &self,
+        verdict: &Verdict,
+        dossier: &Dossier,
+        first_seen: Option<&FirstSeen>,
+    ) -> Result<Recorded, StoreFault> {
+        self.keep_verdict(verdict, dossier, first_seen).await
+    }
+
+    /// The read is eventually consistent: the history is shown, and nothing is decided on it.
+    async fn history(&self, package: &PackageVersion, limit: usize) -> Result<Vec<Verdict>, StoreFault> {
+        self.history_until(package, None, limit).await
+    }
+
+    async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault> {
+        let Some(outline) = self.blobs.read_one(&keys::dossier_key(digest)).await? else {
+            return Ok(None);
+        };
+        let outline = evidence::Outline::from_json(digest, &outline)?;
+        let wanted: Vec<String> = outline.bodies().map(keys::body_key).collect();
+        let bodies = self.blobs.read(&wanted).await?;
+        outline.into_dossier(|body| bodies.get(&keys::body_key(body))).map(Some)
+    }
+
+    async fn recall(&self, key: &TraceKey) -> Result<Vec<Observation>, StoreFault> {
+        self.kept(key).await
+    }
+
+    async fn remember(&self, key: &TraceKey, seen: &[Observation], at: Timestamp) -> Result<(), StoreFault> {
+        self.keep_look(key, seen, at).await
+    }
+
+    async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
+        self.keep_release(package, release).await
+    }
+
+    async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault> {
+        self.releases_of(name, versions).await
+    }
+
+    async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
+        self.fill(name, releases).await
+    }
+
+    async fn remember_publication(&self, publisher: &str, sibling: &Sibling) -> Result<(), StoreFault> {
+        self.keep_publication(publisher, sibling).await
+    }
+
+    async fn published_by(&self, publisher: &str, until: Timestamp, limit: usize) -> Result<Vec<Sibling>, StoreFault> {
+        self.publications(publisher, until, limit).await
+    }
+
+    /// Whoever holds the lease cannot take it again: one process may look at several versions, or be asked twice for the
+    /// same, under one name. The price is that a request which is repeated by the client because its answer was lost
+    /// finds its own lease, and the version is left alone until that expires.
+    async fn acquire_lease(
+        &self,
+        package: &PackageVersion,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreFault> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(lease(package, holder, until)))
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
+            .expression_attribute_names("#until", "until")
+            .expression_attribute_values(":now", rows::text(keys::instant(now)))
+            .send()
+            .await;
+        match result {
+            Ok(_output) => Ok(true),
+            Err(fault) if lost_put(&fault) => Ok(false),
+            Err(fault) => Err(unreachable(fault)),
+        }
+    }
+
+    async fn release_lease(&self, package: &PackageVersion, holder: &str) -> Result<(), StoreFault> {
+        let result = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(rows::key(keys::package_key(package), LEASE)))
+            .condition_expression("#holder = :holder")
+            .expression_attribute_names("#holder", "holder")
+            .expression_attribute_values(":holder", rows::text(holder))
+            .send()
+            .await;
+        match result {
+            Ok(_output) => Ok(()),
+            Err(fault) if lost_delete(&fault) => Ok(()),
+            Err(fault) => Err(unreachable(fault)),
+        }
+    }
+}
+
+/// A lease; it may be forgotten once it has expired.
+fn lease(package: &PackageVersion, holder: &str, until: Timestamp) -> Item {
+    rows::item_with(
+        keys::package_key(package),
+        LEASE,
+        [
+            ("holder", rows::text(holder)),
+            ("until", rows::text(keys::instant(until))),
+            ("expires", rows::expiry(until)),
+        ],
+    )
+}

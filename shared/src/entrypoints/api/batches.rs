@@ -1,0 +1,84 @@
+//! Batches.
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Api, ApiError};
+use crate::package::{Inventory, PackageVersion};
+use crate::service::BATCH_LIMIT;
+
+/// How many versions an answer lists, unless it is asked for another number.
+const PAGE: usize = 1000;
+
+/// Takes a list of purls, a lockfile or a bill of materials; the type of its content is told from the document itself.
+pub(super) async fn create(State(api): State<Api>, body: Bytes) -> Result<Response, ApiError> {
+    let text = std::str::from_utf8(&body)
+        .map_err(|source| ApiError::caller("bad_list", format!("the list is not UTF-8: {source}")))?;
+    let inventory = Inventory::parse(text).map_err(|error| ApiError::caller("bad_list", error.to_string()))?;
+    let found = inventory.packages.len();
+    if found == 0 {
+        return Err(ApiError::caller(
+            "empty_list",
+            format!(
+                "the list names no version of a package ({} entries were left out)",
+                inventory.skipped.len()
+            ),
+        ));
+    }
+    if found > BATCH_LIMIT {
+        return Err(ApiError::caller(
+            "list_too_long",
+            format!("the list names {found} versions; hand in at most {BATCH_LIMIT} at once"),
+        ));
+    }
+    let mut random = [0_u8; 16];
+    getrandom::fill(&mut random).map_err(|_no_entropy| ApiError::ours("no randomness for the name of a batch"))?;
+    let id = u128::from_be_bytes(random);
+    let batch = api
+        .service
+        .create_batch(format!("{id:032x}"), &inventory.packages, (api.clock)())
+        .await?;
+    let place = format!("/v1/batches/{}", batch.id);
+    let skipped: Vec<_> = inventory
+        .skipped
+        .iter()
+        .map(|skipped| json!({ "entry": skipped.entry, "because": skipped.because }))
+        .collect();
+    let answer = json!({
+        "id": batch.id,
+        "total": batch.total,
+        "createdAt": batch.created_at,
+        "expiresAt": batch.expires_at,
+        "skipped": skipped,
+        "url": place,
+    });
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], axum::Json(answer)).into_response())
+}
+
+#[derive(Deserialize)]
+pub(super) struct Page {
+    after: Option<PackageVersion>,
+    limit: Option<usize>,
+}
+
+type Asked = Result<Query<Page>, axum::extract::rejection::QueryRejection>;
+
+/// Counts and verdicts of a batch as they are now.
+pub(super) async fn get(State(api): State<Api>, Path(id): Path<String>, asked: Asked) -> Result<Response, ApiError> {
+    let Query(page) = asked.map_err(|rejection| ApiError::caller("bad_query", rejection.body_text()))?;
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, BATCH_LIMIT);
+    let unknown = || ApiError::not_found(format!("there is no batch {id:?}, or it has expired"));
+    if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(unknown());
+    }
+    let state = api
+        .service
+        .batch(&id, page.after.as_ref(), limit, (api.clock)())
+        .await?
+        .ok_or_else(unknown)?;
+    Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(state)).into_response())
+}

@@ -1,0 +1,306 @@
+//! Lists of packages as they are handed in: purls, lockfiles, and bills of materials.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{Coordinate, Ecosystem, PackageName, PackageVersion, Selector};
+
+/// What a list names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// Every version once, in the order of their purls.
+    pub packages: Vec<PackageVersion>,
+    /// What is named and cannot be looked up at a registry that is known here, with the reason.
+    pub skipped: Vec<Skipped>,
+}
+
+/// An entry that names no version on a registry.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Skipped {
+    /// The entry, as the list spells it.
+    pub entry: String,
+    /// Why it is left out.
+    pub because: String,
+}
+
+/// Why a text is no list of packages.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum InventoryError {
+    /// It is not JSON.
+    #[error(
+        "the list is not JSON ({0}); give a package-lock.json, a CycloneDX or SPDX document, or {{\"packages\": [\"pkg:npm/name@1.2.3\"]}}"
+    )]
+    NotJson(String),
+    /// It is JSON of another shape.
+    #[error("the list is no package-lock.json, no CycloneDX or SPDX document, and has no array \"packages\" of purls")]
+    UnknownShape,
+    /// A purl that was handed in as such is none, or names no exact version.
+    #[error("{entry:?} is no exact version of a package: {because}")]
+    Purl {
+        /// The entry.
+        entry: String,
+        /// Why it is refused.
+        because: String,
+    },
+}
+
+impl Inventory {
+    /// Reads a list: `package-lock.json` of any lockfile version
+    /// (<https://docs.npmjs.com/cli/configuring-npm/package-lock-json>), CycloneDX (<https://cyclonedx.org/docs/latest/json/>),
+    /// SPDX 2 (<https://spdx.github.io/spdx-spec/v2.3/>), or an object with an array `packages` of purls.
+    ///
+    /// A purl that is handed in as such must name an exact version; what a document names besides packages of registries
+    /// that are known here is left out, and said.
+    pub fn parse(text: &str) -> Result<Self, InventoryError> {
+        let document: Value =
+            serde_json::from_str(text).map_err(|source| InventoryError::NotJson(source.to_string()))?;
+        let mut found = Found::default();
+        if let Some(purls) = document.get("packages").and_then(Value::as_array)
+            && document.get("spdxVersion").is_none()
+        {
+            for purl in purls {
+                let entry = purl.as_str().map_or_else(|| purl.to_string(), str::to_owned);
+                let package = entry
+                    .parse()
+                    .map_err(|source: super::CoordinateError| InventoryError::Purl {
+                        entry: entry.clone(),
+                        because: source.to_string(),
+                    })?;
+                found.packages.insert(package);
+            }
+        } else if document.get("bomFormat").and_then(Value::as_str) == Some("CycloneDX") {
+            found.components(&document);
+        } else if document.get("spdxVersion").is_some() {
+            found.spdx(&document);
+        } else if let Some(packages) = document.get("packages").and_then(Value::as_object) {
+            for (path, entry) in packages {
+                found.installed(path, entry);
+            }
+        } else if document.get("lockfileVersion").is_some() {
+            found.dependencies(&document);
+        } else {
+            return Err(InventoryError::UnknownShape);
+        }
+        Ok(found.into())
+    }
+
+    /// The packages, each once, in the order of their names.
+    pub fn names(&self) -> Vec<PackageName> {
+        let names: BTreeSet<&PackageName> = self.packages.iter().map(PackageVersion::name).collect();
+        names.into_iter().cloned().collect()
+    }
+}
+
+#[derive(Default)]
+struct Found {
+    packages: BTreeSet<PackageVersion>,
+    skipped: BTreeSet<Skipped>,
+}
+
+impl From<Found> for Inventory {
+    fn from(found: Found) -> Self {
+        Self {
+            packages: found.packages.into_iter().collect(),
+            skipped: found.skipped.into_iter().collect(),
+        }
+    }
+}
+
+impl Found {
+    fn skip(&mut self, entry: impl Into<String>, because: impl Into<String>) {
+        self.skipped.insert(Skipped {
+            entry: entry.into(),
+            because: because.into(),
+        });
+    }
+
+    /// An entry of `packages` of a lockfile of version 2 or 3: its key is a path below the project.
+    fn installed(&mut self, path: &str, entry: &Value) {
+        // What lies outside every node_modules is the project itself or a part of it.
+        let Some((_parent, folder)) = path.rsplit_once("node_modules/") else {
+            return;
+        };
+        if entry.get("link") == Some(&Value::Bool(true)) || entry.get("inBundle") == Some(&Value::Bool(true)) {
+            self.skip(path, "it is part of the project, or comes inside another package");
+            return;
+        }
+        // An alias is installed under another name than its own.
+        let name = entry.get("name").and_then(Value::as_str).unwrap_or(folder);
+        self.resolved(path, name, entry);
+    }
+
+    /// The `dependencies` of a lockfile of version 1. The parser of JSON refuses what is nested more than 128 levels deep.
+    fn dependencies(&mut self, parent: &Value) {
+        for (name, entry) in parent
+            .get("dependencies")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+        {
+            if entry.get("bundled") == Some(&Value::Bool(true)) {
+                self.skip(name, "it comes inside another package");
+            } else {
+                self.resolved(name, name, entry);
+            }
+            self.dependencies(entry);
+        }
+    }
+
+    fn resolved(&mut self, entry_name: &str, name: &str, entry: &Value) {
+        let resolved = entry.get("resolved").and_then(Value::as_str);
+        if let Some(place) = resolved.filter(|place| !place.starts_with("https://") && !place.starts_with("http://")) {
+            self.skip(entry_name, format!("it comes from {place}"));
+            return;
+        }
+        let Some(version) = entry.get("version").and_then(Value::as_str) else {
+            self.skip(entry_name, "the lockfile gives no version of it");
+            return;
+        };
+        let aliased = version.strip_prefix("npm:").and_then(|alias| alias.rsplit_once('@'));
+        let (name, version) = aliased.unwrap_or((name, version));
+        match PackageName::new(Ecosystem::Npm, name).and_then(|name| PackageVersion::new(name, version)) {
+            Ok(package) => {
+                self.packages.insert(package);
+            }
+            Err(error) => self.skip(entry_name, error.to_string()),
+        }
+    }
+
+    /// The components of a CycloneDX document, and theirs.
+    fn components(&mut self, parent: &Value) {
+        for component in parent.get("components").and_then(Value::as_array).into_iter().flatten() {
+            self.named(component, component.get("purl").and_then(Value::as_str));
+            self.components(component);
+        }
+    }
+
+    /// The packages of an SPDX document, by their references of the type `purl`.
+    fn spdx(&mut self, document: &Value) {
+        for package in document.get("packages").and_then(Value::as_array).into_iter().flatten() {
+            let references = package.get("externalRefs").and_then(Value::as_array);
+            let purl = references.into_iter().flatten().find_map(|reference| {
+                let is_purl = reference.get("referenceType").and_then(Value::as_str) == Some("purl");
+                reference.get("referenceLocator")?.as_str().filter(|_| is_purl)
+            });
+            self.named(package, purl);
+        }
+    }
+
+    /// An entry of a document, by its purl.
+    fn named(&mut self, entry: &Value, purl: Option<&str>) {
+        if let Some(purl) = purl {
+            self.purl(purl);
+        } else {
+            let name = entry.get("name").and_then(Value::as_str).unwrap_or("(unnamed)");
+            self.skip(name, "the document gives no purl of it");
+        }
+    }
+
+    /// A purl of a document. Qualifiers say where a copy came from, which is not asked.
+    fn purl(&mut self, purl: &str) {
+        let bare = purl.split(['?', '#']).next().unwrap_or(purl);
+        match bare.parse::<Coordinate>() {
+            Ok(Coordinate {
+                name,
+                selector: Selector::Version(version),
+            }) => match PackageVersion::new(name, &version) {
+                Ok(package) => {
+                    self.packages.insert(package);
+                }
+                Err(error) => self.skip(purl, error.to_string()),
+            },
+            Ok(_) => self.skip(purl, "it names no exact version"),
+            Err(error) => self.skip(purl, error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn purls(text: &str) -> Vec<String> {
+        let inventory = Inventory::parse(text).unwrap();
+        inventory.packages.iter().map(PackageVersion::to_purl).collect()
+    }
+
+    #[test]
+    fn a_list_of_purls_names_each_version_once() {
+        let list = r#"{"packages":["pkg:npm/b@1.0.0","npm:@s/a@2.0.0","pkg:npm/b@1.0.0"]}"#;
+        assert_eq!(purls(list), ["pkg:npm/%40s/a@2.0.0", "pkg:npm/b@1.0.0"]);
+    }
+
+    #[test]
+    fn a_purl_without_a_version_is_refused_by_name() {
+        let error = Inventory::parse(r#"{"packages":["pkg:npm/b"]}"#).unwrap_err();
+        assert!(error.to_string().contains("pkg:npm/b"), "{error}");
+        assert!(Inventory::parse(r#"{"packages":[7]}"#).is_err());
+    }
+
+    #[test]
+    fn a_lockfile_names_what_is_installed() {
+        let lockfile = r#"{"lockfileVersion":3,"packages":{
+            "":{"name":"app","version":"0.0.0"},
+            "packages/part":{"version":"1.0.0"},
+            "node_modules/part":{"resolved":"packages/part","link":true},
+            "node_modules/a":{"version":"1.0.0","resolved":"https://r/a/-/a-1.0.0.tgz"},
+            "node_modules/a/node_modules/@s/b":{"version":"2.0.0"},
+            "node_modules/alias":{"name":"real","version":"3.0.0"},
+            "node_modules/git":{"version":"1.0.0","resolved":"git+ssh://git@host/o/r.git#abc"}}}"#;
+        let inventory = Inventory::parse(lockfile).unwrap();
+        assert_eq!(
+            purls(lockfile),
+            ["pkg:npm/%40s/b@2.0.0", "pkg:npm/a@1.0.0", "pkg:npm/real@3.0.0"]
+        );
+        assert_eq!(inventory.skipped.len(), 2);
+        assert_eq!(inventory.names().len(), 3);
+    }
+
+    #[test]
+    fn a_lockfile_of_version_one_is_a_tree() {
+        let lockfile = r#"{"lockfileVersion":1,"dependencies":{
+            "a":{"version":"1.0.0","dependencies":{"b":{"version":"2.0.0"}}},
+            "alias":{"version":"npm:@s/real@3.0.0"},
+            "git":{"version":"git+https://host/o/r.git#abc"},
+            "inside":{"version":"1.0.0","bundled":true}}}"#;
+        assert_eq!(
+            purls(lockfile),
+            ["pkg:npm/%40s/real@3.0.0", "pkg:npm/a@1.0.0", "pkg:npm/b@2.0.0"]
+        );
+        assert_eq!(Inventory::parse(lockfile).unwrap().skipped.len(), 2);
+    }
+
+    #[test]
+    fn bills_of_materials_name_purls() {
+        let cyclone = r#"{"bomFormat":"CycloneDX","components":[
+            {"name":"a","purl":"pkg:npm/a@1.0.0?x=y","components":[{"name":"b","purl":"pkg:npm/b@2.0.0"}]},
+            {"name":"c","purl":"pkg:cargo/c@1.0.0"},{"name":"d"}]}"#;
+        assert_eq!(purls(cyclone), ["pkg:npm/a@1.0.0", "pkg:npm/b@2.0.0"]);
+        assert_eq!(Inventory::parse(cyclone).unwrap().skipped.len(), 2);
+        let spdx = r#"{"spdxVersion":"SPDX-2.3","packages":[{"name":"a","externalRefs":[
+            {"referenceType":"cpe23Type","referenceLocator":"x"},{"referenceType":"purl","referenceLocator":"pkg:npm/a@1.0.0"}]},
+            {"name":"b"}]}"#;
+        assert_eq!(purls(spdx), ["pkg:npm/a@1.0.0"]);
+    }
+
+    #[test]
+    fn what_is_no_list_says_what_is() {
+        assert!(
+            Inventory::parse("lockfileVersion: '9.0'")
+                .unwrap_err()
+                .to_string()
+                .contains("package-lock.json")
+        );
+        assert_eq!(Inventory::parse("{}"), Err(InventoryError::UnknownShape));
+        assert_eq!(Inventory::parse("[]"), Err(InventoryError::UnknownShape));
+        assert_eq!(Inventory::parse(r#"{"lockfileVersion":1}"#), Ok(Inventory::default()));
+    }
+
+    #[test]
+    fn a_list_that_is_nested_without_end_is_refused() {
+        let deep = (0..10_000).fold(String::new(), |text, _| text + r#"{"dependencies":{"a":"#);
+        assert!(matches!(Inventory::parse(&deep), Err(InventoryError::NotJson(_))));
+    }
+}

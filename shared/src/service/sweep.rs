@@ -1,0 +1,245 @@
+//! What is done every minute. A sweep verifies nothing: it finds out what is to be looked at, and hands that over.
+
+use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{LEASE, Service, ServiceFault};
+use crate::ecosystem::{self, Look};
+use crate::package::Ecosystem;
+use crate::ports::{BatchItem, Due, Progress, StoreFault, Target, Task, WorkItem, WorkReason};
+
+/// How many due tasks one sweep hands over.
+const TASKS: usize = 500;
+/// How many rows of a feed one page has at most: what npm allows.
+const FEED_ROWS: usize = 10_000;
+/// How many pages of a feed one sweep reads.
+const FEED_PAGES: usize = 3;
+/// How many announcements are delivered at once, and how often a sweep does it.
+const ANNOUNCEMENTS: usize = 500;
+const DELIVERIES: usize = 10;
+/// How many tasks are claimed at once.
+const AT_ONCE: usize = 16;
+/// After what time a task that was handed over is due again, if nobody has done it: the visibility of a message and a look.
+const AGAIN: SignedDuration = SignedDuration::from_mins(15);
+/// The same of a batch, whose messages may have to wait for each other.
+const BATCH_AGAIN: SignedDuration = SignedDuration::from_hours(1);
+/// When a package that the feed named is looked for new versions a second time.
+const ONCE_MORE: SignedDuration = SignedDuration::from_mins(10);
+/// How many versions of a batch are read at once.
+const BATCH_PAGE: usize = 1000;
+
+/// What a sweep did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Swept {
+    /// How far each feed was read.
+    pub feeds: Vec<Read>,
+    /// How many due tasks were handed over.
+    pub tasks: usize,
+    /// How many announcements that were still owed were delivered.
+    pub announced: usize,
+    /// What went wrong. A part that fails keeps no other from its work.
+    pub troubles: Vec<String>,
+}
+
+/// What was read of a feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Read {
+    /// Whose feed.
+    pub ecosystem: Ecosystem,
+    /// Up to where.
+    pub until: u64,
+    /// How many packages on the watch list it named.
+    pub watched: usize,
+}
+
+impl Service {
+    /// One sweep, of bounded work:
+    ///
+    /// 1. delivers announcements that are still owed;
+    /// 2. reads the feeds from where the last sweep ended, and hands over the watched packages that they name;
+    /// 3. claims what is due, and hands it over;
+    /// 4. has the trust material refreshed.
+    ///
+    /// Two sweeps at a time do no harm: a place in a feed is moved by one of them, and a task is claimed by one of them. What
+    /// a sweep that dies has claimed is due again after a quarter of an hour. The parts do not depend on each other, and the
+    /// first trouble of one ends that one; a fault is returned only if nothing at all could be done.
+    pub async fn sweep(&self, now: Timestamp) -> Result<Swept, ServiceFault> {
+        let mut swept = Swept::default();
+        let mut faults = Vec::new();
+        // 1.
+        match self.deliver_what_is_owed(now).await {
+            Ok(announced) => swept.announced = announced,
+            Err(fault) => faults.push(fault),
+        }
+        // 2.
+        let feeds = ecosystem::feeds(&self.upstreams);
+        let parts = feeds.len() + 2;
+        for (ecosystem, feed) in feeds {
+            match self.read_feed(ecosystem, &feed, now).await {
+                Ok(read) => swept.feeds.push(read),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        // 3.
+        match self.hand_over_what_is_due(now).await {
+            Ok(tasks) => swept.tasks = tasks,
+            Err(fault) => faults.push(fault),
+        }
+        // 4.
+        self.judges.judge(now).await;
+        swept.troubles = faults.iter().map(ToString::to_string).collect();
+        for trouble in &swept.troubles {
+            tracing::error!(trouble, "a part of the sweep failed");
+        }
+        match faults.pop() {
+            Some(fault) if faults.len() + 1 == parts => Err(fault),
+            Some(_) | None => Ok(swept),
+        }
+    }
+
+    /// Changes of the last minutes are left to the workers that made them. Of what is owed, what somebody has to act on is
+    /// delivered first.
+    async fn deliver_what_is_owed(&self, now: Timestamp) -> Result<usize, ServiceFault> {
+        let until = now.checked_sub(LEASE).unwrap_or(Timestamp::MIN);
+        let mut announced = 0;
+        for _delivery in 0..DELIVERIES {
+            let mut owed = self.store.owed(until, ANNOUNCEMENTS).await?;
+            owed.sort_by_key(|owed| !owed.change.status.is_told());
+            let told = self.announce(&owed).await;
+            announced += told;
+            if told < ANNOUNCEMENTS {
+                break;
+            }
+        }
+        Ok(announced)
+    }
+
+    /// The place moves only after the packages that were read up to it are queued: a sweep that dies in between leaves the
+    /// page to be read again.
+    async fn read_feed(&self, ecosystem: Ecosystem, feed: &url::Url, now: Timestamp) -> Result<Read, ServiceFault> {
+        let look = Look {
+            fetch: &*self.fetch,
+            upstreams: &self.upstreams,
+            at: now,
+            previous: None,
+        };
+        let name = ecosystem.purl_type();
+        let Some(mut place) = self.store.cursor(name).await? else {
+            let until = ecosystem::feed_end(ecosystem, feed, &look).await?;
+            self.store.advance_cursor(name, None, until).await?;
+            return Ok(Read {
+                ecosystem,
+                until,
+                watched: 0,
+            });
+        };
+        let mut watched = 0;
+        for _page in 0..FEED_PAGES {
+            let page = ecosystem::feed_page(ecosystem, feed, place, FEED_ROWS, &look).await?;
+            let found = self.store.watched_among(&page.names).await?;
+            // The registry's list may lag behind its feed, and a message may be lost: they are looked for once more.
+            for name in &found {
+                if let Some(entry) = self.store.watched(name).await? {
+                    let once_more = now.checked_add(ONCE_MORE).unwrap_or(Timestamp::MAX);
+                    let next = entry.next_look_at.min(once_more);
+                    self.store.handed_over(&entry, entry.seen_until, next).await?;
+                }
+            }
+            let items: Vec<WorkItem> = found
+                .into_iter()
+                .map(|name| WorkItem::new(Target::Package(name), WorkReason::Sweep, now))
+                .collect();
+            self.queue.send(&items).await?;
+            // Somebody else has read this page; what it named is queued twice at worst.
+            if page.until == place || !self.store.advance_cursor(name, Some(place), page.until).await? {
+                break;
+            }
+            watched += items.len();
+            place = page.until;
+            if page.rows < FEED_ROWS {
+                break;
+            }
+        }
+        Ok(Read {
+            ecosystem,
+            until: place,
+            watched,
+        })
+    }
+
+    async fn hand_over_what_is_due(&self, now: Timestamp) -> Result<usize, ServiceFault> {
+        let due = self.store.due(now, TASKS).await?;
+        let claims = due.into_iter().map(|due| async move {
+            let again = match due.task {
+                Task::Version(_) | Task::Package(_) => AGAIN,
+                Task::Batch(_) => BATCH_AGAIN,
+            };
+            let again = now.checked_add(again).unwrap_or(Timestamp::MAX);
+            let claimed = self.store.claim(&due, again).await?;
+            Ok::<_, StoreFault>(claimed.then_some(due))
+        });
+        let claimed: Vec<Result<Option<Due>, StoreFault>> =
+            futures::stream::iter(claims).buffered(AT_ONCE).collect().await;
+        let mut trouble = None;
+        let mut items = Vec::new();
+        let mut batches = Vec::new();
+        for claimed in claimed {
+            match claimed {
+                Ok(Some(due)) => match due.task {
+                    Task::Version(package) => {
+                        items.push(WorkItem::new(Target::Version(package), WorkReason::Recheck, now));
+                    }
+                    Task::Package(name) => items.push(WorkItem::new(Target::Package(name), WorkReason::Sweep, now)),
+                    Task::Batch(id) => batches.push(id),
+                },
+                Ok(None) => {}
+                // What could not be claimed is still due.
+                Err(fault) => trouble = Some(fault),
+            }
+        }
+        let tasks = items.len() + batches.len();
+        self.queue.send(&items).await?;
+        // Batches can be large, and wait for whom somebody watches.
+        for id in batches {
+            let items = self.rest_of_batch(&id, now).await?;
+            self.queue.send(&items).await?;
+        }
+        trouble.map_or(Ok(tasks), |fault| Err(fault.into()))
+    }
+
+    /// What of a batch has no verdict yet; a batch that is done, or gone, is not due any more.
+    async fn rest_of_batch(&self, id: &str, now: Timestamp) -> Result<Vec<WorkItem>, StoreFault> {
+        if self.store.batch(id, now).await?.is_none() {
+            self.store.finish_batch(id).await?;
+            return Ok(Vec::new());
+        }
+        let mut items = Vec::new();
+        let mut after = None;
+        loop {
+            let page = self.store.batch_items(id, after.as_ref(), BATCH_PAGE).await?;
+            after = page.last().map(|item| item.package.clone());
+            let is_last = page.len() < BATCH_PAGE;
+            items.extend(page.into_iter().filter(is_pending).map(|item| WorkItem {
+                batch: Some(id.to_owned()),
+                ..WorkItem::new(Target::Version(item.package), WorkReason::Batch, now)
+            }));
+            if is_last {
+                break;
+            }
+        }
+        if items.is_empty() {
+            self.store.finish_batch(id).await?;
+        }
+        Ok(items)
+    }
+}
+
+fn is_pending(item: &BatchItem) -> bool {
+    match item.progress {
+        Progress::Pending => true,
+        Progress::Done { .. } | Progress::Failed { .. } => false,
+    }
+}

@@ -1,0 +1,232 @@
+//! What is done about one message of the queue.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Looked, Service, ServiceFault, awaits_an_upstream};
+use crate::ecosystem::{self, ListedVersion, Listing, Look, LookFault};
+use crate::package::{Coordinate, PackageName, PackageVersion};
+use crate::ports::{BatchItem, FaultSide, Progress, Target, Watched, WorkItem, WorkReason};
+use crate::verdict::Verdict;
+
+/// How long the registry's metadata may lag behind a publication: versions of so long before the newest one that was handed
+/// over are looked through once more.
+const LAG: SignedDuration = SignedDuration::from_mins(10);
+/// How long before it was put on the watch list a version of a package may have been published to be looked at.
+const RECENT: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// The most versions that are handed over at once, the oldest first. The others follow ten minutes later.
+const VERSIONS: usize = 200;
+/// When a watched package is looked for new versions, if no feed shows any before.
+const LOOK_FOR_VERSIONS: SignedDuration = SignedDuration::from_hours(24);
+
+/// What became of one message of the queue.
+#[derive(Debug)]
+pub enum Worked {
+    /// There is a verdict, and nothing more to do now.
+    Done(Box<Verdict>),
+    /// New versions were handed over, so many of them.
+    HandedOver(usize),
+    /// It can never succeed; retrying would not change that.
+    Hopeless(ServiceFault),
+    /// It might succeed later: the message goes back to the queue. A verdict that says so may have been recorded.
+    TryAgain(String),
+}
+
+impl Service {
+    /// Does the work of one message.
+    pub async fn work(&self, item: &WorkItem, now: Timestamp) -> Worked {
+        let worked = match &item.package {
+            Target::Version(package) => self.work_on_version(item, package, now).await,
+            Target::Package(name) => self.look_for_versions(item, name, now).await.map(Worked::HandedOver),
+        };
+        worked.unwrap_or_else(|fault| match fault.side() {
+            FaultSide::Caller => Worked::Hopeless(fault),
+            FaultSide::Upstream | FaultSide::Ours => Worked::TryAgain(fault.to_string()),
+        })
+    }
+
+    async fn work_on_version(
+        &self,
+        item: &WorkItem,
+        package: &PackageVersion,
+        now: Timestamp,
+    ) -> Result<Worked, ServiceFault> {
+        let looked = match self.verdict_to_act_on(item, package, now).await {
+            Ok(looked) => looked,
+            Err(fault) => {
+                if fault.side() == FaultSide::Caller {
+                    let progress = Progress::Failed {
+                        code: fault.code().to_owned(),
+                        message: fault.to_string(),
+                    };
+                    self.note_progress(item, package, progress).await?;
+                }
+                return Err(fault);
+            }
+        };
+        let verdict = looked.verdict;
+        if awaits_an_upstream(&verdict) && verdict.removed_at.is_none() {
+            return Ok(match item.reason {
+                WorkReason::Batch => Worked::TryAgain(format!("{package} could not be decided yet")),
+                // The verdict has a next look: a message that came back besides would be one more for each of those.
+                WorkReason::Api | WorkReason::Sweep | WorkReason::Recheck => Worked::Done(Box::new(verdict)),
+            });
+        }
+        let progress = Progress::Done {
+            status: verdict.status,
+            decided_by: verdict.decided_by.clone(),
+            checked_at: verdict.checked_at,
+        };
+        self.note_progress(item, package, progress).await?;
+        Ok(Worked::Done(Box::new(verdict)))
+    }
+
+    /// A look again is made afresh, unless one has begun since it was asked for: messages are delivered more than once. A
+    /// verdict that is remembered as undecided for want of an answer is made again for a batch: a message that comes back asks
+    /// anew.
+    async fn verdict_to_act_on(
+        &self,
+        item: &WorkItem,
+        package: &PackageVersion,
+        now: Timestamp,
+    ) -> Result<Looked, ServiceFault> {
+        let again = match item.reason {
+            WorkReason::Recheck => match (item.asked_at, self.store.current(package).await?) {
+                (Some(asked_at), Some(current)) => current.checked_at < asked_at,
+                (_, _) => true,
+            },
+            WorkReason::Api | WorkReason::Batch | WorkReason::Sweep => false,
+        };
+        let coordinate = Coordinate::from(package.clone());
+        let looked = self.verdict(&coordinate, again, now).await?;
+        let is_asked_anew = match item.reason {
+            WorkReason::Api | WorkReason::Batch => looked.case.is_none() && looked.verdict.removed_at.is_none(),
+            WorkReason::Sweep | WorkReason::Recheck => false,
+        };
+        if is_asked_anew && awaits_an_upstream(&looked.verdict) {
+            return self.verdict(&coordinate, true, now).await;
+        }
+        Ok(looked)
+    }
+
+    async fn note_progress(
+        &self,
+        item: &WorkItem,
+        package: &PackageVersion,
+        progress: Progress,
+    ) -> Result<(), ServiceFault> {
+        let Some(batch) = &item.batch else { return Ok(()) };
+        let item = BatchItem {
+            package: package.clone(),
+            progress,
+        };
+        Ok(self.store.note_progress(batch, &item).await?)
+    }
+
+    /// Looks for what is new of a watched package:
+    ///
+    /// 1. asks the registry for its list of versions, past every cache;
+    /// 2. hands over those that were published since the last time and have no verdict, those whose verdict is to be looked
+    ///    after from now on, and those with a verdict that are served no more, or again;
+    /// 3. notes how far that was, unless somebody else has meanwhile.
+    ///
+    /// A process that dies in between leaves everything to be handed over again.
+    async fn look_for_versions(
+        &self,
+        item: &WorkItem,
+        name: &PackageName,
+        now: Timestamp,
+    ) -> Result<usize, ServiceFault> {
+        let Some(entry) = self.store.watched(name).await? else {
+            return Ok(0);
+        };
+        // A message that waited for long, or came twice, asks for what was done since.
+        let was_done = |asked_at: Timestamp| entry.next_look_at.duration_since(asked_at) > LOOK_FOR_VERSIONS / 2;
+        if item.asked_at.is_some_and(was_done) {
+            return Ok(0);
+        }
+        // 1.
+        let look = Look {
+            fetch: &*self.fetch,
+            upstreams: &self.upstreams,
+            at: now,
+            previous: None,
+        };
+        let listing = match ecosystem::versions(name, &look).await {
+            Ok(listing) => listing,
+            // The package is gone, or was never there: its versions find out by themselves.
+            Err(LookFault::NotFound(because)) => {
+                tracing::info!(package = %name.to_purl(), because, "a watched package is not on the registry");
+                Listing::default()
+            }
+            Err(fault @ LookFault::Upstream { .. }) => return Err(fault.into()),
+        };
+        // 2.
+        let new = self.new_versions(&entry, &listing, now).await?;
+        self.queue.send(&new.items).await?;
+        // 3. What the feed named and the list does not show yet is looked for once more, at the time that the sweep has set.
+        let expected = new.items.is_empty() && entry.next_look_at > now;
+        if !expected {
+            let wait = if new.is_all { LOOK_FOR_VERSIONS } else { LAG };
+            let next = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+            let seen_until = new.until.max(entry.seen_until);
+            self.store.handed_over(&entry, seen_until, next).await?;
+        }
+        Ok(new.items.len())
+    }
+
+    /// What of a listing is to be handed over, the oldest first. The version that is installed by default is always among
+    /// what is considered; so are, once a day, all of the last week, so that none is missed for good.
+    async fn new_versions(&self, entry: &Watched, listing: &Listing, now: Timestamp) -> Result<New, ServiceFault> {
+        let a_week_ago = now.checked_sub(RECENT).unwrap_or(Timestamp::MIN);
+        let since = match entry.seen_until.and_then(|seen| seen.checked_sub(LAG).ok()) {
+            Some(since) if entry.next_look_at > now => since,
+            Some(since) => since.min(a_week_ago),
+            None => a_week_ago,
+        };
+        let mut new = New {
+            items: Vec::new(),
+            until: None,
+            is_all: true,
+        };
+        let is_latest = |listed: &ListedVersion| listing.latest.as_ref() == Some(&listed.package);
+        let mut unserved = 0;
+        let mut considered: Vec<&ListedVersion> = Vec::new();
+        for listed in &listing.versions {
+            unserved += usize::from(!listed.is_served);
+            let is_gone = !listed.is_served && unserved <= VERSIONS;
+            if is_gone || listed.is_served && (listed.published_at > since || is_latest(listed)) {
+                considered.push(listed);
+            }
+        }
+        for listed in considered.into_iter().rev() {
+            if new.items.len() == VERSIONS {
+                new.is_all = false;
+                break;
+            }
+            let current = self.store.current(&listed.package).await?;
+            let reason = match (&current, listed.is_served) {
+                (None, true) => Some(WorkReason::Sweep),
+                (Some(verdict), true) if verdict.removed_at.is_some() || verdict.next_look_at.is_none() => {
+                    Some(WorkReason::Recheck)
+                }
+                (Some(verdict), false) if verdict.removed_at.is_none() => Some(WorkReason::Recheck),
+                (None | Some(_), _) => None,
+            };
+            if let Some(reason) = reason {
+                let target = Target::Version(listed.package.clone());
+                new.items.push(WorkItem::new(target, reason, now));
+            }
+            new.until = new.until.max(Some(listed.published_at.min(now)));
+        }
+        Ok(new)
+    }
+}
+
+/// What is handed over of a package.
+struct New {
+    items: Vec<WorkItem>,
+    /// The publication time of the newest version that was considered.
+    until: Option<Timestamp>,
+    /// Whether that was all.
+    is_all: bool,
+}
