@@ -64,6 +64,7 @@ pub(crate) fn collect(
     };
     // The forge is not asked: what is measured is the verification of what the registry serves.
     let upstreams = Upstreams {
+        npm_feed: None,
         npm: Url::parse("https://registry.example/")?,
         github: Url::parse("https://forge.example/")?,
     };

@@ -42,6 +42,17 @@ pub(crate) enum Command {
     /// kept in the store, so that a second look is fast and remembers the first.
     #[command(after_help = EXIT_STATUS)]
     Verify(Verify),
+    /// Verify every package of a lockfile or a bill of materials
+    ///
+    /// Reads package-lock.json of any lockfile version, CycloneDX, SPDX, or an object with an array `packages` of purls, and prints
+    /// every package that is not verified or attested, then the counts.
+    #[command(after_help = EXIT_STATUS)]
+    Audit(Audit),
+    /// Keep the list of packages that are looked after
+    ///
+    /// `hekate serve` on the same store looks for new versions of them, and at each version again and again.
+    #[command(subcommand)]
+    Watch(Watch),
     /// Derive the verdict of a saved case again, offline
     ///
     /// Reads what `hekate verify --dossier FILE` saved, and needs neither the network nor the store: a verdict is a function
@@ -102,6 +113,53 @@ pub(crate) struct Verify {
     /// The least that is acceptable; without it, a package without attestations is
     #[arg(long, value_enum, value_name = "STATUS")]
     pub(crate) require: Option<Requirement>,
+}
+
+/// `hekate audit`.
+#[derive(Debug, Args)]
+pub(crate) struct Audit {
+    /// The lockfile or bill of materials; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) list: PathBuf,
+    /// How verdicts are printed on standard output; `json` prints all of them
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Look again, even if a verdict is remembered
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// The least that is acceptable; without it, a package without attestations is
+    #[arg(long, value_enum, value_name = "STATUS")]
+    pub(crate) require: Option<Requirement>,
+}
+
+/// `hekate watch`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Watch {
+    /// Put packages on the list
+    Add(WatchPackages),
+    /// Show the list
+    List(WatchList),
+    /// Take packages off the list; their verdicts stay
+    Remove(WatchPackages),
+}
+
+/// Packages, by name or by list.
+#[derive(Debug, Args)]
+pub(crate) struct WatchPackages {
+    /// Names such as npm:sigstore or pkg:npm/%40scope/name, without a version
+    #[arg(required_unless_present = "list", value_name = "PACKAGE")]
+    pub(crate) packages: Vec<String>,
+    /// Every package of this lockfile or bill of materials; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) list: Option<PathBuf>,
+}
+
+/// `hekate watch list`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchList {
+    /// How the list is printed on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 /// `hekate replay`.

@@ -1,9 +1,11 @@
 //! Hekate on one machine: the command line, and the three functions in one process on an embedded store.
 
+mod audit;
 mod bundle;
 mod cli;
 mod demo;
 mod exit;
+mod list;
 mod record;
 mod replay;
 mod screen;
@@ -11,6 +13,7 @@ mod serve;
 mod settings;
 mod store;
 mod verify;
+mod watch;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -32,13 +35,19 @@ async fn main() -> ExitCode {
     let filter = match &arguments.command {
         Command::Serve(_) => OPERATOR,
         Command::Demo(demo) if demo.serve => OPERATOR,
-        Command::Verify(_) | Command::Replay(_) | Command::Demo(_) | Command::VerifyBundle(_) | Command::Config => {
-            QUIET
-        }
+        Command::Verify(_)
+        | Command::Audit(_)
+        | Command::Watch(_)
+        | Command::Replay(_)
+        | Command::Demo(_)
+        | Command::VerifyBundle(_)
+        | Command::Config => QUIET,
     };
     wiring::init_logs(false, filter);
     let done = match arguments.command {
         Command::Verify(arguments) => verify::run(arguments).await,
+        Command::Audit(arguments) => audit::run(arguments).await,
+        Command::Watch(command) => watch::run(command).await,
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Serve(arguments) => serve::run(&arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,

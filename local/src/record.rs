@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use comfy_table::{Cell, ColumnConstraint, Width};
-use hekate::check::{Finding, Outcome, Severity};
+use hekate::check::{CheckId, Family, Finding, Outcome, Severity};
 use hekate::config::Config;
 use hekate::package::Coordinate;
 use hekate::service::{Looked, Service};
@@ -182,6 +182,7 @@ fn print_table(results: &[Told]) -> std::io::Result<()> {
     let mut output = anstream::stdout().lock();
     writeln!(output, "{table}")?;
     writeln!(output, "{}", summary(results))?;
+    writeln!(output, "{}", rates_table(&screen, &rates(results)))?;
     for told in results {
         for surprise in &told.surprises {
             writeln!(output, "{}: {surprise}", told.entry.name)?;
@@ -220,13 +221,117 @@ fn summary(results: &[Told]) -> String {
             )
         })
         .count();
+    let lost: Vec<&Told> = results
+        .iter()
+        .filter(|told| told.entry.group == Group::LostAttestation)
+        .collect();
+    let told_of_lost = lost
+        .iter()
+        .filter(|told| told.verdict.status == Status::Downgraded)
+        .count();
     format!(
-        "Of {} honest entries {} are suspicious and {} are a mismatch; of {} hijacked pipelines {told} are told.",
+        "Of {} honest entries {} are suspicious, {} downgraded and {} a mismatch.\n\
+         Of {} hijacked pipelines {told} are told, of {} lost attestations {told_of_lost}.",
         honest.len(),
         of(Status::Suspicious),
+        of(Status::Downgraded),
         of(Status::Mismatch),
-        hijacked.len()
+        hijacked.len(),
+        lost.len(),
     )
+}
+
+/// How often one heuristic check speaks of an honest package.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rate {
+    check: CheckId,
+    /// How many honest entries there are.
+    honest: usize,
+    /// In how many it fails.
+    fails: usize,
+    /// In how many it warns with weight.
+    warns: usize,
+    /// In how many it warns of an explained fact of ordinary life.
+    harmless: usize,
+    /// How many it makes suspicious, alone or with others.
+    suspicious: usize,
+    /// How many it makes downgraded.
+    downgraded: usize,
+}
+
+/// Of every check that compares with habits, how often it speaks of an honest package.
+fn rates(results: &[Told]) -> Vec<Rate> {
+    let honest: Vec<&Verdict> = results
+        .iter()
+        .filter(|told| !told.entry.group.is_attack())
+        .map(|told| &told.verdict)
+        .collect();
+    let rate = |check: CheckId| {
+        let outcomes: Vec<Outcome> = honest
+            .iter()
+            .flat_map(|verdict| &verdict.findings)
+            .filter(|finding| finding.check == check)
+            .map(|finding| finding.outcome)
+            .collect();
+        let count = |wanted: fn(Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(**outcome)).count();
+        let is_harmless = |outcome| matches!(outcome, Outcome::Warn(Some(shade)) if shade.is_harmless());
+        let decided = |status: Status| {
+            honest
+                .iter()
+                .filter(|verdict| verdict.status == status && verdict.decided_by.contains(&check))
+                .count()
+        };
+        let harmless = count(is_harmless);
+        Rate {
+            check,
+            honest: honest.len(),
+            fails: count(Outcome::is_fail),
+            warns: count(|outcome| matches!(outcome, Outcome::Warn(_))) - harmless,
+            harmless,
+            suspicious: decided(Status::Suspicious),
+            downgraded: decided(Status::Downgraded),
+        }
+    };
+    CheckId::ALL
+        .iter()
+        .copied()
+        .filter(|check| is_heuristic(*check))
+        .map(rate)
+        .collect()
+}
+
+/// Whether a check compares with habits rather than with proofs.
+fn is_heuristic(check: CheckId) -> bool {
+    match check.family() {
+        Family::History | Family::Source => true,
+        Family::Identity => !matches!(
+            check,
+            CheckId::IdIssuer | CheckId::IdSourceRepo | CheckId::IdSignerWorkflow
+        ),
+        Family::Artifact | Family::Registry | Family::Attestation | Family::Log | Family::Run => false,
+    }
+}
+
+fn rates_table(screen: &Screen, rates: &[Rate]) -> comfy_table::Table {
+    let honest = rates.first().map_or(0, |rate| rate.honest);
+    let heading = format!("of {honest} honest entries");
+    let columns = [heading.as_str(), "fails", "warns", "calm", "suspicious", "downgraded"];
+    let mut table = screen::table(screen, columns);
+    for (index, heading) in columns.iter().enumerate() {
+        // The longest name of a check has 26 characters, and a terminal 80.
+        let width = if index == 0 { 27 } else { heading.len() };
+        let width = u16::try_from(width).unwrap_or(u16::MAX) + 2;
+        if let Some(column) = table.column_mut(index) {
+            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width)));
+        }
+    }
+    for rate in rates {
+        let numbers = [rate.fails, rate.warns, rate.harmless, rate.suspicious, rate.downgraded];
+        let cells = numbers.map(|number| number.to_string());
+        table.add_row([rate.check.to_string()].into_iter().chain(cells).map(Cell::new));
+    }
+    table
 }
 
 /// One entry, for programs.
@@ -262,6 +367,9 @@ fn print_lines(results: &[Told]) -> std::io::Result<()> {
             verdict: &told.verdict,
         };
         writeln!(output, "{}", serde_json::to_string(&line)?)?;
+    }
+    for rate in rates(results) {
+        writeln!(output, "{}", serde_json::to_string(&rate)?)?;
     }
     output.flush()
 }

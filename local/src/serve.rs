@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use hekate::adapters::announcements::LogAnnouncer;
 use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::in_process::{self, Receiver};
 use hekate::config::Config;
@@ -23,8 +24,9 @@ use crate::exit::{Exit, Failure};
 use crate::verify::say;
 use crate::{Done, store};
 
-/// How much work the queue holds. A sweep that finds more waits.
-const QUEUED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
+/// How much work the queue holds: several of the largest batches, so that no worker that hands over new versions waits for
+/// room that only workers make.
+const QUEUED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
 /// How many versions the worker looks at, at once.
 const AT_ONCE: usize = 5;
 /// How many items are in the worker's hands, those that wait for another attempt included.
@@ -60,7 +62,13 @@ pub(crate) async fn host(
     ready: impl FnOnce(SocketAddr),
 ) -> Done {
     let (queue, receiver) = in_process::queue(QUEUED);
-    let service = wiring::service(config, Arc::new(embedded.store()), Arc::new(queue)).map_err(Failure::input)?;
+    let service = wiring::service(
+        config,
+        Arc::new(embedded.store()),
+        Arc::new(queue),
+        Arc::new(LogAnnouncer),
+    )
+    .map_err(Failure::input)?;
     let service = Arc::new(service);
     let listener = TcpListener::bind(listen)
         .await
@@ -143,7 +151,7 @@ async fn work_on(service: Arc<Service>, item: WorkItem, turns: Arc<Semaphore>, s
             service.work(&item, wiring::now()).await
         };
         let why = match worked {
-            Worked::Done(_) => return,
+            Worked::Done(_) | Worked::HandedOver(_) => return,
             Worked::Hopeless(fault) => {
                 tracing::error!(package = %item.package, error = %fault, "work was dropped: it can never succeed");
                 return;
@@ -174,8 +182,8 @@ async fn sweep(service: Arc<Service>, stopped: watch::Receiver<bool>) {
         tokio::select! {
             () = until_stopped(stopped.clone()) => return,
             swept = service.sweep(wiring::now()) => match swept {
-                Ok(0) => {}
-                Ok(due) => tracing::info!(due, "due versions were handed over"),
+                Ok(swept) if swept.tasks + swept.announced == 0 && swept.feeds.iter().all(|read| read.watched == 0) => {}
+                Ok(swept) => tracing::info!(?swept, "what was to be looked at was handed over"),
                 Err(fault) => tracing::error!(error = %fault, "the sweep failed"),
             }
         }

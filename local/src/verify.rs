@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::{Stream, StreamExt as _};
+use hekate::adapters::announcements::LogAnnouncer;
 use hekate::adapters::in_process;
 use hekate::config::Config;
 use hekate::package::Coordinate;
@@ -92,7 +93,13 @@ pub(crate) fn service(
     embedded: &hekate::adapters::embedded::EmbeddedDynamoDb,
 ) -> Result<Arc<Service>, Failure> {
     let (queue, _nobody) = in_process::queue(std::num::NonZeroUsize::MIN);
-    let service = wiring::service(config, Arc::new(embedded.store()), Arc::new(queue)).map_err(Failure::input)?;
+    let service = wiring::service(
+        config,
+        Arc::new(embedded.store()),
+        Arc::new(queue),
+        Arc::new(LogAnnouncer),
+    )
+    .map_err(Failure::input)?;
     Ok(Arc::new(service))
 }
 

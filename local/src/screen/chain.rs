@@ -50,6 +50,8 @@ impl Link {
     fn of(check: CheckId) -> Self {
         match check {
             CheckId::IdSourceRepo
+            | CheckId::IdOwnerId
+            | CheckId::IdRepoChanged
             | CheckId::SrcRepoState
             | CheckId::SrcCommitExists
             | CheckId::SrcCommitReachable
@@ -70,8 +72,10 @@ impl Link {
             | CheckId::IdIssuer
             | CheckId::IdRunnerEnv
             | CheckId::IdSignerWorkflow
+            | CheckId::IdWorkflowChanged
             | CheckId::IdTriggerNovel
             | CheckId::IdRefNovel
+            | CheckId::IdRefDisttagMismatch
             | CheckId::IdEnvironmentMissing
             | CheckId::RunExists
             | CheckId::RunDisappeared
@@ -86,11 +90,19 @@ impl Link {
 
             CheckId::LogInclusion | CheckId::LogTimeOrder => Self::Log,
 
-            CheckId::AttPresent | CheckId::AttPublishSig | CheckId::AttSubjectName => Self::Publish,
+            CheckId::AttPresent
+            | CheckId::AttPublishSig
+            | CheckId::AttSubjectName
+            | CheckId::HistDowngrade
+            | CheckId::HistDowngradeCrossline => Self::Publish,
 
-            CheckId::ArtExists | CheckId::RegSignature | CheckId::RegIntegrityStable | CheckId::RegPublishMode => {
-                Self::Registry
-            }
+            CheckId::ArtExists
+            | CheckId::RegSignature
+            | CheckId::RegIntegrityStable
+            | CheckId::RegPublishMode
+            | CheckId::HistPublishModeChanged
+            | CheckId::HistPublisherChanged
+            | CheckId::HistBurst => Self::Registry,
 
             CheckId::ArtTarballIntegrity | CheckId::ArtTarballManifest | CheckId::AttSubjectDigest => Self::Bytes,
         }
@@ -254,7 +266,10 @@ fn publish_mode(shade: Shade) -> Option<&'static str> {
         | Shade::Archived
         | Shade::SquashMerged
         | Shade::Missing
-        | Shade::NoHabit => None,
+        | Shade::NoHabit
+        | Shade::Downgraded
+        | Shade::GivenUp
+        | Shade::Alone => None,
     }
 }
 

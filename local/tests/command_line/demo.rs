@@ -31,14 +31,19 @@ fn the_record_is_told_as_it_is_expected() {
     }
 }
 
-#[test]
-fn no_honest_entry_of_the_record_is_accused_without_a_word_on_why() {
+/// The lines of the record that have this member.
+fn told(member: &str) -> Vec<Value> {
     let ran = run(hekate().args(["demo", "--record", "--format", "json"]));
-    let entries: Vec<Value> = ran
-        .out
+    ran.out
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+        .filter(|line: &Value| line.get(member).is_some())
+        .collect()
+}
+
+#[test]
+fn no_honest_entry_of_the_record_is_accused_without_a_word_on_why() {
+    let entries = told("name");
     let honest: Vec<&Value> = entries
         .iter()
         .filter(|entry| matches!(entry["group"].as_str(), Some("control" | "life")))
@@ -127,9 +132,7 @@ fn the_registry_alone_says_in_one_line_where_it_is_and_ends_with_its_input() {
 #[test]
 fn the_readme_shows_what_came_of_the_record() {
     let readme = include_str!("../../../README.md");
-    let ran = run(hekate().args(["demo", "--record", "--format", "json"]));
-    for line in ran.out.lines() {
-        let entry: Value = serde_json::from_str(line).unwrap();
+    for entry in told("name") {
         let text = |name: &str| entry[name].as_str().unwrap_or_default();
         let signs: Vec<String> = entry["signs"]
             .as_array()
@@ -151,5 +154,25 @@ fn the_readme_shows_what_came_of_the_record() {
             entry["calls"]
         );
         assert!(readme.contains(&row), "the README lacks: {row}");
+    }
+}
+
+#[test]
+fn the_readme_shows_how_often_honest_packages_are_spoken_of() {
+    let readme = include_str!("../../../README.md");
+    let rates = told("check");
+    assert!(rates.len() > 20, "{}", rates.len());
+    for rate in rates {
+        let row = format!(
+            "| `{}` | {} | {} | {} | {} | {} |",
+            rate["check"].as_str().unwrap(),
+            rate["fails"],
+            rate["warns"],
+            rate["harmless"],
+            rate["suspicious"],
+            rate["downgraded"]
+        );
+        assert!(readme.contains(&row), "the README lacks: {row}");
+        assert!(readme.contains(&format!("of {} honest entries", rate["honest"])));
     }
 }

@@ -7,6 +7,7 @@ mod demo;
 mod replay;
 mod serve;
 mod verify;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

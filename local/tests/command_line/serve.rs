@@ -215,3 +215,121 @@ async fn the_demonstration_can_be_left_up() {
         "mismatch"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_is_handed_in_and_worked_on() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let send = async |body: String| {
+        let request = Client::new().post(format!("{}/v1/batches", server.base)).body(body);
+        let response = request.send().await.unwrap();
+        let (status, location) = (response.status(), response.headers().get("location").cloned());
+        (status, location, response.json::<Value>().await.unwrap())
+    };
+    let list = serde_json::json!({"packages": [
+        "pkg:npm/%40acme/widget@1.2.3", "pkg:npm/one-byte-off@1.0.0", "pkg:npm/left-out@9.9.9", "npm:@acme/widget@1.2.3",
+    ]});
+    let (status, location, created) = send(list.to_string()).await;
+    assert_eq!((status, &created["total"]), (StatusCode::ACCEPTED, &Value::from(3)));
+    let path = location.unwrap().to_str().unwrap().to_owned();
+    assert_eq!(created["url"], Value::from(path.clone()));
+    let mut batch = server.get(&path).await.1;
+    for _ in 0..100 {
+        if batch["done"] == true {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        batch = server.get(&path).await.1;
+    }
+    assert_eq!(
+        batch["counts"],
+        serde_json::json!({"verified": 1, "mismatch": 1, "failed": 1}),
+        "{batch}"
+    );
+    let first = server.get(&format!("{path}?limit=1")).await.1;
+    assert_eq!(first["packages"].as_array().unwrap().len(), 1);
+    let rest = server
+        .get(&format!("{path}?limit=5&after={}", first["next"].as_str().unwrap()))
+        .await
+        .1;
+    assert_eq!(rest["packages"].as_array().unwrap().len(), 2, "{rest}");
+
+    let too_many: Vec<String> = (0..10_001).map(|number| format!("npm:a@{number}.0.0")).collect();
+    for (body, code) in [
+        (String::new(), "bad_list"),
+        ("lockfileVersion: '9.0'".to_owned(), "bad_list"),
+        (r#"{"packages":["pkg:npm/left-out"]}"#.to_owned(), "bad_list"),
+        (r#"{"packages":[]}"#.to_owned(), "empty_list"),
+        (serde_json::json!({ "packages": too_many }).to_string(), "list_too_long"),
+    ] {
+        let (status, _, error) = send(body).await;
+        assert_eq!(
+            (status.as_u16(), &error["error"]["code"]),
+            (400, &Value::from(code)),
+            "{error}"
+        );
+    }
+    for path in [
+        "/v1/batches/0123456789abcdef0123456789abcdef",
+        "/v1/batches/x",
+        "/v1/batches/..%2f",
+    ] {
+        assert_eq!(server.error(path).await.0, 404, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watch_list_is_kept_by_name() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let send = async |method: reqwest::Method, path: &str| {
+        let request = Client::new().request(method, format!("{}{path}", server.base));
+        request.send().await.unwrap().status().as_u16()
+    };
+    let path = "/v1/watch/npm/@acme/widget";
+    assert_eq!(server.error(path).await.0, 404);
+    assert_eq!(send(reqwest::Method::PUT, path).await, 200);
+    let (status, entry) = server.get("/v1/watch/npm/%40acme%2Fwidget").await;
+    assert_eq!(
+        (status.as_u16(), &entry["package"]),
+        (200, &Value::from("pkg:npm/%40acme/widget"))
+    );
+    let (_, again) = server.get(path).await;
+    assert_eq!(again["since"], entry["since"]);
+    let (_, list) = server.get("/v1/watch").await;
+    assert_eq!(list["packages"].as_array().unwrap().len(), 1);
+    assert_eq!(send(reqwest::Method::DELETE, path).await, 204);
+    assert_eq!(send(reqwest::Method::DELETE, path).await, 404);
+    for (path, code) in [
+        ("/v1/watch/gem/rails", "unsupported_ecosystem"),
+        ("/v1/watch/npm/.hidden", "bad_package"),
+        ("/v1/watch?limit=many", "bad_query"),
+        ("/v1/watch?after=nonsense", "bad_query"),
+    ] {
+        assert_eq!(server.error(path).await, (400, code.to_owned()), "{path}");
+    }
+    assert_eq!(send(reqwest::Method::PUT, "/v1/watch").await, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_are_listed_after_a_while_and_places_are_checked() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    server.verdict("/v1/verdicts/npm/@acme/widget/1.2.3").await;
+    let (status, page) = server.get("/v1/changes").await;
+    assert_eq!((status, &page["changes"]), (StatusCode::OK, &serde_json::json!([])));
+    let next = page["next"].as_str().unwrap();
+    let (status, again) = server.get(&format!("/v1/changes?since={next}")).await;
+    assert_eq!((status, &again["changes"]), (StatusCode::OK, &serde_json::json!([])));
+    assert_eq!(
+        server.get("/v1/changes?since=2026-11-22T10:00:00Z&limit=5").await.0,
+        200
+    );
+    for path in [
+        "/v1/changes?since=yesterday",
+        "/v1/changes?since=2026-11-22T10:00:00Z_nonsense",
+        "/v1/changes?limit=-1",
+    ] {
+        assert_eq!(server.error(path).await, (400, "bad_query".to_owned()), "{path}");
+    }
+}
