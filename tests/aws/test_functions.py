@@ -245,6 +245,32 @@ class Alone(Verdicts, unittest.TestCase):
         returned = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         self.assertEqual(returned, failing)
 
+    def test_a_package_is_put_on_the_watch_list(self):
+        put = event("api-gateway-v2-watch.json")
+        listed = json.loads(json.dumps(put).replace("PUT", "GET").replace("/v1/watch/npm/@scope/name", "/v1/watch"))
+        answers = self.run_function("verify-api", put, listed)
+        self.assertEqual([answer["statusCode"] for answer in answers], [200, 200], answers)
+        entry, page = (json.loads(answer["body"]) for answer in answers)
+        self.assertEqual(entry["package"], "pkg:npm/%40scope/name")
+        self.assertIn(entry["package"], [entry["package"] for entry in page["packages"]])
+
+    def test_a_batch_is_handed_in_worked_on_by_the_deployed_worker_and_read_over_http(self):
+        package = with_verdict()[0]
+        (answer,) = self.run_function("verify-api", event("api-gateway-v2-batch.json", package["purl"]))
+        self.assertEqual(answer["statusCode"], 202, answer["body"])
+        created = json.loads(answer["body"])
+        self.assertEqual(created["total"], 1)
+
+        def done():
+            status, _, body = World.aws.get(World.outputs["ApiUrl"], created["url"])
+            self.assertEqual(status, 200, body)
+            batch = json.loads(body)
+            return batch if batch["done"] else None
+
+        batch = until(done, 60)
+        self.assertTrue(batch, "the batch was never done")
+        self.assertEqual(batch["counts"], {package["expected"]: 1})
+
     def test_a_sweep_puts_what_is_due_on_the_queue(self):
         # The queue's consumer is held back, so that the message can be seen.
         functions = World.aws.client("lambda")
@@ -292,7 +318,13 @@ class Wired(Verdicts, unittest.TestCase):
         self.assertEqual(self.get("/healthz")[0], 200)
         self.assertEqual(self.get("/.well-known/hekate.json")[0], 200)
         self.assertEqual(self.get("/openapi.json")[0], 200)
-        self.assertEqual(self.get("/v1/watch")[0], 404)
+        self.assertEqual(self.get("/v1/nothing")[0], 404)
+
+    def test_changes_are_public_and_the_watch_list_is_not(self):
+        status, _, body = self.get("/v1/changes?since=2026-01-01T00:00:00Z")
+        self.assertEqual(status, 200, body)
+        self.assertIn("next", json.loads(body))
+        self.assertIn(self.get("/v1/watch")[0], (401, 403))
 
     def test_the_worker_takes_ten_messages_and_only_the_failing_one_is_given_up(self):
         queue = World.aws.client("sqs")

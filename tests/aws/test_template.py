@@ -23,7 +23,10 @@ LOG_AND_TRACE = {
 }
 
 # function → resource → actions. `table`, `due` (the index), `queue`, `schedule-dlq` and `token` are the only resources that hold
-# anything; `token` is the secret that a parameter names, and its statement is there only if the parameter is.
+# anything; `token` and `bus` are the secret and the event bus that parameters name, and their statements are there only if the
+# parameters are.
+CONDITIONS = {"token": "HasGitHubTokenSecret", "bus": "HasEventBus"}
+
 GRANTS = {
     "VerifyApiRole": {
         "table": {
@@ -35,6 +38,8 @@ GRANTS = {
             "dynamodb:Query",
             "dynamodb:UpdateItem",
         },
+        "queue": {"sqs:SendMessage"},
+        "bus": {"events:PutEvents"},
         "token": {"secretsmanager:GetSecretValue"},
     },
     "BatchVerifierRole": {
@@ -52,12 +57,23 @@ GRANTS = {
             "sqs:DeleteMessage",
             "sqs:GetQueueAttributes",
             "sqs:ReceiveMessage",
+            "sqs:SendMessage",
         },
+        "bus": {"events:PutEvents"},
         "token": {"secretsmanager:GetSecretValue"},
     },
     "SweeperRole": {
         "due": {"dynamodb:Query"},
+        "table": {
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+        },
         "queue": {"sqs:SendMessage"},
+        "bus": {"events:PutEvents"},
     },
     "ScheduleRole": {
         "sweeper": {"lambda:InvokeFunction"},
@@ -73,12 +89,15 @@ RESOURCES = {
     json.dumps({"Fn::GetAtt": ["ScheduleDeadLetterQueue", "Arn"]}): "schedule-dlq",
     json.dumps({"Fn::GetAtt": ["SweeperFunction", "Arn"]}): "sweeper",
     json.dumps({"Ref": "GitHubTokenSecret"}): "token",
+    json.dumps({"Ref": "EventBusArn"}): "bus",
 }
 
 ENVIRONMENT = {
     "HEKATE_TABLE",
     "HEKATE_QUEUE_URL",
+    "HEKATE_EVENT_BUS",
     "HEKATE_NPM_URL",
+    "HEKATE_NPM_FEED_URL",
     "HEKATE_TUF_URL",
     "HEKATE_TRUSTED_ROOT",
     "HEKATE_NPM_KEYS",
@@ -106,8 +125,20 @@ PUBLIC_ROUTES = {
     "GET /healthz",
     "GET /openapi.json",
     "GET /package/{proxy+}",
+    "GET /v1/batches/{id}",
+    "GET /v1/changes",
     "GET /v1/verdicts",
     "GET /v1/verdicts/{proxy+}",
+}
+
+
+# Whoever asks for work, or sees what somebody is interested in, says who they are.
+AUTHORISED_ROUTES = {
+    "POST /v1/batches",
+    "GET /v1/watch",
+    "GET /v1/watch/{proxy+}",
+    "PUT /v1/watch/{proxy+}",
+    "DELETE /v1/watch/{proxy+}",
 }
 
 
@@ -194,7 +225,7 @@ class ExpandedTemplate(unittest.TestCase):
                         spelled = json.dumps(resource)
                         self.assertIn(spelled, RESOURCES, f"{name} names an unexpected resource")
                         # A resource that may not be there is granted only if it is.
-                        self.assertEqual(condition, "HasGitHubTokenSecret" if RESOURCES[spelled] == "token" else None, name)
+                        self.assertEqual(condition, CONDITIONS.get(RESOURCES[spelled]), name)
                         granted.setdefault(RESOURCES[spelled], set()).update(actions)
             self.assertEqual(granted, expected, name)
             self.assertEqual(observability, set() if name == "ScheduleRole" else LOG_AND_TRACE, name)
@@ -230,13 +261,14 @@ class ExpandedTemplate(unittest.TestCase):
         routes = [r["Properties"] for r in self.of_type("AWS::ApiGatewayV2::Route").values()]
         public = {r["RouteKey"] for r in routes if r.get("AuthorizationType", "NONE") == "NONE"}
         self.assertEqual(public, PUBLIC_ROUTES)
-        self.assertTrue(all(r["AuthorizationType"] == "AWS_IAM" for r in routes if r["RouteKey"] not in PUBLIC_ROUTES))
+        self.assertEqual({r["RouteKey"] for r in routes if r["AuthorizationType"] == "AWS_IAM"}, AUTHORISED_ROUTES)
+        self.assertEqual(len(routes), len(PUBLIC_ROUTES | AUTHORISED_ROUTES))
 
     def test_the_gateway_may_invoke_the_api_function_and_nobody_else_may_invoke_anything(self):
         permission = self.only("AWS::Lambda::Permission")["Properties"]
         self.assertEqual(permission["FunctionName"], {"Fn::GetAtt": ["VerifyApiFunction", "Arn"]})
         self.assertEqual(permission["Principal"], "apigateway.amazonaws.com")
-        self.assertTrue(permission["SourceArn"]["Fn::Sub"].endswith(":${Api}/*/GET/*"))
+        self.assertTrue(permission["SourceArn"]["Fn::Sub"].endswith(":${Api}/*/*"))
         self.assertEqual(self.of_type("AWS::Lambda::Url"), {})
 
     # The front
@@ -275,7 +307,7 @@ class ExpandedTemplate(unittest.TestCase):
         self.assertEqual(condition, {"Fn::Not": [{"Fn::Equals": [{"Ref": "GitHubTokenSecret"}, ""]}]})
 
     def test_what_an_operator_may_leave_out_is_empty_by_default(self):
-        for name in ("NpmUrl", "GitHubUrl", "GitHubTokenSecret", "TufUrl", "VerifierId", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
+        for name in ("NpmUrl", "NpmFeedUrl", "EventBusArn", "GitHubUrl", "GitHubTokenSecret", "TufUrl", "VerifierId", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
             self.assertEqual(self.parameters[name]["Default"], "", name)
 
     def test_no_upstream_host_is_written_in_the_template(self):

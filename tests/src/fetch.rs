@@ -18,26 +18,64 @@ const ATTEMPTS: u32 = 3;
 /// The most bytes that are kept of a body that nothing could be selected from.
 const GLIMPSE: usize = 64 << 10;
 
-/// Asks the parties of a scenario: npm, and GitHub under a host of its name.
+/// Those who are asked.
+pub trait Parties: Send + Sync {
+    /// npm's reply.
+    fn npm(&self, request: &testbed::Request) -> Reply;
+
+    /// The reply of npm's feed of changes, to a path below the feed's own.
+    fn npm_feed(&self, request: &testbed::Request) -> Reply;
+
+    /// GitHub's reply.
+    fn github(&self, request: &testbed::Request) -> Reply;
+}
+
+impl Parties for Scenario {
+    fn npm(&self, request: &testbed::Request) -> Reply {
+        self.npm_reply(request)
+    }
+
+    fn npm_feed(&self, request: &testbed::Request) -> Reply {
+        self.npm_feed_reply(request)
+    }
+
+    fn github(&self, request: &testbed::Request) -> Reply {
+        self.github_reply(request)
+    }
+}
+
+/// Asks the parties of a scenario: npm, its feed under a host whose name begins with `feed.`, and GitHub under one whose name
+/// begins with `github.`.
 ///
 /// It keeps the contract of the port with the simplest means and shares no code with the adapter that speaks HTTP, so that
 /// a test that runs over both compares two readings of the contract.
 #[derive(Clone)]
 pub struct ScenarioFetch {
-    scenario: Arc<Scenario>,
+    parties: Arc<dyn Parties>,
+    token: Option<String>,
     silenced: BTreeMap<Subject, UnavailableReason>,
+    silenced_paths: BTreeMap<String, UnavailableReason>,
 }
 
 /// Why there is no answer, and how long the upstream asked to wait.
 type Trouble = (UnavailableReason, &'static str, Option<u64>);
 
 impl ScenarioFetch {
-    /// Asks this scenario.
-    pub fn new(scenario: Arc<Scenario>) -> Self {
+    /// Asks a scenario, or other parties.
+    pub fn new(parties: Arc<impl Parties + 'static>) -> Self {
         Self {
-            scenario,
+            parties,
+            token: None,
             silenced: BTreeMap::new(),
+            silenced_paths: BTreeMap::new(),
         }
+    }
+
+    /// Shows GitHub a token.
+    #[must_use]
+    pub fn with_token(mut self, token: &str) -> Self {
+        self.token = Some(format!("Bearer {token}"));
+        self
     }
 
     /// Leaves questions of this kind unanswered.
@@ -47,9 +85,24 @@ impl ScenarioFetch {
         self
     }
 
+    /// Leaves questions unanswered whose path ends like this.
+    #[must_use]
+    pub fn silencing_path(mut self, end: &str, reason: UnavailableReason) -> Self {
+        self.silenced_paths.insert(end.to_owned(), reason);
+        self
+    }
+
+    fn silence(&self, request: &Request) -> Option<&UnavailableReason> {
+        let path = request.url.path();
+        let by_path = self.silenced_paths.iter().find(|(end, _)| path.ends_with(end.as_str()));
+        self.silenced
+            .get(&request.subject)
+            .or(by_path.map(|(_, reason)| reason))
+    }
+
     fn answer(&self, request: &Request) -> Answer {
         let mut trouble = (UnavailableReason::Unreachable, "nothing was asked", None);
-        if let Some(reason) = self.silenced.get(&request.subject) {
+        if let Some(reason) = self.silence(request) {
             trouble = (*reason, "silence", None);
         } else {
             let attempts = if request.insist { ATTEMPTS } else { 1 };
@@ -72,7 +125,7 @@ impl ScenarioFetch {
     fn ask_github(&self, mut asked: testbed::Request, allowed: u8) -> Result<(Reply, u8), Trouble> {
         let mut redirects = 0;
         loop {
-            let reply = self.scenario.github_reply(&asked);
+            let reply = self.parties.github(&asked);
             let location = reply.header("location").filter(|_| matches!(reply.status, 301 | 302));
             match location.and_then(|location| location.strip_prefix(testbed::github::PREFIX)) {
                 None => return Ok((reply, redirects)),
@@ -97,10 +150,14 @@ impl ScenarioFetch {
             if_none_match: earlier.and_then(|response| response.etag.clone()),
             ..testbed::Request::default()
         };
-        let (reply, redirects) = if request.url.host_str().is_some_and(|host| host.starts_with("github.")) {
-            self.ask_github(asked, request.redirects)?
+        let host = request.url.host_str().unwrap_or_default();
+        let (reply, redirects) = if host.starts_with("github.") {
+            let authorization = self.token.clone();
+            self.ask_github(testbed::Request { authorization, ..asked }, request.redirects)?
+        } else if host.starts_with("feed.") {
+            (self.parties.npm_feed(&asked), 0)
         } else {
-            (self.scenario.npm_reply(&asked), 0)
+            (self.parties.npm(&asked), 0)
         };
         if let Some(trouble) = trouble_of(&reply) {
             return Err(trouble);

@@ -39,6 +39,7 @@ pub fn trust_in(world: &World, origin: TrustOrigin) -> Result<TrustMaterial, Tru
 pub fn no_address() -> Upstreams {
     let url = |text| Url::parse(text).expect("a URL");
     Upstreams {
+        npm_feed: None,
         npm: url("http://npm.testbed.example/"),
         github: url("http://github.testbed.example/"),
     }

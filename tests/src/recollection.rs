@@ -1,17 +1,21 @@
 //! What a verifier remembers from look to look, held in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use hekate::authenticate::Authenticated;
 use hekate::dossier::{Dossier, Observation, keep};
-use hekate::ecosystem::{LookFault, Upstreams};
+use hekate::ecosystem::{self, Look, LookFault, Upstreams};
 use hekate::forge::github::{Destination, to_remember};
-use hekate::history::{LIMIT, PastRelease};
+use hekate::history::{LIMIT, PastRelease, SIBLINGS, channel};
 use hekate::package::{Coordinate, PackageVersion};
-use hekate::ports::{Fetch, FirstSeen, Memory, TraceKey};
-use hekate::verifier::{Case, Judge, first_seen};
-use jiff::Timestamp;
+use hekate::ports::{Fetch, FirstSeen, Memory, Sibling, TraceKey};
+use hekate::verifier::{Case, Judge, first_seen, publisher, supplement};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::path::{Judged, look_again};
+
+/// How long after a publication others of the same publisher are part of the same burst.
+const SOON: SignedDuration = SignedDuration::from_mins(30);
 
 /// Everything that earlier looks left behind, as the contract of the store describes it.
 ///
@@ -23,6 +27,8 @@ pub struct Recollection {
     beforehand: Memory,
     first_seen: BTreeMap<String, FirstSeen>,
     releases: BTreeMap<String, Vec<PastRelease>>,
+    /// What each publisher released.
+    published: BTreeMap<String, Vec<Sibling>>,
     dossiers: BTreeMap<String, Dossier>,
     seen: HashMap<TraceKey, Vec<Observation>>,
 }
@@ -50,8 +56,29 @@ impl Recollection {
         let recall = |destination: &Destination| self.recall(destination);
         let dossier = look_again(judge, fetch, upstreams, coordinate, at, previous, recall).await?;
         let package = dossier.package.clone();
-        let memory = self.memory(&package);
         let authenticated = judge.authenticate(&dossier, at);
+        let published_at = authenticated
+            .release
+            .metadata
+            .present()
+            .and_then(|metadata| metadata.published_at);
+        let look = Look {
+            fetch,
+            upstreams,
+            at,
+            previous: None,
+        };
+        let known = self.known(&package);
+        let back = ecosystem::look_back(&dossier, &look, &known).await;
+        let (mut before, is_complete) = judge.timeline(&authenticated, &back, at);
+        before.retain(|release| !known.contains(&release.version));
+        self.fill(&package, &before);
+        let mut memory = self.memory(&package, published_at);
+        supplement(&mut memory, self.described(&authenticated), is_complete);
+        let by = publisher(&authenticated).zip(published_at);
+        if let Some((by, at)) = &by {
+            memory.siblings = self.published_by(by, *at + SOON);
+        }
         let judgement = judge.conclude(&authenticated, &dossier, &memory, at);
         if let Ok(destination) = Destination::of(&authenticated) {
             for (key, seen) in to_remember(&destination, &dossier.observations, at) {
@@ -65,6 +92,14 @@ impl Recollection {
         if let Some(release) = &judgement.release {
             self.learn(&package, release);
         }
+        if let Some((by, published_at)) = by {
+            let siblings = self.published.entry(by).or_default();
+            siblings.retain(|sibling| sibling.package != package);
+            siblings.push(Sibling {
+                package: package.clone(),
+                published_at,
+            });
+        }
         if judgement.verdict.status.is_settled() || !self.dossiers.contains_key(&asked) {
             self.dossiers.insert(asked, dossier.clone());
         }
@@ -74,17 +109,60 @@ impl Recollection {
         })
     }
 
-    /// What is remembered of a version.
-    pub fn memory(&self, package: &PackageVersion) -> Memory {
+    /// What is remembered of a version that was published at this time, but for what its publisher released.
+    pub fn memory(&self, package: &PackageVersion, until: Option<Timestamp>) -> Memory {
         let first_seen = self.first_seen.get(&package.to_purl());
         let mut history = self.releases.get(package.name().as_str()).cloned().unwrap_or_default();
         history.extend(self.beforehand.history.clone());
+        history.retain(|release| until.is_none_or(|until| release.published_at <= until));
         history.sort_by_key(|release| std::cmp::Reverse(release.published_at));
-        history.truncate(LIMIT);
+        let mut accepted = BTreeMap::<bool, usize>::new();
+        history.retain(|release| {
+            let count = accepted.entry(channel(&release.version).is_stable()).or_default();
+            *count += usize::from(release.accepted);
+            *count <= LIMIT
+        });
         Memory {
             first_seen: first_seen.or(self.beforehand.first_seen.as_ref()).cloned(),
             history,
+            ..self.beforehand.clone()
         }
+    }
+
+    /// What a publisher released until then, newest first.
+    fn published_by(&self, publisher: &str, until: Timestamp) -> Vec<Sibling> {
+        let mut siblings = self.published.get(publisher).cloned().unwrap_or_default();
+        siblings.extend(self.beforehand.siblings.clone());
+        siblings.retain(|sibling| sibling.published_at <= until);
+        siblings.sort_by_key(|sibling| std::cmp::Reverse(sibling.published_at));
+        siblings.truncate(SIBLINGS);
+        siblings
+    }
+
+    /// The versions of the package of which something is remembered.
+    fn known(&self, package: &PackageVersion) -> BTreeSet<String> {
+        let releases = self.releases.get(package.name().as_str());
+        let known = releases.into_iter().flatten().chain(&self.beforehand.history);
+        known.map(|release| release.version.clone()).collect()
+    }
+
+    /// What is remembered of the versions that the registry describes.
+    fn described(&self, authenticated: &Authenticated) -> Vec<PastRelease> {
+        let metadata = authenticated.release.metadata.present();
+        let described = |release: &&PastRelease| {
+            metadata.is_some_and(|metadata| {
+                let mut earlier = metadata.earlier.iter();
+                earlier.any(|other| other.described.is_some() && other.version == release.version)
+            })
+        };
+        let releases = self.releases.get(authenticated.release.package.name().as_str());
+        releases.into_iter().flatten().filter(described).cloned().collect()
+    }
+
+    /// Enters releases of which nothing is known yet.
+    fn fill(&mut self, package: &PackageVersion, before: &[PastRelease]) {
+        let releases = self.releases.entry(package.name().as_str().to_owned()).or_default();
+        releases.extend(before.iter().cloned());
     }
 
     /// What was seen of a run and a commit, by whatever version.

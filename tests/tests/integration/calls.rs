@@ -138,6 +138,7 @@ async fn looks_over_http(release: Release, change: &Change, looks: &[Timestamp])
     }
     let served = scenario.serve().await.unwrap();
     let upstreams = Upstreams {
+        npm_feed: None,
         npm: Url::parse(&served.npm_url()).unwrap(),
         github: Url::parse(&served.github_url()).unwrap(),
     };

@@ -391,6 +391,11 @@ shapes! {
         archive("package/package.json", br#"{"name":"@acme/widget","version":"1.2.3"}"#))).is(Mismatch)
         .finds(ArtTarballIntegrity, PASS).finds(RegSignature, PASS).finds(AttSubjectDigest, FAIL)
         .decided_by(&[AttSubjectDigest]);
+    an_integrity_that_is_not_named_any_more => shape(plain().metadata(|manifest| {
+        manifest["dist"].as_object_mut().unwrap().remove("integrity");
+    })).remembering(declared(&plain())).is(Unattested).finds(RegIntegrityStable, unknown(UnknownReason::Stripped));
+    an_integrity_of_another_algorithm_than_before => shape(widget()).remembering(Digest::sha256_of(b"earlier"))
+        .is(Verified).finds(RegIntegrityStable, unknown(UnknownReason::Stripped));
     another_integrity_than_was_first_seen => shape(widget()).remembering(Digest::sha512_of(b"earlier")).is(Mismatch)
         .finds(RegIntegrityStable, FAIL).decided_by(&[RegIntegrityStable]);
     with_an_invalid_registry_signature => shape(widget().registry_signature_by(&World::foreign())
@@ -614,11 +619,11 @@ fn relabel(list: &mut [Value], label: &str) {
     }
 }
 
-/// Every result of every check, as both catalogues produce them.
+/// Every result of every check, as the catalogues produce them.
 #[tokio::test]
 async fn every_result_of_every_check_is_produced() {
     let mut produced: BTreeMap<CheckId, BTreeSet<String>> = BTreeMap::new();
-    for (_name, shape) in all().into_iter().chain(forge::all()) {
+    for (_name, shape) in all().into_iter().chain(forge::all()).chain(crate::history::all()) {
         let Ok(judged) = shape.judged_without_sockets().await else {
             continue;
         };

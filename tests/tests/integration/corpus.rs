@@ -199,7 +199,11 @@ async fn the_served_corpus_gets_the_same_verdicts_over_http() {
         let coordinate: Coordinate = text("purl").parse().unwrap();
         let npm = Url::parse(text("npmUrl")).unwrap();
         let github = Url::parse(&format!("{npm}/github")).unwrap();
-        let upstreams = Upstreams { npm, github };
+        let upstreams = Upstreams {
+            npm,
+            npm_feed: None,
+            github,
+        };
         let dossier = look(&judge, &fetch, &upstreams, &coordinate, now()).await.unwrap();
         let judged = decide(&judge, dossier, &Memory::default(), now());
         let status = judged.verdict.status;

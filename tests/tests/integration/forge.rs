@@ -98,8 +98,13 @@ pub(crate) fn habit(number: i64, edit: impl Fn(&mut PastRelease)) -> Vec<PastRel
     let release = |index: i64| {
         let version = format!("1.0.{}", number - index);
         let mut release = PastRelease {
+            attested: true,
+            declared_publish_mode: None,
+            declared_publisher: None,
             accepted: true,
+            refused: false,
             published_at: BASE_TIME - SignedDuration::from_hours(240 * index),
+            repository: Some(build().repository_uri()),
             repository_id: Some(build().repository_id),
             owner_id: Some(build().owner_id),
             workflow: Some(build().workflow_path),
@@ -638,7 +643,7 @@ shapes! {
         for index in 0..100 {
             repository.tag(&format!("other@1.0.{index}"), &build().commit);
         }
-    })).is(Verified).finds(SrcTagMatchesVersion, UNSUPPORTED);
+    })).is(Verified).finds(SrcTagMatchesVersion, NOT_RUN);
     tags_that_are_gone => shape(widget()).where_github(|github| github.answer_for("/tags?", Answer::Status(404, None)))
         .is(Attested).finds(SrcTagMatchesVersion, NOT_RETAINED);
     tags_that_cannot_be_asked_for => shape(widget())
@@ -757,7 +762,7 @@ shapes! {
         .is(Verified).finds(IdRefNovel, FIRST_SEEN);
     a_branch_of_a_moment_with_a_new_trigger => shape(from_a_lonely_branch("snapshot-1")).after(habit(3, |_| {}))
         .is(Suspicious).finds(SrcCommitReachable, WARN)
-        .decided_by(&[IdTriggerNovel, IdRefNovel, SrcCommitReachable]);
+        .decided_by(&[IdTriggerNovel, IdRefNovel, IdRefDisttagMismatch, SrcCommitReachable]);
     an_environment_that_is_missing => shape(widget()).after(habit(3, |past| past.environment = Some("npm".to_owned())))
         .is(Verified).finds(IdEnvironmentMissing, WARN);
     an_environment_that_was_there_twice => shape(widget())

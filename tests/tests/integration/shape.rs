@@ -11,7 +11,7 @@ use hekate::ecosystem::{LookFault, Upstreams};
 use hekate::history::PastRelease;
 use hekate::package::Coordinate;
 use hekate::policy::Policy;
-use hekate::ports::{Fetch, FirstSeen, Memory};
+use hekate::ports::{Fetch, FirstSeen, Memory, Sibling};
 use hekate::verdict::Status;
 use hekate::verifier::Judge;
 use hekate_tests::fetch::ScenarioFetch;
@@ -163,6 +163,12 @@ impl Shape {
         self
     }
 
+    /// Remembers these releases of the same publisher.
+    pub(crate) fn beside(mut self, siblings: Vec<Sibling>) -> Self {
+        self.memory.siblings = siblings;
+        self
+    }
+
     /// Changes GitHub before anybody looks.
     pub(crate) fn where_github(self, change: impl FnOnce(&mut GitHub)) -> Self {
         change(&mut self.scenario.github());
@@ -230,6 +236,7 @@ impl Shape {
         let served = Arc::into_inner(scenario).unwrap().serve().await.unwrap();
         let fetch = over_http();
         let upstreams = Upstreams {
+            npm_feed: None,
             npm: Url::parse(&served.npm_url()).unwrap(),
             github: Url::parse(&served.github_url()).unwrap(),
         };

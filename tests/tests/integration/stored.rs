@@ -36,6 +36,7 @@ async fn stored(change: impl FnOnce(&mut GitHub)) -> Availability<Vec<Unverified
     config.use_proxies = false;
     config.attempts = 1;
     let upstreams = Upstreams {
+        npm_feed: None,
         npm: Url::parse(&served.npm_url()).unwrap(),
         github: Url::parse(&served.github_url()).unwrap(),
     };

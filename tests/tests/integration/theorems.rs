@@ -19,14 +19,15 @@ use testbed::Release;
 
 use crate::attestations::provenance_of;
 use crate::shape::{Expected, Shape};
-use crate::{catalogue, forge};
+use crate::{catalogue, forge, history};
 
-/// Every shape of both catalogues that gets a verdict, made once. Those that change are looked at once, by [`cases`].
+/// Every shape of all catalogues that gets a verdict, made once. Those that change are looked at once, by [`cases`].
 pub(crate) fn shapes() -> &'static [(&'static str, Shape)] {
     static SHAPES: OnceLock<Vec<(&'static str, Shape)>> = OnceLock::new();
     SHAPES.get_or_init(|| {
         let mut shapes = catalogue::all();
         shapes.extend(forge::all());
+        shapes.extend(history::all());
         shapes.retain(|(_, shape)| matches!(shape.expected, Some(Expected::Status(_))));
         shapes
     })
@@ -173,6 +174,7 @@ fn the_catalogue_has_shapes_of_every_status_that_is_given() {
     let expected = [
         Status::Mismatch,
         Status::Suspicious,
+        Status::Downgraded,
         Status::Indeterminate,
         Status::Unattested,
         Status::Attested,
@@ -323,6 +325,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
             Shade::AfterPublish,
             Shade::UnknownStep,
             Shade::Missing,
+            Shade::GivenUp,
         ]))
     };
     let reason = proptest::sample::select(vec![
@@ -411,8 +414,23 @@ proptest! {
             Status::Downgraded | Status::Indeterminate => {}
         }
         prop_assert_eq!(status == Status::Mismatch, failed(Severity::Critical));
-        if failed(Severity::High) && !failed(Severity::Critical) {
+        // What was lost weighs high, and is a status of its own.
+        let is_high = |finding: &Finding| {
+            finding.outcome.is_fail()
+                && finding.check.severity() == Severity::High
+                && finding.check != CheckId::HistDowngrade
+        };
+        if findings.iter().any(is_high) && !failed(Severity::Critical) {
             prop_assert_eq!(status, Status::Suspicious);
+        }
+        if of(CheckId::HistDowngrade).is_some_and(Outcome::is_fail) {
+            prop_assert!([Status::Mismatch, Status::Suspicious, Status::Downgraded].contains(&status), "{}", status);
+        }
+        if status == Status::Downgraded {
+            let stepped_down = [CheckId::HistDowngradeCrossline, CheckId::HistPublishModeChanged]
+                .iter()
+                .all(|check| of(*check) == Some(Outcome::Warn(None)));
+            prop_assert!(stepped_down || of(CheckId::HistDowngrade).is_some_and(Outcome::is_fail));
         }
         prop_assert!(!decided_by.is_empty());
     }

@@ -450,8 +450,8 @@ fn recollection(endpoint: Endpoint, has_a_habit: bool) -> Recollection {
     };
     let history = if has_a_habit { habit(3, from_main) } else { Vec::new() };
     Recollection::beginning_with(Memory {
-        first_seen: None,
         history,
+        ..Memory::default()
     })
 }
 
@@ -538,6 +538,7 @@ async fn a_wrong_answer_is_read_alike_over_http() {
             bend(&mut scenario.github(), endpoint, wrong, &chain.half);
             let served = scenario.serve().await.unwrap();
             let upstreams = Upstreams {
+                npm_feed: None,
                 npm: Url::parse(&served.npm_url()).unwrap(),
                 github: Url::parse(&served.github_url()).unwrap(),
             };

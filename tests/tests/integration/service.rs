@@ -1,0 +1,606 @@
+//! The service on its real store: what is watched, swept, handed in and announced.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use hekate::adapters::embedded::EmbeddedDynamoDb;
+use hekate::adapters::judges::FixedJudge;
+use hekate::ecosystem::Upstreams;
+use hekate::package::{Coordinate, PackageName, PackageVersion};
+use hekate::ports::{
+    Announce, Announcement, ChangeStore as _, ChangesAfter, QueueFault, ScheduleStore as _, Target, Task,
+    VerdictStore as _, WatchStore as _, WorkItem, WorkQueue, WorkReason,
+};
+use hekate::service::{Service, Worked};
+use hekate::verdict::Status;
+use jiff::{SignedDuration, Timestamp};
+use testbed::{Answer, BASE_TIME, Release, Scenario, Served};
+use url::Url;
+
+use crate::shape::{judge, over_http};
+
+/// Keeps what is handed over.
+#[derive(Default)]
+struct Collected {
+    items: Mutex<Vec<WorkItem>>,
+    is_full: Mutex<bool>,
+}
+
+#[async_trait]
+impl WorkQueue for Collected {
+    async fn send(&self, items: &[WorkItem]) -> Result<(), QueueFault> {
+        if *self.is_full.lock().unwrap() && !items.is_empty() {
+            return Err(QueueFault::Rejected {
+                sent: items.len(),
+                rejected: items.len(),
+                detail: "out of order".to_owned(),
+            });
+        }
+        self.items.lock().unwrap().extend(items.iter().cloned());
+        Ok(())
+    }
+}
+
+/// Keeps what is announced, unless it is deaf.
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Vec<Announcement>>,
+    is_deaf: Mutex<bool>,
+}
+
+#[async_trait]
+impl Announce for Listener {
+    async fn announce(&self, announcements: &[Announcement]) -> Vec<String> {
+        if *self.is_deaf.lock().unwrap() {
+            return Vec::new();
+        }
+        self.heard.lock().unwrap().extend(announcements.iter().cloned());
+        announcements
+            .iter()
+            .map(|announcement| announcement.id.clone())
+            .collect()
+    }
+}
+
+struct Deployment {
+    served: Served,
+    embedded: EmbeddedDynamoDb,
+    service: Service,
+    queue: Arc<Collected>,
+    listener: Arc<Listener>,
+}
+
+impl Deployment {
+    async fn of(scenario: Scenario) -> Self {
+        let served = scenario.serve().await.unwrap();
+        let embedded = EmbeddedDynamoDb::start(None).await.unwrap();
+        let (queue, listener) = (Arc::new(Collected::default()), Arc::new(Listener::default()));
+        let url = |text: String| Url::parse(&text).unwrap();
+        let service = Service {
+            fetch: Arc::new(over_http()),
+            store: Arc::new(embedded.store()),
+            queue: queue.clone(),
+            announcer: listener.clone(),
+            judges: Arc::new(FixedJudge(Arc::new(judge()))),
+            upstreams: Upstreams {
+                npm: url(served.npm_url()),
+                npm_feed: Some(url(served.npm_feed_url())),
+                github: url(served.github_url()),
+            },
+            holder: "test".to_owned(),
+        };
+        Self {
+            served,
+            embedded,
+            service,
+            queue,
+            listener,
+        }
+    }
+
+    fn publish(&self, release: &Release) {
+        self.served.scenario().publish(release);
+    }
+
+    fn take(&self) -> Vec<WorkItem> {
+        std::mem::take(&mut *self.queue.items.lock().unwrap())
+    }
+
+    /// Works until nothing is left, and returns what was worked on.
+    async fn work(&self, now: Timestamp) -> Vec<String> {
+        let mut done = Vec::new();
+        loop {
+            let items = self.take();
+            if items.is_empty() {
+                return done;
+            }
+            for item in items {
+                let worked = self.service.work(&item, now).await;
+                assert!(!matches!(worked, Worked::TryAgain(_)), "{}: {worked:?}", item.package);
+                done.push(item.package.to_string());
+            }
+        }
+    }
+
+    async fn status(&self, purl: &str) -> Option<Status> {
+        let verdict = self.embedded.store().current(&version(purl)).await.unwrap();
+        verdict.map(|verdict| verdict.status)
+    }
+
+    async fn sweep(&self, now: Timestamp) -> hekate::service::Swept {
+        self.service.sweep(now).await.unwrap()
+    }
+}
+
+fn version(purl: &str) -> PackageVersion {
+    purl.parse().unwrap()
+}
+
+fn name(purl: &str) -> PackageName {
+    purl.parse().unwrap()
+}
+
+fn at(text: &str) -> Release {
+    Release::honest("@acme/widget", text)
+}
+
+fn minutes(minutes: i64) -> SignedDuration {
+    SignedDuration::from_mins(minutes)
+}
+
+/// So many days after the base time.
+fn day(days: i64) -> Timestamp {
+    BASE_TIME + SignedDuration::from_hours(24 * days)
+}
+
+const WIDGET: &str = "pkg:npm/%40acme/widget";
+
+#[tokio::test]
+async fn a_watched_package_is_looked_at_at_once_and_whenever_the_feed_names_it() {
+    let deployment = Deployment::of(
+        Scenario::new()
+            .release(at("1.0.0").at(day(-40)))
+            .release(at("1.1.0").at(day(-30))),
+    )
+    .await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    // The first sweep notes where the feed ends, and finds the entry due.
+    let swept = deployment.sweep(day(0)).await;
+    assert_eq!((swept.tasks, swept.troubles.len()), (1, 0));
+    assert_eq!(deployment.work(day(0)).await, [WIDGET, "pkg:npm/%40acme/widget@1.1.0"]);
+    assert_eq!(
+        deployment.status("pkg:npm/%40acme/widget@1.1.0").await,
+        Some(Status::Verified)
+    );
+    assert_eq!(deployment.status("pkg:npm/%40acme/widget@1.0.0").await, None);
+
+    // Nothing happens until something is published.
+    let later = day(0) + minutes(5);
+    let swept = deployment.sweep(later).await;
+    assert_eq!((swept.tasks, swept.feeds[0].watched), (0, 0));
+    deployment.publish(&at("1.2.0").at(later));
+    deployment.publish(&Release::honest("somebody-else", "1.0.0").at(later));
+    let swept = deployment.sweep(later + minutes(1)).await;
+    assert_eq!(swept.feeds[0].watched, 1);
+    let worked = deployment.work(later + minutes(1)).await;
+    assert_eq!(worked, [WIDGET, "pkg:npm/%40acme/widget@1.2.0"]);
+    assert_eq!(
+        deployment.status("pkg:npm/%40acme/widget@1.2.0").await,
+        Some(Status::Verified)
+    );
+    assert_eq!(deployment.sweep(later + minutes(2)).await.feeds[0].watched, 0);
+}
+
+#[tokio::test]
+async fn a_package_that_is_not_watched_any_more_is_left_alone() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-1)))).await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    assert!(store.unwatch(&name(WIDGET)).await.unwrap());
+    assert_eq!(deployment.work(day(0)).await, [WIDGET]);
+    assert_eq!(deployment.sweep(day(2)).await.tasks, 0);
+    assert_eq!(deployment.status("pkg:npm/%40acme/widget@1.0.0").await, None);
+}
+
+#[tokio::test]
+async fn a_new_version_is_looked_at_again_after_ten_minutes_an_hour_a_day_and_a_week_and_then_monthly() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-30)))).await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let published = day(1);
+    deployment.publish(&at("1.1.0").at(published));
+    let mut looked = Vec::new();
+    let purl = "pkg:npm/%40acme/widget@1.1.0";
+    let mut now = published;
+    while now < published + SignedDuration::from_hours(24 * 80) {
+        deployment.sweep(now).await;
+        if deployment.work(now).await.iter().any(|worked| worked == purl) {
+            looked.push(now.duration_since(published).as_mins());
+        }
+        let step = if now < published + SignedDuration::from_hours(2) {
+            1
+        } else {
+            60
+        };
+        now += minutes(step);
+    }
+    let expected: [std::ops::RangeInclusive<i64>; 7] = [
+        0..=1,
+        9..=17,
+        59..=75,
+        24 * 60..=25 * 60 + 10,
+        7 * 24 * 60..=7 * 24 * 60 + 130,
+        35 * 24 * 60..=40 * 24 * 60,
+        63 * 24 * 60..=75 * 24 * 60,
+    ];
+    assert_eq!(looked.len(), expected.len(), "{looked:?}");
+    for (minute, expected) in looked.iter().zip(expected) {
+        assert!(expected.contains(minute), "{looked:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_handed_over_by_one_of_two_sweeps() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-1)))).await;
+    deployment.embedded.store().watch(&name(WIDGET), day(0)).await.unwrap();
+    let (one, other) = tokio::join!(deployment.service.sweep(day(0)), deployment.service.sweep(day(0)));
+    assert_eq!(one.unwrap().tasks + other.unwrap().tasks, 1);
+    assert_eq!(deployment.take().len(), 1);
+    // What was lost with its message is due again.
+    assert_eq!(deployment.sweep(day(0) + minutes(10)).await.tasks, 0);
+    assert_eq!(deployment.sweep(day(0) + minutes(16)).await.tasks, 1);
+}
+
+#[tokio::test]
+async fn a_page_of_the_feed_that_could_not_be_queued_is_read_again() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let before = store.cursor("npm").await.unwrap();
+    deployment.publish(&at("1.1.0").at(day(0)));
+    *deployment.queue.is_full.lock().unwrap() = true;
+    let swept = deployment.sweep(day(0) + minutes(1)).await;
+    assert_eq!((swept.troubles.len(), swept.feeds.len()), (1, 0), "{swept:?}");
+    assert_eq!(store.cursor("npm").await.unwrap(), before);
+    *deployment.queue.is_full.lock().unwrap() = false;
+    assert_eq!(deployment.sweep(day(0) + minutes(2)).await.feeds[0].watched, 1);
+    assert!(store.cursor("npm").await.unwrap() > before);
+}
+
+#[tokio::test]
+async fn trouble_of_the_feed_keeps_nothing_else_from_being_swept() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    deployment.embedded.store().watch(&name(WIDGET), day(0)).await.unwrap();
+    for answer in [
+        Answer::Status(500, None),
+        Answer::Status(404, None),
+        Answer::Html200,
+        Answer::Truncated,
+        Answer::Body {
+            status: 200,
+            content_type: "application/json".to_owned(),
+            bytes: br#"{"results":"many","last_seq":"7"}"#.to_vec(),
+        },
+    ] {
+        deployment.served.scenario().npm().answer_feed(answer);
+        let now = day(0) + minutes(20);
+        let swept = deployment.sweep(now).await;
+        assert_eq!(swept.troubles.len(), 1, "{swept:?}");
+    }
+    assert_eq!(deployment.take().len(), 1);
+}
+
+#[tokio::test]
+async fn a_version_that_is_gone_keeps_its_verdict_marked_and_is_not_due_any_more() {
+    let deployment = Deployment::of(
+        Scenario::new()
+            .release(at("1.0.0").at(day(-40)))
+            .release(at("1.1.0").at(day(0))),
+    )
+    .await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let purl = "pkg:npm/%40acme/widget@1.1.0";
+    assert_eq!(deployment.status(purl).await, Some(Status::Verified));
+    deployment.served.scenario().npm().unpublish("@acme/widget", "1.1.0");
+    deployment.sweep(day(0) + minutes(2)).await;
+    let worked = deployment.work(day(0) + minutes(2)).await;
+    // The version that is installed by default now is looked at, too.
+    assert_eq!(worked, [WIDGET, "pkg:npm/%40acme/widget@1.0.0", purl]);
+    let verdict = store.current(&version(purl)).await.unwrap().unwrap();
+    assert_eq!(
+        (verdict.status, verdict.removed_at),
+        (Status::Verified, Some(day(0) + minutes(2)))
+    );
+    assert!(store.dossier(&verdict.dossier).await.unwrap().is_some());
+    // Who asks is told the same, without a 404 and without an end of looks.
+    let coordinate: Coordinate = purl.parse().unwrap();
+    let asked = deployment.service.verdict(&coordinate, true, day(3)).await.unwrap();
+    assert_eq!(asked.verdict.removed_at, Some(day(0) + minutes(2)));
+    for hour in 1..48 {
+        deployment.sweep(day(0) + minutes(60 * hour)).await;
+        let worked = deployment.work(day(0) + minutes(60 * hour)).await;
+        assert!(!worked.iter().any(|worked| worked == purl), "hour {hour}");
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_never_was_has_no_verdict() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let item = WorkItem::new(
+        Target::Version(version("pkg:npm/%40acme/widget@9.9.9")),
+        WorkReason::Sweep,
+        day(0),
+    );
+    assert!(matches!(
+        deployment.service.work(&item, day(0)).await,
+        Worked::Hopeless(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_change_is_announced_once_it_is_recorded_and_again_until_it_is_heard() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    *deployment.listener.is_deaf.lock().unwrap() = true;
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    let now = day(1);
+    deployment.service.verdict(&coordinate, false, now).await.unwrap();
+    let store = deployment.embedded.store();
+    assert_eq!(store.owed(now + minutes(10), 10).await.unwrap().len(), 1);
+    assert_eq!(deployment.sweep(now + minutes(10)).await.announced, 0);
+    *deployment.listener.is_deaf.lock().unwrap() = false;
+    // A sweep leaves what is new to the worker that made it.
+    assert_eq!(deployment.sweep(now + minutes(1)).await.announced, 0);
+    assert_eq!(deployment.sweep(now + minutes(10)).await.announced, 1);
+    assert_eq!(deployment.sweep(now + minutes(11)).await.announced, 0);
+    let heard = deployment.listener.heard.lock().unwrap().clone();
+    assert_eq!(heard.len(), 1);
+    assert_eq!(
+        (heard[0].change.status, heard[0].change.previous_status),
+        (Status::Verified, None)
+    );
+    // A second look that finds the same announces nothing.
+    deployment
+        .service
+        .verdict(&coordinate, true, now + minutes(30))
+        .await
+        .unwrap();
+    assert_eq!(deployment.listener.heard.lock().unwrap().len(), 1);
+    let changes = store.changes(&ChangesAfter::Instant(day(0)), day(2), 10).await.unwrap();
+    assert_eq!(changes.changes.len(), 1);
+}
+
+#[tokio::test]
+async fn a_batch_is_worked_on_to_its_end_and_counts_what_came_of_it() {
+    let scenario = Scenario::new()
+        .release(at("1.0.0"))
+        .release(Release::honest("plain", "1.0.0").unattested());
+    let deployment = Deployment::of(scenario).await;
+    let packages = [
+        "pkg:npm/%40acme/widget@1.0.0",
+        "pkg:npm/nowhere@1.0.0",
+        "pkg:npm/plain@1.0.0",
+    ]
+    .map(version);
+    let id = "0123456789abcdef0123456789abcdef".to_owned();
+    let batch = deployment
+        .service
+        .create_batch(id.clone(), &packages, day(1))
+        .await
+        .unwrap();
+    assert_eq!(batch.total, 3);
+    let state = deployment.service.batch(&id, None, 10, day(1)).await.unwrap().unwrap();
+    assert_eq!((state.done, state.counts.get("pending")), (false, Some(&3)));
+    deployment.work(day(1)).await;
+    let state = deployment.service.batch(&id, None, 2, day(1)).await.unwrap().unwrap();
+    let counts: Vec<(&str, usize)> = state
+        .counts
+        .iter()
+        .map(|(name, count)| (name.as_str(), *count))
+        .collect();
+    assert_eq!(counts, [("failed", 1), ("unattested", 1), ("verified", 1)]);
+    assert!(state.done);
+    assert_eq!((state.packages.len(), state.next.as_ref()), (2, Some(&packages[1])));
+    let rest = deployment
+        .service
+        .batch(&id, state.next.as_ref(), 2, day(1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((rest.packages.len(), rest.next), (1, None));
+    assert!(deployment.service.batch(&id, None, 2, day(60)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_batch_whose_messages_were_lost_is_handed_over_by_the_sweep() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    *deployment.queue.is_full.lock().unwrap() = true;
+    let packages = [version("pkg:npm/%40acme/widget@1.0.0")];
+    let id = "0123456789abcdef0123456789abcdef".to_owned();
+    deployment
+        .service
+        .create_batch(id.clone(), &packages, day(1))
+        .await
+        .unwrap();
+    *deployment.queue.is_full.lock().unwrap() = false;
+    assert_eq!(deployment.sweep(day(1) + minutes(3)).await.tasks, 1);
+    deployment.work(day(1) + minutes(3)).await;
+    assert!(
+        deployment
+            .service
+            .batch(&id, None, 1, day(1))
+            .await
+            .unwrap()
+            .unwrap()
+            .done
+    );
+    // A batch that is done is found done once, and never due again.
+    let later = day(1) + minutes(70);
+    deployment.sweep(later).await;
+    assert!(deployment.take().iter().all(|item| item.batch.is_none()));
+    let due = deployment.embedded.store().due(day(90), 10).await.unwrap();
+    assert!(!due.iter().any(|due| matches!(due.task, Task::Batch(_))), "{due:?}");
+}
+
+#[tokio::test]
+async fn a_version_in_two_batches_is_looked_at_once() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let packages = [version("pkg:npm/%40acme/widget@1.0.0")];
+    for id in ["0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210"] {
+        deployment
+            .service
+            .create_batch(id.to_owned(), &packages, day(1))
+            .await
+            .unwrap();
+    }
+    deployment.served.forget_requests();
+    deployment.work(day(1)).await;
+    let asked = deployment.served.npm_paths();
+    let distinct: BTreeSet<&String> = asked.iter().collect();
+    assert_eq!(asked.len(), distinct.len(), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_delivered_twice_is_looked_at_once() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    deployment.service.verdict(&coordinate, false, day(1)).await.unwrap();
+    let item = WorkItem::new(
+        Target::Version(version("pkg:npm/%40acme/widget@1.0.0")),
+        WorkReason::Recheck,
+        day(2),
+    );
+    deployment.served.forget_requests();
+    deployment.service.work(&item, day(2)).await;
+    let once = deployment.served.requests().len();
+    assert!(once > 0);
+    deployment.service.work(&item, day(2) + minutes(1)).await;
+    assert_eq!(deployment.served.requests().len(), once);
+}
+
+#[tokio::test]
+async fn whoever_makes_a_verdict_announces_it() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    deployment.service.verdict(&coordinate, false, day(1)).await.unwrap();
+    assert_eq!(deployment.listener.heard.lock().unwrap().len(), 1);
+    let owed = deployment.embedded.store().owed(day(2), 10).await.unwrap();
+    assert_eq!(owed, []);
+}
+
+#[tokio::test]
+async fn a_message_of_the_feed_that_was_lost_is_made_up_for() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    deployment.embedded.store().watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    deployment.publish(&at("1.1.0").at(day(0) + minutes(30)));
+    deployment.sweep(day(0) + minutes(31)).await;
+    assert_eq!(deployment.take().len(), 1);
+    deployment.sweep(day(0) + minutes(42)).await;
+    let worked = deployment.work(day(0) + minutes(42)).await;
+    assert_eq!(worked, [WIDGET, "pkg:npm/%40acme/widget@1.1.0"]);
+}
+
+#[tokio::test]
+async fn no_flood_of_versions_hides_one() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    deployment.embedded.store().watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let published = day(0) + minutes(30);
+    deployment.publish(&at("1.1.0").at(published));
+    for number in 0..220 {
+        let junk = at(&format!("1.1.1-junk.{number}")).unattested();
+        deployment.publish(&junk.at(published + SignedDuration::from_secs(1 + number)));
+    }
+    let mut found = BTreeSet::new();
+    for minute in [40, 51, 62] {
+        deployment.sweep(day(0) + minutes(minute)).await;
+        let items = deployment.take();
+        let packages = items.iter().filter(|item| matches!(item.package, Target::Package(_)));
+        for item in packages {
+            deployment.service.work(item, day(0) + minutes(minute)).await;
+        }
+        // Of the versions only those that matter here are looked at: looking at all takes long.
+        for item in deployment.take() {
+            let purl = item.package.to_string();
+            if !purl.contains("junk") || purl.ends_with("junk.219") {
+                deployment.service.work(&item, day(0) + minutes(minute)).await;
+            }
+            found.insert(purl);
+        }
+    }
+    assert_eq!(
+        deployment.status("pkg:npm/%40acme/widget@1.1.0").await,
+        Some(Status::Verified)
+    );
+    assert!(found.contains("pkg:npm/%40acme/widget@1.1.0"));
+}
+
+#[tokio::test]
+async fn a_version_that_is_served_again_is_looked_at_again() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(0)))).await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let purl = "pkg:npm/%40acme/widget@1.0.0";
+    store.mark_removed(&version(purl), day(0) + minutes(5)).await.unwrap();
+    assert_eq!(
+        store.current(&version(purl)).await.unwrap().unwrap().removed_at,
+        Some(day(0) + minutes(5))
+    );
+    deployment.sweep(day(1) + minutes(5)).await;
+    deployment.work(day(1) + minutes(5)).await;
+    let verdict = store.current(&version(purl)).await.unwrap().unwrap();
+    assert_eq!((verdict.removed_at, verdict.status), (None, Status::Verified));
+    assert!(verdict.next_look_at.is_some());
+}
+
+#[tokio::test]
+async fn a_version_with_a_verdict_is_looked_after_once_its_package_is_watched() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    let asked = deployment.service.verdict(&coordinate, false, day(0)).await.unwrap();
+    assert_eq!(asked.verdict.next_look_at, None);
+    deployment.embedded.store().watch(&name(WIDGET), day(3)).await.unwrap();
+    deployment.sweep(day(3)).await;
+    deployment.work(day(3)).await;
+    let current = deployment
+        .embedded
+        .store()
+        .current(&version("pkg:npm/%40acme/widget@1.0.0"))
+        .await
+        .unwrap();
+    assert!(current.unwrap().next_look_at.unwrap() > day(3) + SignedDuration::from_hours(24 * 20));
+}
+
+#[tokio::test]
+async fn an_outage_makes_no_messages_beside_the_schedule() {
+    let deployment = Deployment::of(
+        Scenario::new()
+            .release(at("1.0.0").at(day(0)))
+            .npm_answer(Answer::Status(503, None)),
+    )
+    .await;
+    let item = WorkItem::new(
+        Target::Version(version("pkg:npm/%40acme/widget@1.0.0")),
+        WorkReason::Sweep,
+        day(0),
+    );
+    let Worked::Done(verdict) = deployment.service.work(&item, day(0)).await else {
+        panic!("the message came back");
+    };
+    assert_eq!(verdict.status, Status::Indeterminate);
+    assert!(verdict.next_look_at.is_some());
+}
