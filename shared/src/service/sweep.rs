@@ -100,8 +100,8 @@ impl Service {
         }
     }
 
-    /// Changes of the last minutes are left to the workers that made them. Of what is owed, what somebody has to act on is
-    /// delivered first.
+    /// Changes of the last minutes are left to the workers that made them. Of each page of what is
+    /// owed, what somebody has to act on is delivered first.
     async fn deliver_what_is_owed(&self, now: Timestamp) -> Result<usize, ServiceFault> {
         let until = now.checked_sub(LEASE).unwrap_or(Timestamp::MIN);
         let mut announced = 0;

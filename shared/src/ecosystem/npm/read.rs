@@ -118,7 +118,12 @@ fn successful(observation: &Observation) -> Availability<&Response> {
     }
 }
 
-fn document<T>(observation: &Observation, parse: impl Fn(&[u8]) -> Option<T>, what: &str) -> Availability<T> {
+/// The document that a complete answer with status 200 holds, an authoritative absence, or trouble.
+pub(super) fn document<T>(
+    observation: &Observation,
+    parse: impl Fn(&[u8]) -> Option<T>,
+    what: &str,
+) -> Availability<T> {
     let response = match successful(observation) {
         Availability::Present(response) => response,
         Availability::Absent { because } => return Availability::Absent { because },

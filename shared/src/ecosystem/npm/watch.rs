@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::ask::{JSON, PACKUMENT_LIMIT, package_path, request, unavailable_status};
-use crate::availability::{Availability, Unavailable, UnavailableReason};
-use crate::dossier::{Answer, Body, Kept, Observation, Subject};
+use super::ask::{JSON, PACKUMENT_LIMIT, package_path, request};
+use super::read::document;
+use crate::availability::Availability;
+use crate::dossier::{Answer, Observation, Subject};
 use crate::ecosystem::{FeedPage, ListedVersion, Listing, Look, LookFault};
 use crate::package::{Ecosystem, PackageName, PackageVersion};
 use crate::ports::{Keep, REDIRECTS, Request};
@@ -65,7 +66,7 @@ pub async fn versions(name: &PackageName, look: &Look<'_>) -> Result<Listing, Lo
         let versions: Listed = serde_json::from_slice(bytes).ok()?;
         (versions.name == name.as_str()).then_some(versions)
     };
-    match document(&observed, parse) {
+    match document(&observed, parse, "a packument of this package") {
         Availability::Present(versions) => Ok(listing(name, &versions)),
         Availability::Absent { because } => Err(LookFault::NotFound(because)),
         Availability::Unavailable(trouble) => Err(upstream(&observed, &trouble.detail)),
@@ -162,7 +163,11 @@ async fn ask_feed<T: Serialize + for<'de> Deserialize<'de> + 'static>(
             redirects: REDIRECTS,
         })
         .await;
-    match document(&observed, |bytes| serde_json::from_slice(bytes).ok()) {
+    match document(
+        &observed,
+        |bytes| serde_json::from_slice(bytes).ok(),
+        "a page of the feed",
+    ) {
         Availability::Present(found) => Ok(found),
         Availability::Absent { because } => Err(upstream(&observed, &because)),
         Availability::Unavailable(trouble) => Err(upstream(&observed, &trouble.detail)),
@@ -176,36 +181,5 @@ fn upstream(observed: &Observation, detail: &str) -> LookFault {
             Answer::Unanswered { retry_after, .. } => *retry_after,
             Answer::Answered(_) => None,
         },
-    }
-}
-
-fn document<T>(observed: &Observation, parse: impl Fn(&[u8]) -> Option<T>) -> Availability<T> {
-    let trouble = |reason, detail: String| {
-        Availability::Unavailable(Unavailable {
-            source: observed.url.clone(),
-            reason,
-            detail,
-        })
-    };
-    let response = match &observed.answer {
-        Answer::Unanswered { reason, detail, .. } => return trouble(*reason, detail.clone()),
-        Answer::Answered(response) => response,
-    };
-    match (response.status, unavailable_status(response.status), &response.kept) {
-        (200, _, Kept::Excerpt { body: Body(bytes) }) => match parse(bytes) {
-            Some(found) => Availability::Present(found),
-            None => trouble(
-                UnavailableReason::Malformed,
-                "the answer is about something else".to_owned(),
-            ),
-        },
-        (200, ..) => trouble(
-            UnavailableReason::Malformed,
-            "the answer is not of the documented shape".to_owned(),
-        ),
-        (status, None, _) => Availability::Absent {
-            because: format!("the registry answered {status} to {}", observed.url),
-        },
-        (status, Some(reason), _) => trouble(reason, format!("the registry answered with status {status}")),
     }
 }
