@@ -52,6 +52,7 @@ pub(crate) fn released(name: &str, release: Release) -> anyhow::Result<Specimen>
     let purl = release.purl();
     let scenario = Scenario::new().release(release);
     let trust = SavedTrust {
+        github_root: None,
         origin: TrustOrigin::Files,
         trusted_root: scenario.world().trusted_root().to_string(),
         npm_keys: scenario.world().npm_keys().to_string(),
@@ -69,6 +70,7 @@ pub(crate) fn released(name: &str, release: Release) -> anyhow::Result<Specimen>
 /// tarball's own manifest and digest: without a registry signature, which nobody but npm could make.
 pub(crate) fn recorded(corpus: &Path) -> anyhow::Result<Vec<Specimen>> {
     let trust = SavedTrust {
+        github_root: None,
         origin: TrustOrigin::Files,
         trusted_root: text(&corpus.join("trust/trusted_root.public-good.2026-07.json"))?,
         npm_keys: text(&corpus.join("npm/keys/keys.json"))?,

@@ -158,10 +158,10 @@ pub(crate) fn judge(case: &Case) -> anyhow::Result<Judge> {
 /// Takes down npm's registry signatures, which Hekate verifies with aws-lc-rs directly: for every signature in the
 /// metadata, one operation with each key of its id up to the first that fits.
 fn verify_registry_signatures(dossier: &Dossier, trust: &TrustMaterial) {
-    let release = ecosystem::read(dossier);
-    let Some((metadata, text)) = release
-        .metadata
-        .present()
+    let releases = ecosystem::read(dossier);
+    let Some((metadata, text)) = releases
+        .first()
+        .and_then(|release| release.metadata.present())
         .and_then(|metadata| Some((metadata, metadata.signed_text.as_deref()?)))
     else {
         return;

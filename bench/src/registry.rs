@@ -37,6 +37,7 @@ impl Fetch for Registry {
         };
         Observation {
             subject: request.subject,
+            about: String::new(),
             url: request.url.to_string(),
             at: request.at,
             answer: Answer::Answered(Response {
@@ -63,9 +64,15 @@ pub(crate) fn collect(
         resources: Box::new(resources),
     };
     // The forge is not asked: what is measured is the verification of what the registry serves.
+    let registry_url = Url::parse("https://registry.example/")?;
     let upstreams = Upstreams {
         npm_feed: None,
-        npm: Url::parse("https://registry.example/")?,
+        npm: registry_url.clone(),
+        pypi: registry_url.clone(),
+        pypi_files: registry_url.clone(),
+        pypi_feed: None,
+        homebrew: registry_url.clone(),
+        bottles: registry_url,
         github: Url::parse("https://forge.example/")?,
     };
     let wanted = Look {

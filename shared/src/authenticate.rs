@@ -7,7 +7,7 @@ use crate::attestation::{
     StatementError, TrustMaterial, UnverifiedAttestation, VerifiedAttestation,
 };
 use crate::availability::{Availability, Unavailable, UnavailableReason};
-use crate::ecosystem::Release;
+use crate::ecosystem::{Metadata, Release};
 use crate::package::Digest;
 
 /// An attestation of a kind that is evaluated, with what became of it.
@@ -47,9 +47,9 @@ impl Examined {
 /// The attestations of a release, sorted by kind. Their order as served is forgotten.
 #[derive(Debug, Default)]
 pub struct Examination {
-    /// Provenances.
+    /// What the build signed of what it made: provenances, and where builds publish, that they published.
     pub provenances: Vec<Examined>,
-    /// Publish attestations.
+    /// What the registry or the forge signed of what it accepted: publish attestations.
     pub publishes: Vec<Examined>,
     /// The labels of all others.
     pub unrecognised: Vec<String>,
@@ -75,13 +75,38 @@ pub struct Publication<'a> {
     pub predicate: &'a Result<PublishPredicate, StatementError>,
 }
 
-/// A release whose attestations have been examined.
+/// An artifact of a release whose attestations have been examined.
 #[derive(Debug)]
 pub struct Authenticated {
     /// What was read.
     pub release: Release,
     /// Its attestations.
     pub examination: Availability<Examination>,
+}
+
+/// A version whose artifacts have been examined.
+#[derive(Debug)]
+pub struct AuthenticatedRelease {
+    /// Its artifacts: one at least.
+    pub artifacts: Vec<Authenticated>,
+}
+
+impl AuthenticatedRelease {
+    /// What the registry says of the version, by the first artifact of which it says something.
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.artifacts
+            .iter()
+            .find_map(|artifact| artifact.release.metadata.present())
+    }
+
+    /// When the version was published, as the registry says: with its first file.
+    pub fn published_at(&self) -> Option<Timestamp> {
+        let times = self.artifacts.iter().filter_map(|artifact| {
+            let metadata = artifact.release.metadata.present()?;
+            metadata.published_at
+        });
+        times.min()
+    }
 }
 
 impl Examination {
@@ -143,13 +168,17 @@ fn examine(
 ) -> Availability<Examination> {
     let mut examination = Examination::default();
     for attestation in served {
-        let list = match TrustMaterial::recognises(attestation) {
-            PredicateType::SlsaProvenanceV02 | PredicateType::SlsaProvenanceV1 => &mut examination.provenances,
-            PredicateType::NpmPublishV01 => &mut examination.publishes,
-            PredicateType::Unrecognised(label) => {
-                examination.unrecognised.push(label);
-                continue;
+        let predicate_type = TrustMaterial::recognises(attestation);
+        if !release.terms.evaluates.contains(&predicate_type) {
+            examination.unrecognised.push(predicate_type.as_uri().to_owned());
+            continue;
+        }
+        let list = match predicate_type {
+            PredicateType::SlsaProvenanceV02 | PredicateType::SlsaProvenanceV1 | PredicateType::PypiPublishV1 => {
+                &mut examination.provenances
             }
+            PredicateType::NpmPublishV01 | PredicateType::GitHubReleaseV02 => &mut examination.publishes,
+            PredicateType::Unrecognised(_) => continue,
         };
         list.push(Examined::new(
             attestation.digest().clone(),
@@ -164,9 +193,10 @@ fn examine(
         return Availability::Unavailable(Unavailable {
             source: "the registry's list of attestations".to_owned(),
             reason: UnavailableReason::Malformed,
-            detail: "the registry answered with a list that holds neither a provenance nor a publish attestation, and \
-                     not with the 404 that proves absence"
-                .to_owned(),
+            detail:
+                "there is a list that holds neither a provenance nor a publish attestation, and not the answer that \
+                     proves absence"
+                    .to_owned(),
         });
     }
     let key = |one: &Examined| {

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 use url::Url;
 
+use crate::ecosystem::Upstreams;
+
 /// The variables that are read, with what each means and its default: what `hekate help config` and the documents show.
 pub const VARIABLES: &[(&str, &str, &str)] = &[
     (
@@ -18,6 +20,31 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
         "HEKATE_NPM_FEED_URL",
         "base URL of npm's feed of changes, or `off`; read by the sweeper",
         "the public feed; `off` with another registry",
+    ),
+    (
+        "HEKATE_PYPI_URL",
+        "base URL of PyPI: the simple index and the integrity API",
+        "the public index",
+    ),
+    (
+        "HEKATE_PYPI_FILES_URL",
+        "base URL under which PyPI's files are served",
+        "the public host; with another index, the index itself",
+    ),
+    (
+        "HEKATE_PYPI_FEED_URL",
+        "URL of PyPI's journal of changes, or `off`; read by the sweeper",
+        "the public journal; `off` with another index",
+    ),
+    (
+        "HEKATE_HOMEBREW_URL",
+        "base URL of Homebrew's formula API",
+        "the public service",
+    ),
+    (
+        "HEKATE_HOMEBREW_BOTTLES_URL",
+        "base URL of the container registry that serves bottles",
+        "the public registry; with another formula API, that",
     ),
     (
         "HEKATE_GITHUB_URL",
@@ -43,6 +70,11 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
         "HEKATE_TRUSTED_ROOT",
         "file: a Sigstore trusted_root.json",
         "embedded, refreshed by TUF",
+    ),
+    (
+        "HEKATE_GITHUB_TRUSTED_ROOT",
+        "file: a trusted_root.json of GitHub's own Sigstore instance",
+        "embedded",
     ),
     (
         "HEKATE_NPM_KEYS",
@@ -83,6 +115,11 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
 mod public {
     pub(super) const NPM: &str = "https://registry.npmjs.org";
     pub(super) const NPM_FEED: &str = "https://replicate.npmjs.com/registry";
+    pub(super) const PYPI: &str = "https://pypi.org";
+    pub(super) const PYPI_FILES: &str = "https://files.pythonhosted.org";
+    pub(super) const PYPI_FEED: &str = "https://pypi.org/pypi";
+    pub(super) const HOMEBREW: &str = "https://formulae.brew.sh";
+    pub(super) const BOTTLES: &str = "https://ghcr.io";
     pub(super) const GITHUB: &str = "https://api.github.com";
     pub(super) const TUF: &str = "https://tuf-repo-cdn.sigstore.dev";
 }
@@ -131,6 +168,8 @@ impl fmt::Debug for Secret {
 pub struct TrustConfig {
     /// File of the Sigstore trusted root (`HEKATE_TRUSTED_ROOT`).
     pub trusted_root: Option<PathBuf>,
+    /// File of the trusted root of GitHub's own instance (`HEKATE_GITHUB_TRUSTED_ROOT`).
+    pub github_root: Option<PathBuf>,
     /// File of npm's keys (`HEKATE_NPM_KEYS`).
     pub npm_keys: Option<PathBuf>,
     /// Base URL of the TUF repository (`HEKATE_TUF_URL`); `None` for `off`.
@@ -142,13 +181,9 @@ pub struct TrustConfig {
 /// Everything that is configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Base URL of npm's registry (`HEKATE_NPM_URL`).
-    pub npm: Url,
-    /// Base URL of npm's feed of changes (`HEKATE_NPM_FEED_URL`); `None` for `off`, and for a registry other than the public
-    /// one whose feed is not named: the public feed tells of other packages.
-    pub npm_feed: Option<Url>,
-    /// Base URL of GitHub's REST API (`HEKATE_GITHUB_URL`).
-    pub github: Url,
+    /// Base URLs of everybody who is asked (`HEKATE_…_URL`). The feeds are `None` for `off`, and for a registry other than the
+    /// public one whose feed is not named: the public feed tells of other packages.
+    pub upstreams: Upstreams,
     /// The token for GitHub's REST API (`HEKATE_GITHUB_TOKEN`).
     pub github_token: Option<Secret>,
     /// Name or ARN of the secret that holds the token (`HEKATE_GITHUB_TOKEN_SECRET`). Only the functions read it.
@@ -200,11 +235,27 @@ impl Config {
                 None
             }
         };
+        let is = |url: &Option<Url>, public: &str| url.as_ref() == base_url(public).as_ref().ok();
         let npm = url("HEKATE_NPM_URL", public::NPM);
         let npm_feed = match get("HEKATE_NPM_FEED_URL").as_deref() {
             Some("off") => None,
-            None if npm.as_ref().map(Url::as_str) != base_url(public::NPM).as_ref().ok().map(Url::as_str) => None,
+            None if !is(&npm, public::NPM) => None,
             Some(_) | None => url("HEKATE_NPM_FEED_URL", public::NPM_FEED),
+        };
+        let pypi = url("HEKATE_PYPI_URL", public::PYPI);
+        let pypi_files = match get("HEKATE_PYPI_FILES_URL") {
+            None if !is(&pypi, public::PYPI) => pypi.clone(),
+            Some(_) | None => url("HEKATE_PYPI_FILES_URL", public::PYPI_FILES),
+        };
+        let pypi_feed = match get("HEKATE_PYPI_FEED_URL").as_deref() {
+            Some("off") => None,
+            None if !is(&pypi, public::PYPI) => None,
+            Some(_) | None => url("HEKATE_PYPI_FEED_URL", public::PYPI_FEED),
+        };
+        let homebrew = url("HEKATE_HOMEBREW_URL", public::HOMEBREW);
+        let bottles = match get("HEKATE_HOMEBREW_BOTTLES_URL") {
+            None if !is(&homebrew, public::HOMEBREW) => homebrew.clone(),
+            Some(_) | None => url("HEKATE_HOMEBREW_BOTTLES_URL", public::BOTTLES),
         };
         let github = url("HEKATE_GITHUB_URL", public::GITHUB);
         let tuf = if get("HEKATE_TUF_URL").as_deref() == Some("off") {
@@ -230,15 +281,28 @@ impl Config {
         if github_token_secret.is_some() && get("HEKATE_GITHUB_TOKEN").is_some() {
             errors.push("only one of HEKATE_GITHUB_TOKEN and HEKATE_GITHUB_TOKEN_SECRET can be set".to_owned());
         }
-        match (npm, github, errors.is_empty()) {
-            (Some(npm), Some(github), true) => Ok(Self {
+        let upstreams = npm
+            .zip(pypi.zip(pypi_files))
+            .zip(homebrew.zip(bottles))
+            .zip(github)
+            .map(|(((npm, (pypi, pypi_files)), (homebrew, bottles)), github)| Upstreams {
                 npm,
                 npm_feed,
+                pypi,
+                pypi_files,
+                pypi_feed,
+                homebrew,
+                bottles,
                 github,
+            });
+        match (upstreams, errors.is_empty()) {
+            (Some(upstreams), true) => Ok(Self {
+                upstreams,
                 github_token,
                 github_token_secret,
                 trust: TrustConfig {
                     trusted_root: get("HEKATE_TRUSTED_ROOT").map(PathBuf::from),
+                    github_root: get("HEKATE_GITHUB_TRUSTED_ROOT").map(PathBuf::from),
                     npm_keys: get("HEKATE_NPM_KEYS").map(PathBuf::from),
                     tuf: tuf.flatten(),
                     cache: get("HEKATE_CACHE").map(PathBuf::from),
@@ -251,7 +315,7 @@ impl Config {
                 verifier_id: get("HEKATE_VERIFIER_ID").unwrap_or_else(|| "urn:hekate:verifier:unnamed".to_owned()),
                 contact,
             }),
-            (_, _, _) => Err(ConfigErrors(errors)),
+            (_, _) => Err(ConfigErrors(errors)),
         }
     }
 }
@@ -287,12 +351,17 @@ mod tests {
     #[test]
     fn without_variables_everything_has_its_default() {
         let config = parse(&[]).unwrap();
-        assert_eq!(config.npm.as_str(), "https://registry.npmjs.org/");
+        let upstreams = config.upstreams;
+        assert_eq!(upstreams.npm.as_str(), "https://registry.npmjs.org/");
+        assert_eq!(upstreams.pypi.as_str(), "https://pypi.org/");
+        assert_eq!(upstreams.pypi_files.as_str(), "https://files.pythonhosted.org/");
+        assert_eq!(upstreams.homebrew.as_str(), "https://formulae.brew.sh/");
+        assert_eq!(upstreams.bottles.as_str(), "https://ghcr.io/");
         assert_eq!(
-            config.npm_feed.map(String::from).as_deref(),
+            upstreams.npm_feed.map(String::from).as_deref(),
             Some("https://replicate.npmjs.com/registry")
         );
-        assert_eq!(config.github.as_str(), "https://api.github.com/");
+        assert_eq!(upstreams.github.as_str(), "https://api.github.com/");
         assert_eq!((config.github_token, config.github_token_secret), (None, None));
         assert!(config.trust.tuf.is_some());
         assert_eq!(config.table, None);
@@ -318,7 +387,7 @@ mod tests {
 
     #[test]
     fn the_public_feed_tells_nothing_of_another_registry() {
-        let feed = |pairs: &[(&str, &str)]| parse(pairs).unwrap().npm_feed.map(String::from);
+        let feed = |pairs: &[(&str, &str)]| parse(pairs).unwrap().upstreams.npm_feed.map(String::from);
         assert_eq!(feed(&[("HEKATE_NPM_URL", "http://127.0.0.1:1")]), None);
         assert_eq!(feed(&[("HEKATE_NPM_FEED_URL", "off")]), None);
         let own = [

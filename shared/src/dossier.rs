@@ -15,7 +15,8 @@ use crate::package::{Digest, PackageVersion};
 /// The media type of a dossier, as `schema` carries it.
 pub const SCHEMA: &str = "urn:hekate:dossier:1";
 
-/// Which question an observation answers. One dossier holds at most one current observation of each.
+/// Which question an observation answers. One dossier holds at most one current observation of each, about each thing that it
+/// is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Subject {
@@ -63,18 +64,26 @@ pub enum Subject {
     StoredBundle(u8),
     /// A page of a registry's feed of changes. It belongs to no version, and is in no dossier.
     ChangeFeed,
+    /// PyPI's index of a project's files, reduced to what concerns the requested version.
+    ProjectIndex,
+    /// Homebrew's formula.
+    Formula,
 }
 
 impl Subject {
-    /// Whether GitHub is asked, rather than a registry.
-    pub fn is_of_the_forge(self) -> bool {
+    /// Whether it is about the run or the commit, rather than about what is served of a version.
+    pub fn is_of_the_trace(self) -> bool {
         match self {
             Self::Packument
             | Self::VersionManifest
             | Self::Attestations
             | Self::Artifact
             | Self::ArtifactAgain
-            | Self::ChangeFeed => false,
+            | Self::ChangeFeed
+            | Self::ProjectIndex
+            | Self::Formula
+            | Self::StoredAttestations
+            | Self::StoredBundle(_) => false,
             Self::Run
             | Self::RunSnapshot
             | Self::RunFirstMissed
@@ -88,9 +97,7 @@ impl Subject {
             | Self::OnRef
             | Self::Tags
             | Self::PullRequests
-            | Self::ManifestAtCommit
-            | Self::StoredAttestations
-            | Self::StoredBundle(_) => true,
+            | Self::ManifestAtCommit => true,
         }
     }
 }
@@ -101,6 +108,10 @@ impl Subject {
 pub struct Observation {
     /// The question.
     pub subject: Subject,
+    /// What it was asked about, where a version has several of the kind: the name of a file, or a run attempt. Empty where there
+    /// is but one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub about: String,
     /// The URL that was asked, after re-rooting on the configured base.
     pub url: String,
     /// When the look began that this observation belongs to.
@@ -285,18 +296,42 @@ impl Dossier {
         }
     }
 
-    /// The observation that answers `subject`.
+    /// The observation that answers `subject`, where a version has but one thing of the kind.
     pub fn observation(&self, subject: Subject) -> Option<&Observation> {
         self.observations
             .iter()
-            .find(|observation| observation.subject == subject)
+            .find(|observation| observation.subject == subject && observation.about.is_empty())
+    }
+
+    /// What was observed about one of several things, as a dossier about that thing alone.
+    #[must_use]
+    pub fn part(&self, about: &str) -> Self {
+        let of_part = self
+            .observations
+            .iter()
+            .filter(|observation| observation.about == about);
+        let alone = of_part.map(|observation| Observation {
+            about: String::new(),
+            ..observation.clone()
+        });
+        Self::new(self.package.clone(), alone.collect())
+    }
+
+    /// Adds what was observed about one of several things.
+    pub fn observe_part(&mut self, about: &str, part: Vec<Observation>) {
+        for observation in part {
+            self.observe(Observation {
+                about: about.to_owned(),
+                ..observation
+            });
+        }
     }
 
     /// Adds an observation. What was observed for the same question before is replaced: it stays in the dossier of the
     /// earlier look, which the store keeps.
     pub fn observe(&mut self, observation: Observation) {
         self.observations
-            .retain(|earlier| earlier.subject != observation.subject);
+            .retain(|earlier| earlier.subject != observation.subject || earlier.about != observation.about);
         self.observations.push(observation);
     }
 
@@ -309,7 +344,7 @@ impl Dossier {
             observations: Vec<&'a Observation>,
         }
         let mut observations: Vec<&Observation> = self.observations.iter().collect();
-        observations.sort_by_key(|observation| observation.subject);
+        observations.sort_by_key(|observation| (observation.subject, &observation.about));
         let ordered = Ordered {
             schema: &self.schema,
             package: &self.package,

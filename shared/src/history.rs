@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use nodejs_semver::{Identifier, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::attestation::CertificateIdentity;
@@ -32,46 +31,72 @@ pub const BURST: SignedDuration = SignedDuration::from_mins(30);
 /// How many releases in a row, over how long, end a habit.
 pub const ENDED: (usize, SignedDuration) = (5, SignedDuration::from_hours(30 * 24));
 
-/// A line of releases that is kept up for itself: a major version, or a minor one of those before the first; prereleases
-/// apart from both.
+/// A line of releases that is kept up for itself. Which one a version is on is a rule of its ecosystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Line {
-    major: u64,
-    /// The minor version, where that makes the line.
-    minor: u64,
-    /// Whether these are prereleases.
-    prerelease: bool,
+pub enum Line {
+    /// A major version, or a minor one of those before the first; prereleases apart from both.
+    Numbered {
+        /// What outranks the major version, where the ecosystem has such (PEP 440, "version epochs"); otherwise 0.
+        epoch: u64,
+        /// The major version.
+        major: u64,
+        /// The minor version, where that makes the line; otherwise 0.
+        minor: u64,
+        /// Whether these are prereleases.
+        prerelease: bool,
+    },
+    /// The one line of a package of which only the latest version is kept up.
+    Only,
 }
 
 impl Line {
+    /// The line of a version with these numbers.
+    pub fn numbered(epoch: u64, major: u64, minor: u64, prerelease: bool) -> Self {
+        Self::Numbered {
+            epoch,
+            major,
+            minor: if major == 0 { minor } else { 0 },
+            prerelease,
+        }
+    }
+
     /// The line of releases that this line leads to or is: the same without regard to prereleases.
     #[must_use]
     pub fn of_releases(self) -> Self {
-        Self {
-            prerelease: false,
-            ..self
+        match self {
+            Self::Numbered {
+                epoch, major, minor, ..
+            } => Self::Numbered {
+                epoch,
+                major,
+                minor,
+                prerelease: false,
+            },
+            Self::Only => Self::Only,
         }
     }
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.major {
-            0 => write!(formatter, "0.{}.x", self.minor)?,
+        let Self::Numbered {
+            epoch,
+            major,
+            minor,
+            prerelease,
+        } = *self
+        else {
+            return formatter.write_str("all versions");
+        };
+        if epoch > 0 {
+            write!(formatter, "{epoch}!")?;
+        }
+        match major {
+            0 => write!(formatter, "0.{minor}.x")?,
             major => write!(formatter, "{major}.x")?,
         }
-        formatter.write_str(if self.prerelease { " (prereleases)" } else { "" })
+        formatter.write_str(if prerelease { " (prereleases)" } else { "" })
     }
-}
-
-/// The line of a version; `None` if it is no semantic version.
-pub fn line(version: &str) -> Option<Line> {
-    let version = Version::parse(version).ok()?.into_parts();
-    Some(Line {
-        major: version.major,
-        minor: if version.major == 0 { version.minor } else { 0 },
-        prerelease: !version.pre_release.is_empty(),
-    })
 }
 
 /// What releases are made for: everybody, or whoever asks for the prereleases of one name, such as `next` or `canary`.
@@ -91,30 +116,6 @@ impl Channel {
             Self::Prerelease(_) => false,
         }
     }
-}
-
-/// The channel of a version: that of its first prerelease identifier that is no number. What is no semantic version counts
-/// as a prerelease if it has a hyphen.
-pub fn channel(version: &str) -> Channel {
-    let Ok(version) = Version::parse(version) else {
-        return if version.contains('-') {
-            Channel::Prerelease(String::new())
-        } else {
-            Channel::Stable
-        };
-    };
-    if !version.is_prerelease() {
-        return Channel::Stable;
-    }
-    let named = version
-        .into_parts()
-        .pre_release
-        .iter()
-        .find_map(|identifier| match identifier {
-            Identifier::AlphaNumeric(text) => Some(text.to_ascii_lowercase()),
-            Identifier::Numeric(_) => None,
-        });
-    Channel::Prerelease(named.unwrap_or_default())
 }
 
 /// Whether these times, in any order, hold so many at the end of a habit as end it: `count` of the newest, over `over`.
@@ -288,46 +289,8 @@ fn yes() -> bool {
 mod tests {
     use super::*;
 
-    fn text(version: &str) -> String {
-        line(version).unwrap().to_string()
-    }
-
     fn at(minutes: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes)
-    }
-
-    #[test]
-    fn a_line_is_a_major_version_or_a_minor_one_before_the_first() {
-        assert_eq!(text("1.14.1"), "1.x");
-        assert_eq!(text("0.30.4"), "0.30.x");
-        assert_eq!(text("10.0.0+build-1.2"), "10.x");
-        assert_eq!(text("2.0.0-next.0"), "2.x (prereleases)");
-        assert_eq!(text("0.0.0-20261102"), "0.0.x (prereleases)");
-        assert_eq!(line("1.14.1"), line("1.9.0"));
-        assert_ne!(line("0.30.4"), line("0.29.4"));
-        assert_ne!(line("2.0.0"), line("2.0.0-rc.1"));
-        assert_eq!(line("2.0.0-rc.1").map(Line::of_releases), line("2.0.0"));
-        assert_eq!(line("latest"), None);
-    }
-
-    #[test]
-    fn lines_are_in_the_order_of_their_versions() {
-        assert!(line("0.9.0") < line("0.10.0"));
-        assert!(line("0.10.0") < line("1.0.0"));
-        assert!(line("9.0.0") < line("10.0.0-rc.1"));
-    }
-
-    #[test]
-    fn a_channel_has_the_name_of_its_prereleases() {
-        let named = |name: &str| Channel::Prerelease(name.to_owned());
-        assert_eq!(channel("1.2.3"), Channel::Stable);
-        assert_eq!(channel("1.2.3+build-5"), Channel::Stable);
-        assert_eq!(channel("2.0.0-Next.0"), named("next"));
-        assert_eq!(channel("2.0.0-next-4f2a.0"), named("next-4f2a"));
-        assert_eq!(channel("2.0.0-0"), named(""));
-        assert_eq!(channel("2.0.0-20261102.canary"), named("canary"));
-        assert_eq!(channel("1.2"), Channel::Stable);
-        assert_eq!(channel("1.2-beta"), named(""));
     }
 
     #[test]

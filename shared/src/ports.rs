@@ -1,5 +1,6 @@
 //! What the path asks of the world. Adapters answer; the core knows only these traits.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -182,10 +183,43 @@ pub struct Announcement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstSeen {
-    /// The strongest digest in the registry's metadata at that time.
+    /// The strongest digest in the registry's metadata at that time; of several files the digest of the list of them.
     pub integrity: Digest,
     /// When.
     pub at: Timestamp,
+    /// Where a version may have several files, the digest of each as it was first seen. Files are added, and none is changed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub artifacts: BTreeMap<String, Digest>,
+}
+
+impl FirstSeen {
+    /// The digest of a list of files: of a line for each, in the order of their names.
+    pub fn of_all(artifacts: &BTreeMap<String, Digest>) -> Digest {
+        let lines: String = artifacts
+            .iter()
+            .map(|(name, digest)| format!("{digest} {name}\n"))
+            .collect();
+        Digest::sha256_of(lines.as_bytes())
+    }
+
+    /// The digest of a file as it was first seen; the empty name is that of the only one.
+    pub fn digest_of(&self, artifact: &str) -> Option<&Digest> {
+        if artifact.is_empty() {
+            Some(&self.integrity)
+        } else {
+            self.artifacts.get(artifact)
+        }
+    }
+
+    /// The same with files that were not known before; `None` if there are none.
+    pub fn grown_by(&self, later: &Self) -> Option<Self> {
+        let mut artifacts = later.artifacts.clone();
+        artifacts.extend(self.artifacts.clone());
+        (artifacts.len() > self.artifacts.len()).then(|| Self {
+            artifacts,
+            ..self.clone()
+        })
+    }
 }
 
 /// What of a forge is remembered, whichever package version asked about it first.

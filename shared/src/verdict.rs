@@ -10,8 +10,10 @@ use crate::check::Finding;
 use crate::package::{Digest, PackageVersion};
 
 mod decide;
+mod fold;
 
-pub use decide::{Decision, Inputs, decide, declared_integrity};
+pub use decide::{Decision, Inputs, decide};
+pub use fold::Judged;
 
 /// The media type of a verdict, as `schema` carries it.
 pub const SCHEMA: &str = "urn:hekate:verdict:1";
@@ -113,7 +115,7 @@ pub struct Questions {
     pub mismatch: YesNoUnknown,
 }
 
-/// The artifact that the verdict is about.
+/// An artifact that the verdict is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Artifact {
@@ -125,6 +127,24 @@ pub struct Artifact {
     pub sha256: String,
     /// Their number.
     pub size: u64,
+}
+
+/// One of several files of a version, with what the findings on it amount to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedArtifact {
+    /// File name, as the registry names it.
+    pub name: String,
+    /// What its own findings say.
+    pub status: Status,
+    /// The checks that decided this.
+    pub decided_by: Vec<crate::check::CheckId>,
+    /// Its bytes, if they were seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<Artifact>,
+    /// Run invocation URI of the build that its certificate names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
 }
 
 /// The build, as the authenticated certificate and log entry describe it.
@@ -177,6 +197,9 @@ pub struct TrustIdentity {
     pub trusted_root: Digest,
     /// Digest of npm's keys.
     pub npm_keys: Digest,
+    /// Digest of the trusted root of GitHub's own instance, where it is not the one built into the program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_root: Option<Digest>,
     /// Where both came from.
     pub origin: String,
 }
@@ -207,13 +230,17 @@ pub struct Verdict {
     /// The checks that decided each answer, by the question's name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub question_checks: BTreeMap<String, Vec<crate::check::CheckId>>,
-    /// The artifact, if its bytes were seen.
+    /// The artifact, if there is but one and its bytes were seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<Artifact>,
+    /// What the findings on each file amount to, where a version may have several. The worst of them is the verdict's status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<JudgedArtifact>,
     /// The build, if a provenance was authenticated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build: Option<Build>,
-    /// One finding per check, in the order of the checks.
+    /// The findings, in the order of the checks: one of each for every artifact, and those that say the same of several
+    /// artifacts once.
     pub findings: Vec<Finding>,
     /// The checks that decided the status.
     pub decided_by: Vec<crate::check::CheckId>,

@@ -1,10 +1,12 @@
 //! The path, from a coordinate to a verdict.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::attestation::{Issuer, SavedTrust, TrustError, TrustMaterial};
-use crate::authenticate::{Authenticated, Examination, authenticate};
+use crate::authenticate::{Authenticated, AuthenticatedRelease, Examination, authenticate};
 use crate::availability::Availability;
 use crate::check::{Evidence, UnknownReason, correlate, past_release};
 use crate::dossier::Dossier;
@@ -14,7 +16,7 @@ use crate::history::{PastRelease, SETTLED};
 use crate::package::Digest;
 use crate::policy::Policy;
 use crate::ports::{FirstSeen, Memory};
-use crate::verdict::{Inputs, Verdict, VerifierIdentity, decide, declared_integrity};
+use crate::verdict::{Inputs, Judged, Verdict, VerifierIdentity, decide};
 
 /// What a deployment judges by: built once, used for every version.
 #[derive(Debug)]
@@ -32,8 +34,8 @@ pub struct Judge {
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// The integrity that the registry's metadata names now.
-    pub integrity: Option<Digest>,
+    /// The digests that the registry's metadata names now.
+    pub declared: DeclaredDigests,
     /// What the release proved about itself, if it is to be remembered.
     pub release: Option<PastRelease>,
 }
@@ -48,8 +50,13 @@ impl Judge {
     }
 
     /// The first stage: what of a dossier is authentic. It reads what the registry served, and nothing of the forge.
-    pub fn authenticate(&self, dossier: &Dossier, now: Timestamp) -> Authenticated {
-        authenticate(ecosystem::read(dossier), &self.trust, now)
+    pub fn authenticate(&self, dossier: &Dossier, now: Timestamp) -> AuthenticatedRelease {
+        let artifacts = ecosystem::read(dossier).into_iter();
+        AuthenticatedRelease {
+            artifacts: artifacts
+                .map(|artifact| authenticate(artifact, &self.trust, now))
+                .collect(),
+        }
     }
 
     /// What a look back has shown: the releases before the judged one, and whether that is everything that was to be found
@@ -62,13 +69,13 @@ impl Judge {
     ///
     /// Nobody has judged these releases. Those of the last day before the judged one are entered as not accepted, so that
     /// the releases of one attack teach nothing about each other.
-    pub fn timeline(&self, judged: &Authenticated, back: &[Dossier], now: Timestamp) -> (Vec<PastRelease>, bool) {
-        let Some((metadata, published_at)) = judged
-            .release
-            .metadata
-            .present()
-            .and_then(|metadata| Some((metadata, metadata.published_at?)))
-        else {
+    pub fn timeline(
+        &self,
+        judged: &AuthenticatedRelease,
+        back: &[Dossier],
+        now: Timestamp,
+    ) -> (Vec<PastRelease>, bool) {
+        let (Some(metadata), Some(published_at)) = (judged.metadata(), judged.published_at()) else {
             return (Vec::new(), false);
         };
         let described = |other: &OtherVersion| {
@@ -91,19 +98,23 @@ impl Judge {
         // 2.
         let mut is_complete = true;
         for dossier in back {
-            let authenticated = self.authenticate(dossier, now);
             let version = dossier.package.version();
             let release = metadata
                 .earlier
                 .iter()
                 .find(|other| other.version == version)
                 .and_then(described);
-            match &authenticated.examination {
-                Availability::Present(_) => {
-                    releases.extend(release.and_then(|release| attested(release, &authenticated)));
+            // Of several files one is asked about.
+            for artifact in &self.authenticate(dossier, now).artifacts {
+                match &artifact.examination {
+                    Availability::Present(_) => {
+                        releases.extend(release.clone().and_then(|release| attested(release, artifact)));
+                    }
+                    Availability::Unavailable(trouble) => {
+                        is_complete &= !UnknownReason::from(trouble.reason).may_pass();
+                    }
+                    Availability::Absent { .. } => {}
                 }
-                Availability::Unavailable(trouble) => is_complete &= !UnknownReason::from(trouble.reason).may_pass(),
-                Availability::Absent { .. } => {}
             }
         }
         releases.sort_by(|one, other| (other.published_at, &other.version).cmp(&(one.published_at, &one.version)));
@@ -113,35 +124,98 @@ impl Judge {
     /// The stages after the trace, which has grown the dossier since it was authenticated: correlate, decide.
     pub fn conclude(
         &self,
-        authenticated: &Authenticated,
+        authenticated: &AuthenticatedRelease,
         dossier: &Dossier,
         memory: &Memory,
         now: Timestamp,
     ) -> Judgement {
-        let trace = Destination::of(authenticated).map(|destination| Trace::read(destination, dossier));
-        let evidence = Evidence {
-            authenticated,
-            trace: &trace,
-            memory,
-            policy: &self.policy,
-            trust: &self.trust,
-        };
-        let findings = correlate(&evidence);
+        let traces: Vec<_> = authenticated
+            .artifacts
+            .iter()
+            .map(|artifact| Destination::of(artifact).map(|destination| Trace::read(destination, dossier)))
+            .collect();
+        let siblings: Vec<&Authenticated> = authenticated.artifacts.iter().collect();
+        let evidence: Vec<Evidence<'_>> = authenticated
+            .artifacts
+            .iter()
+            .zip(&traces)
+            .map(|(artifact, trace)| Evidence {
+                authenticated: artifact,
+                siblings: &siblings,
+                trace,
+                memory,
+                policy: &self.policy,
+                trust: &self.trust,
+            })
+            .collect();
+        let judged: Vec<Judged<'_>> = evidence
+            .iter()
+            .map(|evidence| Judged {
+                authenticated: evidence.authenticated,
+                findings: correlate(evidence),
+            })
+            .collect();
         let inputs = Inputs {
             dossier,
-            authenticated,
             memory,
             policy: &self.policy,
             trust: self.trust.identity(),
             verifier: &self.verifier,
             now,
         };
-        let verdict = decide(findings, &inputs);
+        let verdict = decide(&judged, &inputs);
         Judgement {
-            integrity: declared_integrity(authenticated),
+            declared: DeclaredDigests::of(authenticated),
             release: past_release(&verdict, &evidence),
             verdict,
         }
+    }
+}
+
+/// The digests that the registry's metadata names of a version.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeclaredDigests {
+    /// By file, where the version may have several; by the empty name otherwise.
+    by_artifact: BTreeMap<String, Digest>,
+}
+
+impl DeclaredDigests {
+    fn of(authenticated: &AuthenticatedRelease) -> Self {
+        let named = authenticated.artifacts.iter().filter_map(|artifact| {
+            let metadata = artifact.release.metadata.present()?;
+            Some((artifact.release.about.clone(), metadata.declared_digest.clone()?))
+        });
+        Self {
+            by_artifact: named.collect(),
+        }
+    }
+
+    /// What is to be remembered of a first sight at `now`, given what was seen first of other files; `None` if that is nothing
+    /// new.
+    fn first_seen(self, before: Option<&FirstSeen>, now: Timestamp) -> Option<FirstSeen> {
+        let mut by_artifact = self.by_artifact;
+        if let Some(integrity) = by_artifact.remove("") {
+            return before.is_none().then(|| FirstSeen {
+                integrity,
+                at: now,
+                artifacts: BTreeMap::new(),
+            });
+        }
+        let mut artifacts = before.map(|first| first.artifacts.clone()).unwrap_or_default();
+        by_artifact.retain(|name, _digest| !artifacts.contains_key(name));
+        if by_artifact.is_empty() {
+            return None;
+        }
+        artifacts.extend(by_artifact);
+        let (integrity, at) = match before {
+            Some(first) => (first.integrity.clone(), first.at),
+            None => (FirstSeen::of_all(&artifacts), now),
+        };
+        Some(FirstSeen {
+            integrity,
+            at,
+            artifacts,
+        })
     }
 }
 
@@ -187,19 +261,19 @@ pub fn supplement(memory: &mut Memory, releases: Vec<PastRelease>, is_complete: 
 /// Who published a release, as an opaque text by which others of the same publisher are found: the repository that an
 /// authentic certificate names, by its id; otherwise the account that the registry's metadata names. `None` if neither is
 /// named, or the account is that of a build service.
-pub fn publisher(authenticated: &Authenticated) -> Option<String> {
-    let provenances = authenticated
-        .examination
-        .present()
-        .map(Examination::authentic_provenances);
-    let built = provenances
-        .unwrap_or_default()
-        .iter()
-        .find(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions))
-        .and_then(|provenance| provenance.certificate.source_repository_identifier.clone());
+pub fn publisher(authenticated: &AuthenticatedRelease) -> Option<String> {
+    let mut artifacts = authenticated.artifacts.iter();
+    let built = artifacts.find_map(|artifact| {
+        let provenances = artifact.examination.present().map(Examination::authentic_provenances);
+        provenances?
+            .iter()
+            .find(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions))
+            .and_then(|provenance| provenance.certificate.source_repository_identifier.clone())
+    });
     let claimed = || {
-        let account = authenticated.release.metadata.present()?.publisher.as_ref()?;
-        Some(format!("npm:{account}"))
+        let first = authenticated.artifacts.first()?;
+        let account = authenticated.metadata()?.publisher.as_ref()?;
+        Some(format!("{}:{account}", first.release.package.ecosystem().purl_type()))
     };
     built.map(|repository| format!("github:{repository}")).or_else(claimed)
 }
@@ -252,13 +326,7 @@ impl Case {
     }
 }
 
-/// What to remember of a version that was first seen with this integrity at this time.
+/// What to remember of a version whose registry names these digests at this time; `None` if that is nothing new.
 pub fn first_seen(judgement: &Judgement, memory: &Memory, now: Timestamp) -> Option<FirstSeen> {
-    match (&memory.first_seen, &judgement.integrity) {
-        (None, Some(integrity)) => Some(FirstSeen {
-            integrity: integrity.clone(),
-            at: now,
-        }),
-        (Some(_), _) | (None, None) => None,
-    }
+    judgement.declared.clone().first_seen(memory.first_seen.as_ref(), now)
 }

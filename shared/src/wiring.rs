@@ -22,7 +22,6 @@ use crate::adapters::sqs::SqsQueue;
 use crate::adapters::tuf;
 use crate::attestation::{TrustError, TrustMaterial, TrustOrigin};
 use crate::config::{Config, ConfigErrors, Secret, npm_keys_target};
-use crate::ecosystem::Upstreams;
 use crate::policy::{Policy, PolicyError};
 use crate::ports::{Announce, Judges, Store, WorkQueue};
 use crate::service::Service;
@@ -121,7 +120,10 @@ pub fn service(
     announcer: Arc<dyn Announce>,
 ) -> Result<Service, WiringError> {
     let http = Arc::new(HttpFetch::new(HttpFetchConfig {
-        upstreams: vec![Upstream::github(config.github.clone(), config.github_token.as_ref())?],
+        upstreams: vec![
+            Upstream::github(config.upstreams.github.clone(), config.github_token.as_ref())?,
+            Upstream::bottles(config.upstreams.bottles.clone()),
+        ],
         ..HttpFetchConfig::new(user_agent(config))
     })?);
     Ok(Service {
@@ -130,11 +132,7 @@ pub fn service(
         queue,
         announcer,
         judges: judges(config, http)?,
-        upstreams: Upstreams {
-            npm: config.npm.clone(),
-            npm_feed: config.npm_feed.clone(),
-            github: config.github.clone(),
-        },
+        upstreams: config.upstreams.clone(),
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
     })
 }
@@ -187,6 +185,10 @@ pub fn fixed_judge(config: &Config) -> Result<Judge, WiringError> {
         npm_keys.as_deref().unwrap_or(keys),
         origin,
     )?;
+    let trust = match config.trust.github_root.as_deref() {
+        Some(path) => trust.with_github_root(&file("HEKATE_GITHUB_TRUSTED_ROOT", path)?)?,
+        None => trust,
+    };
     let policy = match &config.policy {
         Some(path) => Policy::from_json(&file("HEKATE_POLICY", path)?)?,
         None => Policy::default(),

@@ -281,6 +281,7 @@ impl Fetch for ScenarioFetch {
         let answer = self.answer(&request);
         Observation {
             subject: request.subject,
+            about: String::new(),
             url: request.url.to_string(),
             at: request.at,
             answer,

@@ -3,7 +3,7 @@
 use hekate::attestation::{TrustError, TrustMaterial, TrustOrigin};
 use hekate::dossier::{Dossier, Observation};
 use hekate::ecosystem::{self, Look, LookFault, Upstreams};
-use hekate::forge::github::{self, Destination};
+use hekate::forge::github::{self, BUDGET, Destination};
 use hekate::package::Coordinate;
 use hekate::policy::Policy;
 use hekate::ports::{Fetch, Memory};
@@ -41,6 +41,11 @@ pub fn no_address() -> Upstreams {
     Upstreams {
         npm_feed: None,
         npm: url("http://npm.testbed.example/"),
+        pypi: url("http://pypi.testbed.example/"),
+        pypi_files: url("http://pypi.testbed.example/"),
+        pypi_feed: None,
+        homebrew: url("http://homebrew.testbed.example/"),
+        bottles: url("http://bottles.testbed.example/"),
         github: url("http://github.testbed.example/"),
     }
 }
@@ -64,7 +69,7 @@ pub async fn look_again(
     coordinate: &Coordinate,
     at: Timestamp,
     previous: Option<&Dossier>,
-    recall: impl FnOnce(&Destination) -> Vec<Observation>,
+    recall: impl Fn(&Destination) -> Vec<Observation>,
 ) -> Result<Dossier, LookFault> {
     let look = Look {
         fetch,
@@ -72,11 +77,12 @@ pub async fn look_again(
         at,
         previous,
     };
-    let dossier = ecosystem::look(coordinate, &look).await?;
-    match Destination::of(&judge.authenticate(&dossier, at)) {
-        Ok(destination) => Ok(github::trace(dossier, &destination, recall(&destination), &look).await),
-        Err(_nowhere) => Ok(dossier),
+    let mut dossier = ecosystem::look(coordinate, &look).await?;
+    let mut left = BUDGET;
+    for destination in Destination::all_of(&judge.authenticate(&dossier, at)) {
+        dossier = github::trace(dossier, &destination, recall(&destination), &look, &mut left).await;
     }
+    Ok(dossier)
 }
 
 /// A verdict with what it was derived from.

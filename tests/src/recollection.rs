@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use hekate::authenticate::Authenticated;
+use hekate::authenticate::AuthenticatedRelease;
 use hekate::dossier::{Dossier, Observation, keep};
 use hekate::ecosystem::{self, Look, LookFault, Upstreams};
 use hekate::forge::github::{Destination, to_remember};
-use hekate::history::{LIMIT, PastRelease, SIBLINGS, channel};
+use hekate::history::{LIMIT, PastRelease, SIBLINGS};
 use hekate::package::{Coordinate, PackageVersion};
 use hekate::ports::{Fetch, FirstSeen, Memory, Sibling, TraceKey};
 use hekate::verifier::{Case, Judge, first_seen, publisher, supplement};
@@ -57,11 +57,7 @@ impl Recollection {
         let dossier = look_again(judge, fetch, upstreams, coordinate, at, previous, recall).await?;
         let package = dossier.package.clone();
         let authenticated = judge.authenticate(&dossier, at);
-        let published_at = authenticated
-            .release
-            .metadata
-            .present()
-            .and_then(|metadata| metadata.published_at);
+        let published_at = authenticated.published_at();
         let look = Look {
             fetch,
             upstreams,
@@ -80,8 +76,8 @@ impl Recollection {
             memory.siblings = self.published_by(by, *at + SOON);
         }
         let judgement = judge.conclude(&authenticated, &dossier, &memory, at);
-        if let Ok(destination) = Destination::of(&authenticated) {
-            for (key, seen) in to_remember(&destination, &dossier.observations, at) {
+        for destination in Destination::all_of(&authenticated) {
+            for (key, seen) in to_remember(&destination, &dossier, at) {
                 let kept = self.seen.remove(&key).unwrap_or_default();
                 self.seen.insert(key, keep(kept, &seen));
             }
@@ -118,7 +114,8 @@ impl Recollection {
         history.sort_by_key(|release| std::cmp::Reverse(release.published_at));
         let mut accepted = BTreeMap::<bool, usize>::new();
         history.retain(|release| {
-            let count = accepted.entry(channel(&release.version).is_stable()).or_default();
+            let channel = package.ecosystem().channel(&release.version);
+            let count = accepted.entry(channel.is_stable()).or_default();
             *count += usize::from(release.accepted);
             *count <= LIMIT
         });
@@ -147,15 +144,19 @@ impl Recollection {
     }
 
     /// What is remembered of the versions that the registry describes.
-    fn described(&self, authenticated: &Authenticated) -> Vec<PastRelease> {
-        let metadata = authenticated.release.metadata.present();
+    fn described(&self, authenticated: &AuthenticatedRelease) -> Vec<PastRelease> {
+        let metadata = authenticated.metadata();
         let described = |release: &&PastRelease| {
             metadata.is_some_and(|metadata| {
                 let mut earlier = metadata.earlier.iter();
                 earlier.any(|other| other.described.is_some() && other.version == release.version)
             })
         };
-        let releases = self.releases.get(authenticated.release.package.name().as_str());
+        let package = authenticated
+            .artifacts
+            .first()
+            .map(|artifact| &artifact.release.package);
+        let releases = package.and_then(|package| self.releases.get(package.name().as_str()));
         releases.into_iter().flatten().filter(described).cloned().collect()
     }
 

@@ -269,7 +269,9 @@ fn publish_mode(shade: Shade) -> Option<&'static str> {
         | Shade::NoHabit
         | Shade::Downgraded
         | Shade::GivenUp
-        | Shade::Alone => None,
+        | Shade::Alone
+        | Shade::NotOfEcosystem
+        | Shade::Timestamped => None,
     }
 }
 

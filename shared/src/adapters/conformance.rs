@@ -218,6 +218,7 @@ fn answered(status: u16, body: &[u8], kept: Kept) -> Answer {
 pub(crate) fn dossier(package: &PackageVersion, seconds: i64, attestations: &[u8]) -> Dossier {
     let observation = |subject, answer| Observation {
         subject,
+        about: String::new(),
         url: format!("https://registry.example/{subject:?}"),
         at: at(seconds),
         answer,
@@ -319,6 +320,7 @@ pub(crate) fn seen(seconds: i64, status: u16) -> Observation {
     };
     Observation {
         subject: Subject::Run,
+        about: String::new(),
         url: "https://forge.example/run".to_owned(),
         at: at(seconds),
         answer: answered(status, &body, kept),

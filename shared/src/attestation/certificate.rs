@@ -16,7 +16,9 @@ pub enum Issuer {
     GitHubActions,
     /// Another continuous-integration service whose builds are recognised and not correlated.
     OtherCi(&'static str),
-    /// Anybody else: a person's account, a cloud's service account, an unknown issuer.
+    /// Google, for an account of its own: a person's, or a service's.
+    GoogleAccount,
+    /// Anybody else: a person's account elsewhere, an unknown issuer.
     Other(String),
 }
 
@@ -34,6 +36,7 @@ impl Issuer {
             // An enterprise may have a path of its own: one segment, its slug
             // (https://docs.github.com/en/rest/actions/oidc).
             Some("token.actions.githubusercontent.com") if !path.contains('/') => Self::GitHubActions,
+            Some("accounts.google.com") if path.is_empty() => Self::GoogleAccount,
             Some("gitlab.com") if path.is_empty() => Self::OtherCi("GitLab CI"),
             Some("oidc.circleci.com") => Self::OtherCi("CircleCI"),
             Some("agent.buildkite.com") if path.is_empty() => Self::OtherCi("Buildkite"),

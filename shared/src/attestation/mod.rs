@@ -4,12 +4,16 @@
 
 mod certificate;
 mod provenance;
+mod publisher;
 mod statement;
 mod trust;
 mod verify;
 
 pub use certificate::{CertificateIdentity, Issuer, RepositoryUri, RunInvocation, WorkflowRef};
 pub use provenance::{BuildType, Claim, ProvenanceClaims, ProvenanceError, Row};
-pub use statement::{PredicateType, PublishPredicate, STATEMENT_TYPES, Statement, StatementError, StatementSubject};
+pub use publisher::{Agreement, DeclaredPublisher};
+pub use statement::{
+    PredicateType, PublishPredicate, STATEMENT_TYPES, Statement, StatementError, StatementSubject, Subjects,
+};
 pub use trust::{NpmKey, NpmKeyUsage, SavedTrust, TrustError, TrustMaterial, TrustOrigin};
-pub use verify::{LogEvidence, Refusal, RefusedPart, Signer, UnverifiedAttestation, VerifiedAttestation};
+pub use verify::{Instances, LogEvidence, Refusal, RefusedPart, Signer, UnverifiedAttestation, VerifiedAttestation};

@@ -19,6 +19,8 @@ pub enum BuildType {
     SlsaGenerator,
     /// GitLab CI.
     GitLab,
+    /// None: a statement that somebody published a file, and nothing of how it was built.
+    Publication,
     /// Anything else.
     Unknown(String),
 }
@@ -45,7 +47,7 @@ impl BuildType {
     pub fn is_github(&self) -> bool {
         match self {
             Self::GitHubWorkflow | Self::NpmGitHub | Self::SlsaGenerator => true,
-            Self::GitLab | Self::Unknown(_) => false,
+            Self::GitLab | Self::Publication | Self::Unknown(_) => false,
         }
     }
 }
@@ -117,9 +119,26 @@ impl ProvenanceClaims {
         match predicate_type {
             PredicateType::SlsaProvenanceV1 => read_v1(&predicate),
             PredicateType::SlsaProvenanceV02 => read_v02(&predicate),
-            PredicateType::NpmPublishV01 | PredicateType::Unrecognised(_) => Err(ProvenanceError::Malformed(
-                "the predicate is not a provenance".to_owned(),
-            )),
+            // The specification has the predicate empty, or null.
+            PredicateType::PypiPublishV1 => match &predicate {
+                Value::Null => Ok(Self::publication()),
+                Value::Object(values) if values.is_empty() => Ok(Self::publication()),
+                _ => Err(ProvenanceError::Malformed("it must be empty".to_owned())),
+            },
+            PredicateType::NpmPublishV01 | PredicateType::GitHubReleaseV02 | PredicateType::Unrecognised(_) => Err(
+                ProvenanceError::Malformed("the predicate is not a provenance".to_owned()),
+            ),
+        }
+    }
+}
+
+impl ProvenanceClaims {
+    /// The claims of a statement that says nothing of a build.
+    fn publication() -> Self {
+        Self {
+            build_type: BuildType::Publication,
+            builder_id: String::new(),
+            claims: Vec::new(),
         }
     }
 }

@@ -21,6 +21,10 @@ pub enum PredicateType {
     SlsaProvenanceV1,
     /// npm's publish attestation v0.1 (<https://github.com/npm/attestation/tree/main/specs/publish/v0.1>).
     NpmPublishV01,
+    /// PyPI's publish attestation v1 (<https://docs.pypi.org/attestations/publish/v1/>): signed by whoever published.
+    PypiPublishV1,
+    /// GitHub's attestation of a release v0.2 (<https://in-toto.io/attestation/release/v0.2>): signed by GitHub.
+    GitHubReleaseV02,
     /// Anything else: listed, never evaluated.
     Unrecognised(String),
 }
@@ -32,23 +36,21 @@ impl PredicateType {
             "https://slsa.dev/provenance/v0.2" => Self::SlsaProvenanceV02,
             "https://slsa.dev/provenance/v1" => Self::SlsaProvenanceV1,
             "https://github.com/npm/attestation/tree/main/specs/publish/v0.1" => Self::NpmPublishV01,
+            "https://docs.pypi.org/attestations/publish/v1" => Self::PypiPublishV1,
+            "https://in-toto.io/attestation/release/v0.2" => Self::GitHubReleaseV02,
             other => Self::Unrecognised(other.to_owned()),
         }
     }
 
-    /// Whether it is a SLSA provenance.
-    pub fn is_provenance(&self) -> bool {
+    /// The URI, as statements carry it.
+    pub fn as_uri(&self) -> &str {
         match self {
-            Self::SlsaProvenanceV02 | Self::SlsaProvenanceV1 => true,
-            Self::NpmPublishV01 | Self::Unrecognised(_) => false,
-        }
-    }
-
-    /// Whether it is a registry's publish attestation.
-    pub fn is_publish(&self) -> bool {
-        match self {
-            Self::NpmPublishV01 => true,
-            Self::SlsaProvenanceV02 | Self::SlsaProvenanceV1 | Self::Unrecognised(_) => false,
+            Self::SlsaProvenanceV02 => "https://slsa.dev/provenance/v0.2",
+            Self::SlsaProvenanceV1 => "https://slsa.dev/provenance/v1",
+            Self::NpmPublishV01 => "https://github.com/npm/attestation/tree/main/specs/publish/v0.1",
+            Self::PypiPublishV1 => "https://docs.pypi.org/attestations/publish/v1",
+            Self::GitHubReleaseV02 => "https://in-toto.io/attestation/release/v0.2",
+            Self::Unrecognised(uri) => uri,
         }
     }
 }
@@ -62,9 +64,12 @@ pub enum StatementError {
     /// Another `_type`.
     #[error("the statement type {0:?} is not known")]
     UnknownType(String),
-    /// Not exactly one subject.
+    /// Not exactly one subject, where one is expected, or none at all.
     #[error("the statement has {0} subjects where exactly one is expected")]
     SubjectCount(usize),
+    /// More subjects than are read.
+    #[error("the statement has {0} subjects, more than are read")]
+    TooManySubjects(usize),
     /// A digest that does not fit its algorithm.
     #[error("the subject's digest is not valid: {0}")]
     Digest(String),
@@ -73,7 +78,7 @@ pub enum StatementError {
 /// What a statement is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementSubject {
-    /// The name; for npm a purl.
+    /// The name; for npm a purl, otherwise a file's. Empty where the statement gives none.
     pub name: String,
     /// The digests of known algorithms.
     pub digests: Vec<Digest>,
@@ -86,7 +91,19 @@ impl StatementSubject {
     }
 }
 
-/// An in-toto statement about exactly one subject.
+/// How many subjects a statement may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subjects {
+    /// Exactly one.
+    One,
+    /// Any number: the one with this digest is meant, and the first where none has it.
+    Among(Digest),
+}
+
+/// The most subjects of a statement that are read.
+const SUBJECT_LIMIT: usize = 10_000;
+
+/// An in-toto statement, with that subject of it that is meant.
 #[derive(Clone, Debug)]
 pub struct Statement {
     /// What it is about.
@@ -109,24 +126,15 @@ struct Wire {
 
 #[derive(Deserialize)]
 struct WireSubject {
+    #[serde(default)]
     name: String,
     digest: BTreeMap<String, String>,
 }
 
-impl Statement {
-    /// Parses a DSSE payload. Unknown fields are ignored, as the specification's parsing rules demand; unknown digest
-    /// algorithms are left out.
-    pub fn from_json(payload: &[u8]) -> Result<Self, StatementError> {
-        let wire: Wire =
-            serde_json::from_slice(payload).map_err(|source| StatementError::Malformed(source.to_string()))?;
-        if !STATEMENT_TYPES.contains(&wire.kind.as_str()) {
-            return Err(StatementError::UnknownType(wire.kind));
-        }
-        let count = wire.subject.len();
-        let [subject] =
-            <[WireSubject; 1]>::try_from(wire.subject).map_err(|_subjects| StatementError::SubjectCount(count))?;
+impl WireSubject {
+    fn read(self) -> Result<StatementSubject, StatementError> {
         let mut digests = Vec::new();
-        for (name, digits) in subject.digest {
+        for (name, digits) in self.digest {
             let algorithm = match name.as_str() {
                 "sha256" => DigestAlgorithm::Sha256,
                 "sha512" => DigestAlgorithm::Sha512,
@@ -136,11 +144,40 @@ impl Statement {
                 Digest::from_hex(algorithm, &digits).map_err(|source| StatementError::Digest(source.to_string()))?;
             digests.push(digest);
         }
+        Ok(StatementSubject {
+            name: self.name,
+            digests,
+        })
+    }
+}
+
+impl Statement {
+    /// Parses a DSSE payload. Unknown fields are ignored, as the specification's parsing rules demand; unknown digest
+    /// algorithms are left out.
+    pub fn from_json(payload: &[u8], subjects: &Subjects) -> Result<Self, StatementError> {
+        let wire: Wire =
+            serde_json::from_slice(payload).map_err(|source| StatementError::Malformed(source.to_string()))?;
+        if !STATEMENT_TYPES.contains(&wire.kind.as_str()) {
+            return Err(StatementError::UnknownType(wire.kind));
+        }
+        let count = wire.subject.len();
+        if count > SUBJECT_LIMIT {
+            return Err(StatementError::TooManySubjects(count));
+        }
+        let mut all = wire.subject.into_iter().map(WireSubject::read);
+        let first = all.next().ok_or(StatementError::SubjectCount(0))??;
+        let subject = match subjects {
+            Subjects::One if count > 1 => return Err(StatementError::SubjectCount(count)),
+            Subjects::One => first,
+            Subjects::Among(wanted) => {
+                let rest = all.collect::<Result<Vec<_>, _>>()?;
+                let has_it = |subject: &StatementSubject| subject.digest(wanted.algorithm()) == Some(wanted);
+                let meant = rest.into_iter().find(|other| !has_it(&first) && has_it(other));
+                meant.unwrap_or(first)
+            }
+        };
         Ok(Self {
-            subject: StatementSubject {
-                name: subject.name,
-                digests,
-            },
+            subject,
             predicate_type: PredicateType::from_uri(&wire.predicate_type),
             predicate: wire.predicate,
         })
@@ -172,6 +209,7 @@ mod tests {
     fn statement(kind: &str, subjects: &str) -> Result<Statement, StatementError> {
         Statement::from_json(
             format!(r#"{{"_type":"{kind}","subject":{subjects},"predicateType":"p","predicate":{{}}}}"#).as_bytes(),
+            &Subjects::One,
         )
     }
 
@@ -182,6 +220,24 @@ mod tests {
             statement("https://in-toto.io/Statement/v1", &format!("[{subject},{subject}]")).unwrap_err(),
             StatementError::SubjectCount(2)
         );
+    }
+
+    #[test]
+    fn of_many_subjects_the_one_with_the_digest_is_meant() {
+        let of = |name: &str, byte: &str| format!(r#"{{"name":"{name}","digest":{{"sha256":"{}"}}}}"#, byte.repeat(32));
+        let text = format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"uri":"pkg:x","digest":{{"sha1":"00"}}}},{},{}],"predicateType":"p","predicate":{{}}}}"#,
+            of("a", "aa"),
+            of("b", "bb")
+        );
+        let named = |byte: &str| {
+            let wanted = Digest::from_hex(DigestAlgorithm::Sha256, &byte.repeat(32)).unwrap();
+            let read = Statement::from_json(text.as_bytes(), &Subjects::Among(wanted));
+            read.unwrap().subject.name
+        };
+        assert_eq!(named("aa"), "a");
+        assert_eq!(named("bb"), "b");
+        assert_eq!(named("cc"), "");
     }
 
     #[test]
@@ -211,6 +267,7 @@ mod tests {
 
     #[test]
     fn a_payload_that_is_not_a_statement_is_refused() {
-        assert!(matches!(Statement::from_json(b"{}"), Err(StatementError::Malformed(_))));
+        let read = Statement::from_json(b"{}", &Subjects::One);
+        assert!(matches!(read, Err(StatementError::Malformed(_))));
     }
 }

@@ -55,6 +55,9 @@ pub enum TrustError {
     /// npm's keys do not parse.
     #[error("npm's keys cannot be used: {0}")]
     NpmKeys(String),
+    /// The trusted root of GitHub's own instance cannot be used.
+    #[error("the trusted root of GitHub's own instance cannot be used: {0}")]
+    GitHubRoot(String),
     /// There is no key of a usage, so nothing of that usage could ever be verified.
     #[error("npm's keys have no key for {0}")]
     NoNpmKey(&'static str),
@@ -110,12 +113,35 @@ impl NpmKey {
 /// The authorities, logs and keys that a verdict rests on, parsed and checked once.
 pub struct TrustMaterial {
     pub(super) verifier: Verifier,
+    pub(super) github: GitHubInstance,
     log_ids: Vec<Vec<u8>>,
     npm_keys: Vec<NpmKey>,
     origin: TrustOrigin,
     trusted_root_json: String,
     npm_keys_json: String,
     identity: TrustIdentity,
+}
+
+/// GitHub's own Sigstore instance.
+pub(super) struct GitHubInstance {
+    pub(super) verifier: Verifier,
+    json: String,
+}
+
+impl GitHubInstance {
+    fn new(json: &str) -> Result<Self, TrustError> {
+        let unusable = |detail: String| TrustError::GitHubRoot(detail);
+        let root = TrustedRoot::from_json(json).map_err(|source| unusable(source.to_string()))?;
+        if root.certificate_authorities.is_empty() || root.timestamp_authorities.is_empty() {
+            return Err(unusable(
+                "it lacks certificate authorities or timestamp authorities".to_owned(),
+            ));
+        }
+        Ok(Self {
+            verifier: Verifier::new(&root).map_err(|source| unusable(source.to_string()))?,
+            json: json.to_owned(),
+        })
+    }
 }
 
 impl fmt::Debug for TrustMaterial {
@@ -137,6 +163,9 @@ pub struct SavedTrust {
     pub trusted_root: String,
     /// npm's keys, as text.
     pub npm_keys: String,
+    /// The trusted root of GitHub's own instance, as text, where it is not the embedded one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github_root: Option<String>,
 }
 
 impl TrustMaterial {
@@ -155,10 +184,12 @@ impl TrustMaterial {
         let identity = TrustIdentity {
             trusted_root: Digest::sha256_of(trusted_root.as_bytes()),
             npm_keys: Digest::sha256_of(npm_keys.as_bytes()),
+            github_root: None,
             origin: origin.to_string(),
         };
         Ok(Self {
             verifier,
+            github: GitHubInstance::new(sigstore::trust_root::SIGSTORE_GITHUB_TRUSTED_ROOT)?,
             log_ids: root
                 .tlogs
                 .iter()
@@ -178,6 +209,19 @@ impl TrustMaterial {
         Self::new(trusted_root, npm_keys, TrustOrigin::Embedded)
     }
 
+    /// The same with another trusted root for GitHub's own instance than the one built into the program.
+    pub fn with_github_root(self, json: &str) -> Result<Self, TrustError> {
+        let identity = TrustIdentity {
+            github_root: Some(Digest::sha256_of(json.as_bytes())),
+            ..self.identity
+        };
+        Ok(Self {
+            github: GitHubInstance::new(json)?,
+            identity,
+            ..self
+        })
+    }
+
     /// The texts of the embedded trusted root and npm keys, for operators who replace one of them.
     pub fn embedded_json() -> (&'static str, &'static str) {
         (
@@ -188,7 +232,11 @@ impl TrustMaterial {
 
     /// The material that was saved beside a dossier.
     pub fn from_saved(saved: &SavedTrust) -> Result<Self, TrustError> {
-        Self::new(&saved.trusted_root, &saved.npm_keys, saved.origin)
+        let material = Self::new(&saved.trusted_root, &saved.npm_keys, saved.origin)?;
+        match &saved.github_root {
+            Some(root) => material.with_github_root(root),
+            None => Ok(material),
+        }
     }
 
     /// The material in the form that is saved beside a dossier.
@@ -197,6 +245,7 @@ impl TrustMaterial {
             origin: self.origin,
             trusted_root: self.trusted_root_json.clone(),
             npm_keys: self.npm_keys_json.clone(),
+            github_root: self.identity.github_root.as_ref().map(|_| self.github.json.clone()),
         }
     }
 

@@ -17,9 +17,13 @@ use sigstore::{
     VerificationPolicy, VerificationResult,
 };
 use thiserror::Error;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+use x509_cert::der::asn1::ObjectIdentifier;
 
 use super::certificate::CertificateIdentity;
-use super::statement::{PredicateType, Statement};
+use super::publisher::DeclaredPublisher;
+use super::statement::{PredicateType, Statement, Subjects};
 use super::trust::{NpmKey, NpmKeyUsage, TrustMaterial};
 use crate::package::{Digest, DigestAlgorithm};
 
@@ -33,6 +37,11 @@ const MEDIA_TYPES: &[&str] = &[
     "application/vnd.dev.sigstore.bundle+json;version=0.3",
     "application/vnd.dev.sigstore.bundle.v0.3+json",
 ];
+
+/// The attribute of a distinguished name that names an organisation (RFC 5280, appendix A.1).
+const ORGANISATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+/// The organisation of GitHub's own certificate authority.
+const GITHUB: &[u8] = b"GitHub, Inc.";
 
 /// How far a log's clock may be ahead of this one's: a look begins before the answers come, and clocks differ.
 const TOLERATED_SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -84,11 +93,27 @@ fn forged(part: RefusedPart, detail: impl Into<String>) -> Refusal {
     }
 }
 
+/// Whose Sigstore instance may have signed. Where it is not the public-good one alone, the certificate's issuer tells which
+/// rules hold; a bundle that fails under one is never tried under the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instances {
+    /// The public-good instance.
+    PublicGood,
+    /// That, or GitHub's own, whose certificates are in no public log: a timestamp authority of its own says when it signed.
+    GitHubToo,
+}
+
 /// An attestation as it was served. Nothing in it is to be believed.
 #[derive(Clone, Debug)]
 pub struct UnverifiedAttestation {
-    /// The predicate type by which the server labels it, which no signature covers.
-    pub declared_predicate_type: String,
+    /// The predicate type by which the server labels it, which no signature covers; `None` where the server gives no label.
+    pub declared_predicate_type: Option<String>,
+    /// The publisher that the server names beside it, which no signature covers.
+    pub declared_publisher: Option<DeclaredPublisher>,
+    /// How many subjects its statement may have.
+    subjects: Subjects,
+    /// Who may have issued its certificate.
+    instances: Instances,
     /// The Sigstore bundle, as JSON text.
     bundle: Box<RawValue>,
     /// SHA-256 of that text.
@@ -102,13 +127,51 @@ struct PayloadHead {
 }
 
 impl UnverifiedAttestation {
-    /// An attestation with its label.
+    /// An attestation of one subject, with its label, signed in the public-good instance.
     pub fn new(declared_predicate_type: String, bundle: Box<RawValue>) -> Self {
+        Self {
+            declared_predicate_type: Some(declared_predicate_type),
+            ..Self::unlabelled(bundle)
+        }
+    }
+
+    /// The same where the server gives no label.
+    pub fn unlabelled(bundle: Box<RawValue>) -> Self {
         let digest = Digest::sha256_of(bundle.get().as_bytes());
         Self {
-            declared_predicate_type,
+            declared_predicate_type: None,
+            declared_publisher: None,
+            subjects: Subjects::One,
+            instances: Instances::PublicGood,
             bundle,
             digest,
+        }
+    }
+
+    /// The same with the publisher that the server names.
+    #[must_use]
+    pub fn published_by(self, publisher: DeclaredPublisher) -> Self {
+        Self {
+            declared_publisher: Some(publisher),
+            ..self
+        }
+    }
+
+    /// The same as an attestation of any number of subjects, one of them with this digest.
+    #[must_use]
+    pub fn about_one_of_many(self, digest: Digest) -> Self {
+        Self {
+            subjects: Subjects::Among(digest),
+            ..self
+        }
+    }
+
+    /// The same, of which GitHub's own instance may have issued the certificate.
+    #[must_use]
+    pub fn of_github_too(self) -> Self {
+        Self {
+            instances: Instances::GitHubToo,
+            ..self
         }
     }
 
@@ -126,6 +189,20 @@ struct ParsedBundle {
 }
 
 impl ParsedBundle {
+    /// Whether the certificate says that GitHub's own authority issued it. Whether that is so, the chain tells.
+    fn is_of_github(&self) -> bool {
+        self.bundle
+            .signing_certificate()
+            .and_then(|certificate| Certificate::from_der(certificate.as_bytes()).ok())
+            .is_some_and(|certificate| {
+                let names = certificate.tbs_certificate.issuer.0;
+                names
+                    .iter()
+                    .flat_map(|names| names.0.iter())
+                    .any(|name| name.oid == ORGANISATION && name.value.value() == GITHUB)
+            })
+    }
+
     /// The hint at the key that signed, where no certificate did.
     fn key_hint(&self) -> Option<&str> {
         if let VerificationMaterialContent::PublicKey(identifier) = &self.bundle.verification_material.content {
@@ -136,8 +213,8 @@ impl ParsedBundle {
     }
 }
 
-/// What the transparency log says about an attestation.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the transparency log says about an attestation. Nothing of one of GitHub's own instance, which has no public log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogEvidence {
     /// The index that the log gave; for Rekor v1 counted over all shards, and covered by the promise alone.
     pub index: String,
@@ -170,21 +247,22 @@ pub struct VerifiedAttestation {
     pub statement: Statement,
     /// Who signed it.
     pub signer: Signer,
-    /// What the log says about it.
-    pub log: LogEvidence,
+    /// What the log says about it; `None` of one of GitHub's own instance, which has no public log.
+    pub log: Option<LogEvidence>,
     /// The earliest time at which a trusted party saw the signature.
     pub signed_at: Timestamp,
     /// SHA-256 of the bundle's JSON text.
     pub bundle: Digest,
-    /// The predicate type by which the server labels it.
-    pub declared_predicate_type: String,
+    /// The publisher that the server names beside it.
+    pub declared_publisher: Option<DeclaredPublisher>,
 }
 
 impl TrustMaterial {
     /// Whether an attestation is of a kind that is evaluated: by its label, or by what it says of itself. Looking at both
     /// keeps a server from hiding an attestation behind a label.
     pub fn recognises(attestation: &UnverifiedAttestation) -> PredicateType {
-        let declared = PredicateType::from_uri(&attestation.declared_predicate_type);
+        let label = attestation.declared_predicate_type.as_deref().unwrap_or_default();
+        let declared = PredicateType::from_uri(label);
         if !matches!(declared, PredicateType::Unrecognised(_)) {
             return declared;
         }
@@ -203,9 +281,10 @@ impl TrustMaterial {
     pub fn verify(&self, attestation: &UnverifiedAttestation, now: Timestamp) -> Result<VerifiedAttestation, Refusal> {
         let parsed = parse(attestation)?;
         let entries = &parsed.bundle.verification_material.tlog_entries;
-        let Some(entry) = entries.first() else {
+        let of_github = entries.is_empty() && attestation.instances == Instances::GitHubToo && parsed.is_of_github();
+        if entries.is_empty() && !of_github {
             return Err(forged(RefusedPart::Log, "the bundle has no transparency log entry"));
-        };
+        }
         // The Sigstore verifier passes over an entry without evidence that travels with one that has it.
         if entries
             .iter()
@@ -220,7 +299,7 @@ impl TrustMaterial {
             let detail = format!("the payload type {:?} is not known", parsed.envelope.payload_type);
             return Err(self.refuse_content(&parsed, detail));
         }
-        let statement = Statement::from_json(parsed.envelope.payload.as_bytes());
+        let statement = Statement::from_json(parsed.envelope.payload.as_bytes(), &attestation.subjects);
         let (signer, signed_at) = match parsed.key_hint() {
             Some(hint) => (
                 Signer::RegistryKey {
@@ -228,7 +307,7 @@ impl TrustMaterial {
                 },
                 self.verify_with_npm_key(&parsed, hint, now)?,
             ),
-            None => self.verify_with_certificate(&parsed, now)?,
+            None => self.verify_with_certificate(&parsed, of_github, now)?,
         };
         let statement = statement.map_err(|source| forged(RefusedPart::Signature, source.to_string()))?;
         // Either the log's clock is wrong or this one is, and nobody here can tell which.
@@ -237,31 +316,35 @@ impl TrustMaterial {
                 "it was logged at {signed_at}, and by this machine's clock it is {now}"
             )));
         }
-        if statement.predicate_type != PredicateType::from_uri(&attestation.declared_predicate_type) {
+        let label = attestation.declared_predicate_type.as_deref();
+        if let Some(label) = label.filter(|label| statement.predicate_type != PredicateType::from_uri(label)) {
             return Err(forged(
                 RefusedPart::Signature,
-                format!(
-                    "it is served as {:?}, but the signed statement is of another predicate type",
-                    attestation.declared_predicate_type
-                ),
+                format!("it is served as {label:?}, but the signed statement is of another predicate type"),
             ));
         }
+        let log = entries.first().map(|entry| LogEvidence {
+            index: proved_index(entry),
+            kind: format!("{} {}", entry.kind_version.kind(), entry.kind_version.version()),
+            proof: entry.inclusion_proof.is_some(),
+            promise: entry.inclusion_promise.is_some(),
+        });
         Ok(VerifiedAttestation {
             statement,
             signer,
-            log: LogEvidence {
-                index: proved_index(entry),
-                kind: format!("{} {}", entry.kind_version.kind(), entry.kind_version.version()),
-                proof: entry.inclusion_proof.is_some(),
-                promise: entry.inclusion_promise.is_some(),
-            },
+            log,
             signed_at,
             bundle: attestation.digest().clone(),
-            declared_predicate_type: attestation.declared_predicate_type.clone(),
+            declared_publisher: attestation.declared_publisher.clone(),
         })
     }
 
-    fn verify_with_certificate(&self, parsed: &ParsedBundle, now: Timestamp) -> Result<(Signer, Timestamp), Refusal> {
+    fn verify_with_certificate(
+        &self,
+        parsed: &ParsedBundle,
+        of_github: bool,
+        now: Timestamp,
+    ) -> Result<(Signer, Timestamp), Refusal> {
         // A key id on an envelope that a certificate signs names a key that had no part in it.
         if !parsed.envelope.signature.keyid.as_str().is_empty() {
             return Err(forged(
@@ -274,11 +357,17 @@ impl TrustMaterial {
         }
         // The identity is not fixed here: which repository and workflow may sign is for the checks to judge.
         let policy = VerificationPolicy::any_identity();
-        let result = self
-            .verifier
+        // GitHub's own certificates are in no public log, and neither is what they sign: its timestamp authority alone says
+        // when. Both are left out under GitHub's own root only.
+        let (verifier, policy) = if of_github {
+            (&self.github.verifier, policy.skip_tlog_unsafe().skip_sct())
+        } else {
+            (&self.verifier, policy)
+        };
+        let result = verifier
             .verify(self.own_subject(parsed)?, &parsed.bundle, &policy)
             .map_err(|error| self.classify(&error, parsed, now))?;
-        if !(result.certificate_verified() && result.sct_verified() && result.tlog_verified()) {
+        if !(result.certificate_verified() && (of_github || result.sct_verified() && result.tlog_verified())) {
             return Err(forged(RefusedPart::Signature, "the verifier left a part unverified"));
         }
         let certificate = result
@@ -361,12 +450,14 @@ impl TrustMaterial {
         let malformed = |detail: &str| forged(RefusedPart::Signature, format!("the payload is no statement: {detail}"));
         let head: Head = serde_json::from_slice(parsed.envelope.payload.as_bytes())
             .map_err(|source| malformed(&source.to_string()))?;
-        let subject = head.subject.first().ok_or_else(|| malformed("it has no subject"))?;
+        if head.subject.is_empty() {
+            return Err(malformed("it has no subject"));
+        }
         for (name, algorithm, kind) in [
             ("sha512", HashAlgorithm::Sha2512, DigestAlgorithm::Sha512),
             ("sha256", HashAlgorithm::Sha2256, DigestAlgorithm::Sha256),
         ] {
-            let Some(digits) = subject.digest.get(name) else {
+            let Some(digits) = head.subject.iter().find_map(|subject| subject.digest.get(name)) else {
                 continue;
             };
             let digest = Digest::from_hex(kind, digits).map_err(|source| malformed(&source.to_string()))?;

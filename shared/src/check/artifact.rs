@@ -46,9 +46,10 @@ pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
             "there is no metadata to compare with",
         );
     };
+    let algorithm = evidence.authenticated.release.terms.digest;
     let finding = |outcome, summary: &str| {
         Finding::new(check, outcome, summary)
-            .observing("downloaded bytes", artifact.sha512.to_string())
+            .observing("downloaded bytes", artifact.digest(algorithm).to_string())
             .citing([metadata.evidence.clone(), artifact.sha256.clone()])
     };
     if let Some(declared) = &metadata.declared_digest {
@@ -68,7 +69,7 @@ pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
                 "the registry serves other bytes than its metadata names",
             )
         };
-        let finding = finding(outcome, summary).observing("metadata dist.integrity", declared.to_string());
+        let finding = finding(outcome, summary).observing("metadata digest", declared.to_string());
         return match &metadata.declared_sha1 {
             Some(weak) if weak_contradicts => finding
                 .observing("metadata dist.shasum", weak.to_string())
@@ -97,8 +98,7 @@ pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
 
 /// Compares name and version of the manifest inside with the version that was asked for.
 ///
-/// `publishConfig.name` may rename the package on publication. Build metadata is no part of a version's identity
-/// (<https://semver.org/#spec-item-10>), and npm publishes without it.
+/// A manifest may rename the package on publication, as npm's `publishConfig.name` does.
 pub(super) fn tarball_manifest(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::ArtTarballManifest;
     let artifact = match downloaded(check, evidence) {
@@ -118,14 +118,15 @@ pub(super) fn tarball_manifest(evidence: &Evidence<'_>) -> Finding {
 fn compare_manifest(evidence: &Evidence<'_>, artifact: &Downloaded, manifest: &InnerManifest) -> Finding {
     let package = &evidence.authenticated.release.package;
     let name = package.name().as_str();
+    let registry = package.ecosystem().registry();
     let named = [&manifest.name, &manifest.published_name]
         .into_iter()
         .flatten()
-        .any(|candidate| candidate == name);
+        .any(|candidate| registry.name(candidate).is_ok_and(|candidate| candidate == name));
     let versioned = manifest
         .version
         .as_deref()
-        .is_some_and(|version| is_same_version(version, package.version()));
+        .is_some_and(|version| registry.is_same_version(version, package.version()));
     let outcome = if named && versioned {
         Outcome::Pass(None)
     } else {
@@ -139,7 +140,7 @@ fn compare_manifest(evidence: &Evidence<'_>, artifact: &Downloaded, manifest: &I
     Finding::new(CheckId::ArtTarballManifest, outcome, summary)
         .observing("requested", format!("{name}@{}", package.version()))
         .observing(
-            "package.json in the tarball",
+            manifest.place,
             format!(
                 "{}@{}",
                 manifest.name.as_deref().unwrap_or("(no name)"),
@@ -147,29 +148,4 @@ fn compare_manifest(evidence: &Evidence<'_>, artifact: &Downloaded, manifest: &I
             ),
         )
         .citing([artifact.sha256.clone()])
-}
-
-fn is_same_version(inner: &str, requested: &str) -> bool {
-    let without_build = |text: &str| {
-        let text = text.trim().trim_start_matches(['v', '=']).trim();
-        let mut version = nodejs_semver::Version::parse(text).ok()?.into_parts();
-        version.build.clear();
-        Some((version.major, version.minor, version.patch, version.pre_release))
-    };
-    inner == requested || without_build(inner).is_some_and(|inner| Some(inner) == without_build(requested))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_same_version;
-
-    #[test]
-    fn versions_are_compared_as_the_registry_normalises_them() {
-        assert!(is_same_version("v1.2.3", "1.2.3"));
-        assert!(is_same_version("1.2.3+build.5", "1.2.3"));
-        assert!(is_same_version("1.2.3-rc.1", "1.2.3-rc.1"));
-        assert!(!is_same_version("1.2.3-rc.1", "1.2.3"));
-        assert!(!is_same_version("1.2.30", "1.2.3"));
-        assert!(!is_same_version("", "1.2.3"));
-    }
 }

@@ -5,31 +5,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::correlate::{Evidence, not_run, refusal, worst};
 use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{
-    BuildType, CertificateIdentity, Claim, Issuer, ProvenanceClaims, Refusal, RefusedPart, RepositoryUri, Row,
-    RunInvocation, Signer, WorkflowRef,
+    Agreement, BuildType, CertificateIdentity, Claim, DeclaredPublisher, Issuer, ProvenanceClaims, Refusal,
+    RefusedPart, RepositoryUri, Row, RunInvocation, Signer, WorkflowRef,
 };
 use crate::authenticate::{Examined, Provenance};
 use crate::availability::Availability;
-use crate::package::DigestAlgorithm;
 
-/// Passes if the registry serves a provenance and a publish attestation. Absence is neither a failure nor trouble.
+/// Whether the registry signs a publish attestation of its own besides what the build signs.
+fn is_countersigned(evidence: &Evidence<'_>) -> bool {
+    evidence.authenticated.release.terms.countersigned_by.is_some()
+}
+
+/// Passes if the attestations of the ecosystem are served: npm's provenance and publish attestation. Absence is neither a failure nor trouble.
 pub(super) fn present(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::AttPresent;
     let examination = match evidence.examination(check) {
         Ok(examination) => examination,
         Err(finding) => return finding,
     };
-    let complete = !examination.provenances.is_empty() && !examination.publishes.is_empty();
-    let (outcome, summary) = if complete {
-        (
+    let countersigned = is_countersigned(evidence);
+    let complete = !examination.provenances.is_empty() && !(countersigned && examination.publishes.is_empty());
+    let (outcome, summary) = match (complete, countersigned) {
+        (true, true) => (
             Outcome::Pass(None),
             "the registry serves a provenance and a publish attestation",
-        )
-    } else {
-        (
+        ),
+        (true, false) => (Outcome::Pass(None), "attestations of the build are served"),
+        (false, true) => (
             Outcome::Warn(None),
             "the registry serves attestations, but not both a provenance and a publish attestation",
-        )
+        ),
+        (false, false) => (Outcome::Warn(None), "attestations are served, and none of the build"),
     };
     let finding =
         Finding::new(check, outcome, summary).citing(evidence.authenticated.release.attestations_evidence.clone());
@@ -43,8 +49,8 @@ pub(super) fn present(evidence: &Evidence<'_>) -> Finding {
     }
 }
 
-/// The vacuity rule: an empty list verifies nothing. At least one provenance and one publish attestation must be
-/// authentic.
+/// The vacuity rule: an empty list verifies nothing. At least one attestation of the build must be authentic, and one publish
+/// attestation where the registry signs those.
 pub(super) fn nonempty(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::AttNonempty;
     let examination = match evidence.examination(check) {
@@ -58,13 +64,18 @@ pub(super) fn nonempty(evidence: &Evidence<'_>) -> Finding {
             .observing("authentic provenances", provenances.to_string())
             .observing("authentic publish attestations", publications.to_string())
     };
-    if provenances > 0 && publications > 0 {
-        let summary = "at least one provenance and one publish attestation are authentic";
+    let countersigned = is_countersigned(evidence);
+    if provenances > 0 && (publications > 0 || !countersigned) {
+        let summary = if countersigned {
+            "at least one provenance and one publish attestation are authentic"
+        } else {
+            "at least one attestation of the build is authentic"
+        };
         return count(Finding::new(check, Outcome::Pass(None), summary));
     }
     // What is missing may be there in a form that cannot be judged, which is no vacuity.
     let missing: &[&[Examined]] = match (provenances, publications) {
-        (0, 0) => &[&examination.provenances, &examination.publishes],
+        (0, 0) if countersigned => &[&examination.provenances, &examination.publishes],
         (0, _) => &[&examination.provenances],
         (_, _) => &[&examination.publishes],
     };
@@ -128,13 +139,31 @@ pub(super) fn unique(evidence: &Evidence<'_>) -> Finding {
         .observing("different publish attestations", publications.to_string())
 }
 
-/// Passes if every publish attestation is signed by a key of the registry that was valid at the logged time.
+/// The name under which GitHub itself attests releases (<https://docs.github.com/en/code-security/concepts/supply-chain-security/immutable-releases>).
+const GITHUB_RELEASES: &str = "https://dotcom.releases.github.com";
+
+/// Passes if every publish attestation is signed by a key of the registry that was valid at the logged time, or by GitHub
+/// where it attests a release.
 pub(super) fn publish_sig(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::AttPublishSig;
     let examination = match evidence.examination(check) {
         Ok(examination) => examination,
         Err(finding) => return finding,
     };
+    if !is_countersigned(evidence) {
+        let findings = examination.publishes.iter().map(|examined| {
+            judge_signature(check, examined, |signer| match signer {
+                Signer::Certificate(certificate) => match certificate.subject_alternative_name.as_deref() {
+                    Some(name @ GITHUB_RELEASES) => Ok(("certificate subject alternative name", name.to_owned())),
+                    Some(_) | None => Err("somebody else than GitHub signed it"),
+                },
+                Signer::RegistryKey { .. } => Err("a registry's key signed it, where GitHub's certificate must"),
+            })
+        });
+        let summary = "no registry of this ecosystem signs a publish attestation of its own";
+        return worst(findings)
+            .unwrap_or_else(|| Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary));
+    }
     let findings = examination.publishes.iter().map(|examined| {
         judge_signature(check, examined, |signer| match signer {
             Signer::RegistryKey { key_id } => Ok(("bundle publicKey.hint", key_id.clone())),
@@ -184,8 +213,8 @@ fn judge_signature(
     }
 }
 
-/// The three-way digest: provenance, publish attestation and downloaded bytes, and with them the integrity by which
-/// clients install, are one SHA-512.
+/// The three-way digest: provenance, publish attestation and downloaded bytes, and with them the digest by which clients
+/// install, are one, in the algorithm in which the ecosystem attests.
 pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::AttSubjectDigest;
     let examination = match evidence.examination(check) {
@@ -197,12 +226,10 @@ pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
     let mut cited = Vec::new();
     let provenances = examination.authentic_provenances();
     let publications = examination.authentic_publications();
-    if provenances.is_empty() || publications.is_empty() {
-        return not_run(
-            check,
-            "there is no authentic pair of provenance and publish attestation to compare",
-        );
+    if provenances.is_empty() || publications.is_empty() && is_countersigned(evidence) {
+        return not_run(check, "there is no authentic set of attestations to compare");
     }
+    let algorithm = release.terms.digest;
     let attested = provenances
         .iter()
         .map(|provenance| ("provenance subject", provenance.attestation))
@@ -214,8 +241,8 @@ pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
     let mut gap = None;
     for (index, (place, attestation)) in attested.enumerate() {
         cited.push(attestation.bundle.clone());
-        let Some(digest) = attestation.statement.subject.digest(DigestAlgorithm::Sha512) else {
-            gap = Some(format!("the {place} has no SHA-512"));
+        let Some(digest) = attestation.statement.subject.digest(algorithm) else {
+            gap = Some(format!("the {place} has no {}", algorithm.name()));
             continue;
         };
         values.insert(format!("{place} {}", index + 1), digest.to_string());
@@ -224,12 +251,12 @@ pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
         .metadata
         .present()
         .and_then(|metadata| metadata.declared_digest.as_ref());
-    if let Some(declared) = declared.filter(|digest| digest.algorithm() == DigestAlgorithm::Sha512) {
-        values.insert("metadata dist.integrity".to_owned(), declared.to_string());
+    if let Some(declared) = declared.filter(|digest| digest.algorithm() == algorithm) {
+        values.insert("metadata digest".to_owned(), declared.to_string());
     }
     let missing = match &release.artifact {
         Availability::Present(artifact) => {
-            values.insert("downloaded bytes".to_owned(), artifact.sha512.to_string());
+            values.insert("downloaded bytes".to_owned(), artifact.digest(algorithm).to_string());
             cited.push(artifact.sha256.clone());
             None
         }
@@ -253,7 +280,7 @@ pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
         (true, None) => Finding::new(
             check,
             Outcome::Pass(None),
-            "provenance, publish attestation and the served bytes have one digest",
+            "what is attested and the served bytes have one digest",
         ),
     };
     let finding = values
@@ -273,11 +300,8 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
     let package = &release.package;
     let provenances = examination.authentic_provenances();
     let publications = examination.authentic_publications();
-    if provenances.is_empty() || publications.is_empty() {
-        return not_run(
-            check,
-            "there is no authentic pair of provenance and publish attestation to compare",
-        );
+    if provenances.is_empty() || publications.is_empty() && is_countersigned(evidence) {
+        return not_run(check, "there is no authentic set of attestations to compare");
     }
     let mut wrong = Vec::new();
     let mut cited = Vec::new();
@@ -291,14 +315,15 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
         );
     for (place, attestation) in subjects {
         cited.push(attestation.bundle.clone());
-        if !package.is_named_by(&attestation.statement.subject.name) {
+        if !release.is_named_by(&attestation.statement.subject.name) {
             wrong.push((place, attestation.statement.subject.name.clone()));
         }
     }
     for publication in &publications {
         match publication.predicate {
             Ok(predicate) => {
-                let expected = [package.name().as_str(), package.version(), release.registry];
+                let registry = release.terms.countersigned_by.unwrap_or_default();
+                let expected = [package.name().as_str(), package.version(), registry];
                 let actual = [
                     &*predicate.name,
                     &*predicate.version,
@@ -315,7 +340,7 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
         Finding::new(
             check,
             Outcome::Pass(None),
-            "both attestations name this package and version",
+            "the attestations name this package and version",
         )
     } else {
         Finding::new(
@@ -324,7 +349,7 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
             "an attestation of another package, version or registry is served here",
         )
     };
-    let finding = finding.observing("requested", package.to_purl());
+    let finding = finding.observing("requested", release.expected_name());
     wrong
         .into_iter()
         .fold(finding, |finding, (place, value)| finding.observing(place, value))
@@ -353,48 +378,102 @@ pub(super) fn predicate_known(evidence: &Evidence<'_>) -> Finding {
     })
 }
 
-/// Compares every value that the statement claims with the certificate, on every extension that the certificate carries.
+/// Compares every value that the statement claims with the certificate, on every extension that the certificate carries, and
+/// the publisher that the registry names beside it.
 ///
-/// A hijacked job can write anything into its statement, and nothing into its certificate.
+/// A hijacked job can write anything into its statement, and nothing into its certificate. A registry that serves somebody
+/// else's attestation has to name another publisher than the certificate does.
 pub(super) fn statement_against_certificate(evidence: &Evidence<'_>) -> Finding {
-    evidence.of_each_provenance(CheckId::AttStmtVsCert, compare_statement)
+    evidence.of_each_provenance(CheckId::AttStmtVsCert, |provenance| {
+        let statement = compare_statement(provenance);
+        let publisher = provenance.attestation.declared_publisher.as_ref();
+        let publisher = publisher.map(|publisher| compare_publisher(publisher, provenance.certificate));
+        match (statement, publisher) {
+            (Some(statement), publisher) => {
+                worst([Some(statement), publisher].into_iter().flatten()).unwrap_or_else(|| nothing_to_compare())
+            }
+            (None, publisher) => publisher.unwrap_or_else(|| nothing_to_compare()),
+        }
+    })
 }
 
-fn compare_statement(provenance: &Provenance<'_>) -> Finding {
+/// A statement that claims nothing, served without the name of a publisher.
+fn nothing_to_compare() -> Finding {
+    let summary = "the statement says nothing of the build, and the registry names no publisher to compare with";
+    Finding::new(
+        CheckId::AttStmtVsCert,
+        Outcome::Unknown(UnknownReason::Malformed),
+        summary,
+    )
+}
+
+fn compare_publisher(publisher: &DeclaredPublisher, certificate: &CertificateIdentity) -> Finding {
+    let check = CheckId::AttStmtVsCert;
+    let finding = match publisher.against(certificate) {
+        Agreement::Agrees => Finding::new(
+            check,
+            // What is not on GitHub is authentic, and not correlated.
+            if certificate.issuer == Some(Issuer::GitHubActions) {
+                Outcome::Pass(None)
+            } else {
+                Outcome::Unknown(UnknownReason::Unsupported)
+            },
+            "the publisher that the registry names is the one that the certificate proves",
+        ),
+        Agreement::Contradicts { what, declared, proven } => Finding::new(
+            check,
+            Outcome::Fail(None),
+            format!("the registry names another publisher than the certificate proves: {what}"),
+        )
+        .observing(format!("registry publisher {what}"), declared)
+        .observing(format!("certificate {what}"), proven),
+        Agreement::Unsupported => Finding::new(
+            check,
+            Outcome::Unknown(UnknownReason::Unsupported),
+            "the registry names a publisher of a kind that is not known here",
+        ),
+    };
+    finding.observing("registry publisher kind", publisher.kind())
+}
+
+/// Compares what the statement says of its build; `None` if it says nothing of it.
+fn compare_statement(provenance: &Provenance<'_>) -> Option<Finding> {
     let check = CheckId::AttStmtVsCert;
     let certificate = provenance.certificate;
     let claims = match provenance.claims {
         Ok(claims) => claims,
-        Err(error) => return Finding::new(check, Outcome::Fail(None), error.to_string()),
+        Err(error) => return Some(Finding::new(check, Outcome::Fail(None), error.to_string())),
     };
     let is_github = certificate.issuer == Some(Issuer::GitHubActions);
     match (&claims.build_type, is_github) {
+        (BuildType::Publication, _) => return None,
         (BuildType::GitLab, false) => {
             let summary = "builds on GitLab are recognised and not correlated";
-            return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary);
+            return Some(Finding::new(
+                check,
+                Outcome::Unknown(UnknownReason::Unsupported),
+                summary,
+            ));
         }
         (BuildType::Unknown(uri), _) => {
             let summary = "the statement is of a build type that is not correlated";
-            return Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary)
-                .observing("buildType", uri.clone());
+            let finding = Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), summary);
+            return Some(finding.observing("buildType", uri.clone()));
         }
         // The family of the build type must fit whoever vouched for the signer.
         (BuildType::GitLab, true)
         | (BuildType::GitHubWorkflow | BuildType::NpmGitHub | BuildType::SlsaGenerator, false) => {
-            return Finding::new(
-                check,
-                Outcome::Fail(None),
-                "the statement describes a build of another service",
-            )
-            .observing("statement builder.id", claims.builder_id.clone())
-            .observing(
-                "certificate 1.8 issuer",
-                certificate.issuer_url.as_deref().unwrap_or("(none)"),
+            let summary = "the statement describes a build of another service";
+            let issuer = certificate.issuer_url.as_deref().unwrap_or("(none)");
+            return Some(
+                Finding::new(check, Outcome::Fail(None), summary)
+                    .observing("statement builder.id", claims.builder_id.clone())
+                    .observing("certificate 1.8 issuer", issuer),
             );
         }
         (BuildType::GitHubWorkflow | BuildType::NpmGitHub | BuildType::SlsaGenerator, true) => {}
     }
-    compare_claims(claims, certificate)
+    Some(compare_claims(claims, certificate))
 }
 
 fn compare_claims(claims: &ProvenanceClaims, certificate: &CertificateIdentity) -> Finding {

@@ -10,14 +10,16 @@ use crate::attestation::{CertificateIdentity, Issuer, Refusal, RefusedPart, Trus
 use crate::authenticate::{Authenticated, Examination, Examined, Provenance};
 use crate::availability::Availability;
 use crate::forge::github::{NoDestination, Trace};
-use crate::history::{PastRelease, SETTLED, channel};
+use crate::history::{Channel, Line, PastRelease, SETTLED};
 use crate::policy::Policy;
 use crate::ports::Memory;
 
 /// What the checks read.
 pub struct Evidence<'a> {
-    /// The release with its examined attestations.
+    /// The artifact with its examined attestations.
     pub authenticated: &'a Authenticated,
+    /// The other artifacts of the version.
+    pub siblings: &'a [&'a Authenticated],
     /// What the forge said of the run and the commit, or why there is nothing to ask about.
     pub trace: &'a Result<Trace, NoDestination>,
     /// What is remembered of the version and of the package.
@@ -166,9 +168,9 @@ impl Evidence<'_> {
     /// Accepted attested releases of the package that were published before this one, newest first. Prereleases are compared
     /// with prereleases, and others with others: channels have branches, triggers and tags of their own.
     pub(super) fn history(&self) -> impl Iterator<Item = &PastRelease> {
-        let is_stable = channel(self.authenticated.release.package.version()).is_stable();
+        let is_stable = self.own_channel().is_stable();
         self.identities()
-            .filter(move |past| channel(&past.version).is_stable() == is_stable)
+            .filter(move |past| self.channel(&past.version).is_stable() == is_stable)
     }
 
     /// The same of the version's own channel: prereleases of its name; and releases for everybody, if it is one, or what
@@ -177,11 +179,26 @@ impl Evidence<'_> {
         let release = &self.authenticated.release;
         let tags = release.metadata.present().map(|metadata| &metadata.tags);
         let is_latest = tags.is_some_and(|tags| tags.iter().any(|tag| tag == "latest"));
-        let own = channel(release.package.version());
+        let own = self.own_channel();
         self.identities().filter(move |past| {
-            let of_past = channel(&past.version);
+            let of_past = self.channel(&past.version);
             of_past == own || is_latest && of_past.is_stable()
         })
+    }
+
+    /// What a version of the package is made for.
+    pub(super) fn channel(&self, version: &str) -> Channel {
+        self.authenticated.release.package.ecosystem().channel(version)
+    }
+
+    /// What this version is made for.
+    pub(super) fn own_channel(&self) -> Channel {
+        self.channel(self.authenticated.release.package.version())
+    }
+
+    /// The release line that a version of the package is on.
+    pub(super) fn line(&self, version: &str) -> Option<Line> {
+        self.authenticated.release.package.ecosystem().line(version)
     }
 
     /// The certificate of the earliest authentic provenance that GitHub Actions made: the one that is traced.

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 
 use super::correlate::{Evidence, not_run};
 use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
+use crate::authenticate::Authenticated;
 use crate::availability::Availability;
 use crate::ecosystem::{Metadata, OtherVersion, PublishMode};
-use crate::history::{BURST, Crowd, ESTABLISHED, Line, PastRelease, SETTLED, channel, is_ended, line};
+use crate::history::{BURST, Crowd, ESTABLISHED, Line, PastRelease, SETTLED, is_ended};
 
 /// How many versions of a package at once are a burst.
 const MANY_VERSIONS: usize = 3;
@@ -75,8 +76,23 @@ impl Evidence<'_> {
         earlier
     }
 
-    fn line(&self) -> Option<Line> {
-        line(self.authenticated.release.package.version())
+    fn own_line(&self) -> Option<Line> {
+        self.line(self.authenticated.release.package.version())
+    }
+
+    /// Whether a version is on this line, if it is one.
+    fn is_on(&self, own: Option<Line>, version: &str) -> bool {
+        own.is_some() && self.line(version) == own
+    }
+
+    /// Another file of the version that an authentic provenance is about.
+    fn attested_sibling(&self) -> Option<&str> {
+        let is_attested = |sibling: &&&Authenticated| {
+            let examination = sibling.examination.present();
+            examination.is_some_and(|examination| !examination.authentic_provenances().is_empty())
+        };
+        let sibling = self.siblings.iter().find(is_attested)?;
+        Some(&sibling.release.about)
     }
 
     /// Passes the question on if the registry authoritatively has no attestation of the version.
@@ -125,11 +141,6 @@ macro_rules! attempt {
     };
 }
 
-/// Whether a version is on this line, if it is one.
-fn is_on(own: Option<Line>, version: &str) -> bool {
-    own.is_some() && line(version) == own
-}
-
 /// Whether a habit of attesting was given up: since the last release that had an attestation, by proof or by what the registry
 /// says, there were enough without for long enough.
 fn has_given_up(earlier: &[Earlier<'_>]) -> bool {
@@ -152,21 +163,27 @@ fn nothing_lost(evidence: &Evidence<'_>, check: CheckId, announced: bool) -> Fin
     Finding::new(check, Outcome::NotApplicable(Some(Shade::NoHabit)), summary)
 }
 
-/// Fails if the registry has no attestation of the version while earlier releases of its line were verified to have one:
-/// whoever publishes with a stolen token has no build to attest. A line that never had any is calm; one that has given it up
+/// Fails if the registry has no attestation of the version while earlier releases of its line were verified to have one, or
+/// other files of the version itself have: whoever publishes with a stolen token has no build to attest. A line that never had any is calm; one that has given it up
 /// long ago is a harmless warning.
 pub(super) fn downgrade(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::HistDowngrade;
     attempt!(evidence.without_attestation(check));
     attempt!(evidence.dated(check));
-    let own = evidence.line();
+    let own = evidence.own_line();
     let named = own.map_or_else(|| "(none)".to_owned(), |own| own.to_string());
     let earlier = evidence.earlier();
     let of_line: Vec<Earlier<'_>> = earlier
         .into_iter()
-        .filter(|earlier| is_on(own, earlier.version))
+        .filter(|earlier| evidence.is_on(own, earlier.version))
         .collect();
-    let Some(last) = evidence.attested().find(|past| is_on(own, &past.version)) else {
+    if let Some(sibling) = evidence.attested_sibling() {
+        let summary = "other files of this version are attested, and this one is not";
+        return Finding::new(check, Outcome::Fail(Some(Shade::Downgraded)), summary)
+            .observing("attested file", sibling)
+            .observing("registry", "no attestation");
+    }
+    let Some(last) = evidence.attested().find(|past| evidence.is_on(own, &past.version)) else {
         return nothing_lost(evidence, check, of_line.iter().any(|earlier| earlier.attested))
             .observing("release line", named);
     };
@@ -196,8 +213,8 @@ pub(super) fn downgrade_crossline(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::HistDowngradeCrossline;
     attempt!(evidence.without_attestation(check));
     attempt!(evidence.dated(check));
-    let own = evidence.line();
-    if evidence.attested().any(|past| is_on(own, &past.version)) {
+    let own = evidence.own_line();
+    if evidence.attested().any(|past| evidence.is_on(own, &past.version)) {
         let summary = "the release line itself was attested";
         return Finding::new(check, Outcome::NotApplicable(None), summary);
     }
@@ -232,17 +249,17 @@ pub(super) fn publish_mode_changed(evidence: &Evidence<'_>) -> Finding {
     };
     let finding =
         |outcome, summary: &str| Finding::new(check, outcome, summary).observing("metadata claims", mode.as_str());
-    let own = evidence.line();
+    let own = evidence.own_line();
     let known: Vec<(Earlier<'_>, &PublishMode)> = evidence
         .earlier()
         .into_iter()
         .filter_map(|earlier| earlier.mode.map(|mode| (earlier, mode)))
         .collect();
     let teaching = || known.iter().filter(|(earlier, _)| earlier.teaches);
-    let of_line = |version: &str| is_on(own, version);
+    let of_line = |version: &str| evidence.is_on(own, version);
     let on_own_line = teaching().any(|(earlier, _)| of_line(earlier.version));
     let newest_line = teaching()
-        .filter_map(|(earlier, _)| line(earlier.version))
+        .filter_map(|(earlier, _)| evidence.line(earlier.version))
         .map(Line::of_releases)
         .max();
     if !on_own_line && own.map(Line::of_releases) < newest_line {
@@ -378,16 +395,16 @@ pub(super) fn burst(evidence: &Evidence<'_>) -> Finding {
 /// since their channels go by clocks of their own.
 fn of_package(evidence: &Evidence<'_>, metadata: &Metadata, at: Timestamp) -> (Crowd, Option<Crowd>) {
     let version = evidence.authenticated.release.package.version();
-    let is_stable = channel(version).is_stable();
-    let dated = |other: &OtherVersion| (other.published_at, line(&other.version));
+    let is_stable = evidence.own_channel().is_stable();
+    let dated = |other: &OtherVersion| (other.published_at, evidence.line(&other.version));
     let listed: Vec<(Timestamp, Option<Line>)> = metadata
         .earlier
         .iter()
         .chain(&metadata.soon_after)
-        .filter(|other| channel(&other.version).is_stable() == is_stable)
+        .filter(|other| evidence.channel(&other.version).is_stable() == is_stable)
         .map(dated)
         .collect();
-    at_once(listed, (at, line(version)), at)
+    at_once(listed, (at, evidence.line(version)), at)
 }
 
 /// How many packages of the publisher were released at once now, and at most before.

@@ -9,6 +9,7 @@ use crate::availability::Availability;
 /// and not correlated; anybody else is not a build.
 pub(super) fn issuer(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::IdIssuer;
+    let accounts_sign = evidence.authenticated.release.terms.accounts_sign;
     evidence.of_each_provenance(check, |provenance| {
         let url = provenance.certificate.issuer_url.as_deref().unwrap_or("(none)");
         let (outcome, summary) = match &provenance.certificate.issuer {
@@ -17,7 +18,12 @@ pub(super) fn issuer(evidence: &Evidence<'_>) -> Finding {
                 Outcome::Unknown(UnknownReason::Unsupported),
                 format!("{name} vouched for the signer, and its builds are not correlated"),
             ),
-            Some(Issuer::Other(_)) | None => (
+            // An account that the registry knows for a publisher; no build can be found by it.
+            Some(Issuer::GoogleAccount) if accounts_sign => (
+                Outcome::Unknown(UnknownReason::Unsupported),
+                "Google vouched for an account, which is correlated with no build".to_owned(),
+            ),
+            Some(Issuer::GoogleAccount | Issuer::Other(_)) | None => (
                 Outcome::Fail(None),
                 "no build service that is known here vouched for the signer".to_owned(),
             ),
@@ -35,15 +41,13 @@ pub(super) fn source_repo(evidence: &Evidence<'_>) -> Finding {
         .artifact
         .present()
         .and_then(|artifact| artifact.manifest.present())
-        .and_then(|manifest| manifest.repository.clone());
+        .and_then(|manifest| Some((manifest.place, manifest.repository.clone()?)));
     let declared = release
         .metadata
         .present()
         .and_then(|metadata| metadata.declared_repository.clone());
     // The manifest inside is covered by the attested digest, the metadata by nothing.
-    let expected = inner
-        .map(|text| ("package.json in the tarball", text))
-        .or_else(|| declared.map(|text| ("metadata repository", text)));
+    let expected = inner.or_else(|| declared.map(|text| ("metadata repository", text)));
     evidence.of_each_provenance(check, |provenance| {
         let Some(proven) = provenance.certificate.source_repository_uri.as_deref() else {
             let summary = "the certificate names no source repository";

@@ -13,10 +13,28 @@ use crate::verdict::{Status, Verdict};
 
 /// What is to be remembered of a release, once there is a settled verdict on it: of one whose certificate is authentic what
 /// it proves, and of one that authoritatively has no attestation that it has none. Nothing of one that was refused.
-pub fn past_release(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease> {
-    if !verdict.status.is_settled() {
+///
+/// Of several artifacts the first speaks for all in what it proves, and each for itself in whether it proves anything: a
+/// version is attested if all of its artifacts are. One file of a version is no release.
+pub fn past_release(verdict: &Verdict, artifacts: &[Evidence<'_>]) -> Option<PastRelease> {
+    if !verdict.status.is_settled() || verdict.package.file().is_some() {
         return None;
     }
+    let releases = artifacts.iter().map(|evidence| of_artifact(verdict, evidence));
+    releases
+        .collect::<Option<Vec<_>>>()?
+        .into_iter()
+        .reduce(|first, other| {
+            let published_at = first.published_at.min(other.published_at);
+            let release = if other.attested { first } else { other };
+            PastRelease {
+                published_at,
+                ..release
+            }
+        })
+}
+
+fn of_artifact(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease> {
     let metadata = evidence.authenticated.release.metadata.present();
     let published_at = metadata.and_then(|metadata| metadata.published_at);
     let release = |published_at| PastRelease {

@@ -337,6 +337,10 @@ pub enum Shade {
     GivenUp,
     /// Nothing else is unusual.
     Alone,
+    /// The ecosystem has no such thing.
+    NotOfEcosystem,
+    /// A timestamp authority vouches for the time, where the instance has no public log.
+    Timestamped,
 }
 
 impl Shade {
@@ -365,7 +369,9 @@ impl Shade {
             | Self::Snapshot
             | Self::Missing
             | Self::NoHabit
-            | Self::Downgraded => false,
+            | Self::Downgraded
+            | Self::NotOfEcosystem
+            | Self::Timestamped => false,
         }
     }
 }
@@ -417,6 +423,8 @@ pub struct Finding {
     pub observed: BTreeMap<String, String>,
     /// Digests of the documents that were read.
     pub evidence: Vec<Digest>,
+    /// The artifacts that it is about, where a version has several and not all of them show the same; otherwise none.
+    pub artifacts: Vec<String>,
 }
 
 impl Finding {
@@ -428,7 +436,13 @@ impl Finding {
             summary: summary.into(),
             observed: BTreeMap::new(),
             evidence: Vec::new(),
+            artifacts: Vec::new(),
         }
+    }
+
+    /// Whether it is about an artifact.
+    pub fn is_about(&self, artifact: &str) -> bool {
+        self.artifacts.is_empty() || self.artifacts.iter().any(|named| named == artifact)
     }
 
     /// The question could not be asked, or its answer not be read.
@@ -491,6 +505,8 @@ mod wire {
         observed: BTreeMap<String, String>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         evidence: Vec<Digest>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        artifacts: Vec<String>,
     }
 
     impl From<super::Finding> for Finding {
@@ -511,6 +527,7 @@ mod wire {
                 summary: finding.summary,
                 observed: finding.observed,
                 evidence: finding.evidence,
+                artifacts: finding.artifacts,
             }
         }
     }
@@ -545,6 +562,7 @@ mod wire {
                 summary: wire.summary,
                 observed: wire.observed,
                 evidence: wire.evidence,
+                artifacts: wire.artifacts,
             })
         }
     }

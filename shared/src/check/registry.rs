@@ -5,6 +5,7 @@ use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{Issuer, NpmKey, NpmKeyUsage};
 use crate::availability::Availability;
 use crate::ecosystem::{Metadata, PublishMode, RegistrySignature};
+use crate::package::Digest;
 use crate::ports::FirstSeen;
 
 fn metadata<'a>(check: CheckId, evidence: &'a Evidence<'_>) -> Result<&'a Metadata, Finding> {
@@ -31,6 +32,10 @@ pub(super) fn signature(evidence: &Evidence<'_>) -> Finding {
         Ok(metadata) => metadata,
         Err(finding) => return finding,
     };
+    if !evidence.authenticated.release.terms.registry_signs {
+        let summary = "the registry does not sign its metadata";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
     let cite = |finding: Finding| finding.citing([metadata.evidence.clone()]);
     let Some(text) = metadata
         .signed_text
@@ -88,7 +93,7 @@ pub(super) fn signature(evidence: &Evidence<'_>) -> Finding {
     ))
 }
 
-/// Compares the integrity with the one that was first seen.
+/// Compares the digest with the one that was first seen.
 pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::RegIntegrityStable;
     let metadata = match metadata(check, evidence) {
@@ -96,23 +101,24 @@ pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
         Err(finding) => return finding,
     };
     let first = evidence.memory.first_seen.as_ref();
+    let first = first.and_then(|first| Some((first, first.digest_of(&evidence.authenticated.release.about)?)));
     let now = match (&metadata.declared_digest, first) {
         (Some(now), _) => now,
         (None, None) => {
             let summary = "the metadata names no digest that is strong enough to compare";
             return Finding::new(check, Outcome::NotApplicable(Some(Shade::WeakDigest)), summary);
         }
-        (None, Some(first)) => return not_comparable(check, first),
+        (None, Some((first, digest))) => return not_comparable(check, first, digest),
     };
-    let Some(first) = first else {
+    let Some((first, digest)) = first else {
         let summary = "the version is seen for the first time";
         return Finding::new(check, Outcome::NotApplicable(Some(Shade::FirstSeen)), summary)
-            .observing("metadata dist.integrity", now.to_string());
+            .observing("metadata digest", now.to_string());
     };
-    if first.integrity.algorithm() != now.algorithm() {
-        return not_comparable(check, first).observing("metadata dist.integrity", now.to_string());
+    if digest.algorithm() != now.algorithm() {
+        return not_comparable(check, first, digest).observing("metadata digest", now.to_string());
     }
-    let (outcome, summary) = if first.integrity == *now {
+    let (outcome, summary) = if digest == now {
         (Outcome::Pass(None), "the integrity is the one that was first seen")
     } else {
         (
@@ -121,16 +127,16 @@ pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
         )
     };
     Finding::new(check, outcome, summary)
-        .observing("metadata dist.integrity", now.to_string())
-        .observing(format!("first seen {}", first.at), first.integrity.to_string())
+        .observing("metadata digest", now.to_string())
+        .observing(format!("first seen {}", first.at), digest.to_string())
         .citing([metadata.evidence.clone()])
 }
 
 /// The digest that was first seen is not in the metadata any more, and nothing that could contradict it.
-fn not_comparable(check: CheckId, first: &FirstSeen) -> Finding {
+fn not_comparable(check: CheckId, first: &FirstSeen, digest: &Digest) -> Finding {
     let summary = "the registry named a digest before that its metadata does not name any more";
     Finding::new(check, Outcome::Unknown(UnknownReason::Stripped), summary)
-        .observing(format!("first seen {}", first.at), first.integrity.to_string())
+        .observing(format!("first seen {}", first.at), digest.to_string())
 }
 
 /// Records how the version was published, and whether the trusted publisher that the metadata claims is the one that the
@@ -183,6 +189,7 @@ fn proven_publisher<'a>(evidence: &'a Evidence<'_>) -> Option<&'a str> {
         Issuer::OtherCi("GitLab CI") => Some("gitlab"),
         Issuer::OtherCi("CircleCI") => Some("circleci"),
         Issuer::OtherCi(other) => Some(other),
+        Issuer::GoogleAccount => Some("google"),
         Issuer::Other(url) => Some(url),
     }
 }

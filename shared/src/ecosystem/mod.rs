@@ -1,174 +1,155 @@
 //! Registries: how each is asked, and how its answers read in the terms that the checks use.
 //!
-//! An ecosystem is one module with two functions: one that asks and fills a dossier, and one that reads a dossier. The
-//! checks know neither; they see a [`Release`].
+//! An ecosystem is one module with one implementation of [`Registry`], and one line in the list below. The checks know none
+//! of them; they see a [`Release`] for each artifact.
 
 pub mod npm;
+mod release;
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
 
-use crate::attestation::UnverifiedAttestation;
-use crate::availability::Availability;
 use crate::dossier::{Dossier, Observation};
-use crate::package::{Coordinate, Digest, Ecosystem, PackageName, PackageVersion};
+use crate::history::{Channel, Line};
+use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
 use crate::ports::{FaultSide, Fetch};
 
-/// How a version was published, as the registry's metadata claims.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum PublishMode {
-    /// With somebody's token.
-    Token,
-    /// By a trusted publisher of this kind, with a short-lived identity token.
-    TrustedPublisher(String),
-    /// Staged, and approved by a person.
-    Staged,
-}
+pub use release::{
+    Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, PublishMode, RegistrySignature,
+    Release, Terms,
+};
 
-impl PublishMode {
-    /// How much stands between a thief and the registry: a token, then an identity that lives for minutes, then a person
-    /// besides.
-    pub fn rank(&self) -> u8 {
-        match self {
-            Self::Token => 1,
-            Self::TrustedPublisher(_) => 2,
-            Self::Staged => 3,
+/// Declares the closed set of ecosystems.
+macro_rules! ecosystems {
+    ($($(#[$doc:meta])* $variant:ident = $registry:expr;)+) => {
+        /// A package registry that Hekate knows how to ask.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Ecosystem {
+            $($(#[$doc])* $variant,)+
         }
-    }
 
-    /// The word for it.
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::TrustedPublisher(_) => "trusted publisher",
-            Self::Staged => "staged",
+        impl Ecosystem {
+            /// Every ecosystem.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// How it is asked and read.
+            pub fn registry(self) -> &'static dyn Registry {
+                match self { $(Self::$variant => &$registry,)+ }
+            }
         }
+    };
+}
+
+ecosystems! {
+    /// npm.
+    Npm = npm::Npm;
+}
+
+impl Ecosystem {
+    /// The purl type (<https://github.com/package-url/purl-spec>), which is also the path segment of the HTTP API.
+    pub fn purl_type(self) -> &'static str {
+        self.registry().purl_type()
+    }
+
+    /// What it is called, for people.
+    pub fn title(self) -> &'static str {
+        self.registry().title()
+    }
+
+    /// The ecosystem of a purl type, in any case.
+    pub fn from_purl_type(text: &str) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|ecosystem| ecosystem.purl_type().eq_ignore_ascii_case(text))
+    }
+
+    /// The purl types of all ecosystems, for people.
+    pub fn names() -> String {
+        let types: Vec<&str> = Self::ALL.iter().map(|ecosystem| ecosystem.purl_type()).collect();
+        types.join(", ")
+    }
+
+    /// The release line that a version is on; `None` if it is no version.
+    pub fn line(self, version: &str) -> Option<Line> {
+        self.registry().line(version)
+    }
+
+    /// What a version is made for.
+    pub fn channel(self, version: &str) -> Channel {
+        self.registry().channel(version)
     }
 }
 
-/// Another version of the package, as the registry lists it. Claims, all of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OtherVersion {
-    /// The version.
-    pub version: String,
-    /// When it was published.
-    pub published_at: Timestamp,
-    /// What else the registry says; of a bounded number of versions.
-    pub described: Option<Described>,
-}
-
-/// How another version was published, as the registry describes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Described {
-    /// How; `None` where the metadata does not say.
-    pub publish_mode: Option<PublishMode>,
-    /// The account that published; `None` for a build service, whose account is everybody's.
-    pub publisher: Option<String>,
-    /// Whether it announces attestations.
-    pub announces_attestations: bool,
-}
-
-/// A signature of the registry over name, version and digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistrySignature {
-    /// Id of the key.
-    pub key_id: String,
-    /// The signature's bytes; `None` if they do not decode.
-    pub signature: Option<Vec<u8>>,
-}
-
-/// What the registry's metadata says about a version. Claims, all of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// The collision-resistant digest of the artifact.
-    pub declared_digest: Option<Digest>,
-    /// Its SHA-1, for versions that have nothing better.
-    pub declared_sha1: Option<Digest>,
-    /// The text that the registry signs, where there is enough metadata for it.
-    pub signed_text: Option<String>,
-    /// The registry's signatures over that text.
-    pub signatures: Vec<RegistrySignature>,
-    /// Whether the metadata announces attestations.
-    pub announces_attestations: bool,
-    /// When the version was published.
-    pub published_at: Option<Timestamp>,
-    /// How; `None` where the metadata does not say.
-    pub publish_mode: Option<PublishMode>,
-    /// The account that published; `None` for a build service, whose account is everybody's.
-    pub publisher: Option<String>,
-    /// The dist-tags that lead to the version now.
-    pub tags: Vec<String>,
-    /// The repository that the metadata names.
-    pub declared_repository: Option<String>,
-    /// The commit that the publisher's client noted.
-    pub declared_commit: Option<String>,
-    /// Versions that were published before this one, newest first; a bounded number of them.
-    pub earlier: Vec<OtherVersion>,
-    /// Versions that were published within half an hour after this one, oldest first.
-    pub soon_after: Vec<OtherVersion>,
-    /// Digest of the document.
-    pub evidence: Digest,
-}
-
-/// The artifact as it was downloaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Downloaded {
-    /// File name.
-    pub name: String,
-    /// SHA-512.
-    pub sha512: Digest,
-    /// SHA-256.
-    pub sha256: Digest,
-    /// SHA-1.
-    pub sha1: Digest,
-    /// Size in bytes.
-    pub size: u64,
-    /// The package manifest inside.
-    pub manifest: Availability<InnerManifest>,
-}
-
-impl Downloaded {
-    /// Whether these bytes have this digest.
-    pub fn has_digest(&self, digest: &Digest) -> bool {
-        [&self.sha512, &self.sha256, &self.sha1].contains(&digest)
+impl serde::Serialize for Ecosystem {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.purl_type())
     }
 }
 
-/// The package manifest inside an artifact.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InnerManifest {
-    /// Name.
-    pub name: Option<String>,
-    /// Name under which the manifest asks to be published, where it renames itself.
-    pub published_name: Option<String>,
-    /// Version.
-    pub version: Option<String>,
-    /// Source repository.
-    pub repository: Option<String>,
-    /// The package's folder in it.
-    pub directory: Option<String>,
-}
+/// What an ecosystem is: its rules for names and versions, how its registry is asked, and how a dossier of its answers reads.
+///
+/// Everything but the asking is a pure function. A rule that is broken is said in words that complete "it …".
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// The purl type (<https://github.com/package-url/purl-spec>).
+    fn purl_type(&self) -> &'static str;
 
-/// What a dossier holds, in the terms that the checks use.
-#[derive(Clone, Debug)]
-pub struct Release {
-    /// The version.
-    pub package: PackageVersion,
-    /// The registry's metadata.
-    pub metadata: Availability<Metadata>,
-    /// The attestations, as served.
-    pub attestations: Availability<Vec<UnverifiedAttestation>>,
-    /// Digest of the attestations' document.
-    pub attestations_evidence: Option<Digest>,
-    /// The artifact. Where its bytes first contradicted the metadata, the second download.
-    pub artifact: Availability<Downloaded>,
-    /// The value that a publish attestation's `registry` must have.
-    pub registry: &'static str,
+    /// What it is called, for people.
+    fn title(&self) -> &'static str;
+
+    /// Whether a version may have several files, each of them judged for itself.
+    fn has_files(&self) -> bool;
+
+    /// The one spelling of a package's name, or the rule that the name breaks.
+    fn name(&self, text: &str) -> Result<String, &'static str>;
+
+    /// What stands for a version: an exact one in its one spelling, or a tag that leads to one.
+    fn selector(&self, text: &str) -> Result<Selector, &'static str>;
+
+    /// Whether the version in an artifact's own manifest is the one that was asked for.
+    fn is_same_version(&self, inner: &str, requested: &str) -> bool;
+
+    /// The release line that a version is on; `None` if it is no version.
+    fn line(&self, version: &str) -> Option<Line>;
+
+    /// What a version is made for.
+    fn channel(&self, version: &str) -> Channel;
+
+    /// The file in a source repository that names the package and its version, in the package's folder; `None` where there is
+    /// none that is usual.
+    fn manifest(&self) -> Option<&'static str>;
+
+    /// Whether a workflow's step that attests is one that publishes, since nothing is published that was not attested there.
+    fn attesting_publishes(&self) -> bool;
+
+    /// Finds the version that a coordinate means.
+    async fn resolve(&self, coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault>;
+
+    /// Collects everything that the registry serves of a resolved version.
+    async fn collect(&self, resolved: Resolved, look: &Look<'_>) -> Dossier;
+
+    /// As [`look_back`].
+    async fn look_back(&self, dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier>;
+
+    /// Asks which versions of a package there are, and which there were.
+    async fn versions(&self, name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault>;
+
+    /// Where the registry's feed of changes is, if it is read.
+    fn feed(&self, upstreams: &Upstreams) -> Option<Url>;
+
+    /// Where a feed ends now: from where to read one that never was read.
+    async fn feed_end(&self, feed: &Url, look: &Look<'_>) -> Result<u64, LookFault>;
+
+    /// What changed after a place in a feed, at most `limit` rows of it.
+    async fn feed_page(&self, feed: &Url, since: u64, limit: usize, look: &Look<'_>) -> Result<FeedPage, LookFault>;
+
+    /// Reads a dossier: what it holds of each artifact of the version, of one at least.
+    fn read(&self, dossier: &Dossier) -> Vec<Release>;
 }
 
 /// One look at a version: whom to ask, and when the look began.
@@ -184,12 +165,22 @@ pub struct Look<'a> {
 }
 
 /// Base URLs of everybody who is asked.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstreams {
     /// npm's public API.
     pub npm: Url,
     /// npm's feed of changes; `None` if it is not read.
     pub npm_feed: Option<Url>,
+    /// PyPI's simple index and integrity API.
+    pub pypi: Url,
+    /// Where PyPI's files are.
+    pub pypi_files: Url,
+    /// PyPI's journal of changes; `None` if it is not read.
+    pub pypi_feed: Option<Url>,
+    /// Homebrew's formula API.
+    pub homebrew: Url,
+    /// The container registry that serves Homebrew's bottles.
+    pub bottles: Url,
     /// GitHub's REST API.
     pub github: Url,
 }
@@ -229,20 +220,6 @@ pub struct Resolved {
     pub observations: Vec<Observation>,
 }
 
-/// Finds the version that a coordinate means.
-pub async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
-    match coordinate.name.ecosystem() {
-        Ecosystem::Npm => npm::resolve(coordinate, look).await,
-    }
-}
-
-/// Collects everything that the registry serves of a resolved version.
-pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
-    match resolved.package.ecosystem() {
-        Ecosystem::Npm => npm::collect(resolved, look).await,
-    }
-}
-
 /// The versions of a package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
@@ -263,13 +240,6 @@ pub struct ListedVersion {
     pub is_served: bool,
 }
 
-/// Asks which versions of a package there are, and which there were.
-pub async fn versions(name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault> {
-    match name.ecosystem() {
-        Ecosystem::Npm => npm::versions(name, look).await,
-    }
-}
-
 /// A page of a registry's feed of changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FeedPage {
@@ -281,30 +251,26 @@ pub struct FeedPage {
     pub until: u64,
 }
 
-/// The feeds of changes that are read: the name under which the place in each is kept, and where it is.
+/// Finds the version that a coordinate means.
+pub async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
+    coordinate.name.ecosystem().registry().resolve(coordinate, look).await
+}
+
+/// Collects everything that the registry serves of a resolved version.
+pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
+    let registry = resolved.package.ecosystem().registry();
+    registry.collect(resolved, look).await
+}
+
+/// Asks which versions of a package there are, and which there were.
+pub async fn versions(name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault> {
+    name.ecosystem().registry().versions(name, look).await
+}
+
+/// The feeds of changes that are read: whose each is, and where.
 pub fn feeds(upstreams: &Upstreams) -> Vec<(Ecosystem, Url)> {
-    let npm = upstreams.npm_feed.clone().map(|url| (Ecosystem::Npm, url));
-    npm.into_iter().collect()
-}
-
-/// Where a feed ends now: from where to read one that never was read.
-pub async fn feed_end(ecosystem: Ecosystem, feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
-    match ecosystem {
-        Ecosystem::Npm => npm::feed_end(feed, look).await,
-    }
-}
-
-/// What changed after a place in a feed, at most `limit` rows of it.
-pub async fn feed_page(
-    ecosystem: Ecosystem,
-    feed: &Url,
-    since: u64,
-    limit: usize,
-    look: &Look<'_>,
-) -> Result<FeedPage, LookFault> {
-    match ecosystem {
-        Ecosystem::Npm => npm::feed_page(feed, since, limit, look).await,
-    }
+    let feed = |ecosystem: Ecosystem| Some((ecosystem, ecosystem.registry().feed(upstreams)?));
+    Ecosystem::ALL.iter().copied().filter_map(feed).collect()
 }
 
 /// Looks back: of each of a few earlier versions of which the registry says that they are attested, what it serves as their
@@ -313,9 +279,8 @@ pub async fn feed_page(
 /// Which versions these are is a function of the metadata: evenly from every release line, the newest of each, the judged
 /// version's own line first. Their artifacts and their runs are not asked for, and nothing of those that are `known`.
 pub async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
-    match dossier.package.ecosystem() {
-        Ecosystem::Npm => npm::look_back(dossier, look, known).await,
-    }
+    let registry = dossier.package.ecosystem().registry();
+    registry.look_back(dossier, look, known).await
 }
 
 /// Resolves, then collects.
@@ -323,9 +288,7 @@ pub async fn look(coordinate: &Coordinate, look: &Look<'_>) -> Result<Dossier, L
     Ok(collect(resolve(coordinate, look).await?, look).await)
 }
 
-/// Reads a dossier.
-pub fn read(dossier: &Dossier) -> Release {
-    match dossier.package.ecosystem() {
-        Ecosystem::Npm => npm::read(dossier),
-    }
+/// Reads a dossier: what it holds of each artifact of the version, of one at least.
+pub fn read(dossier: &Dossier) -> Vec<Release> {
+    dossier.package.ecosystem().registry().read(dossier)
 }

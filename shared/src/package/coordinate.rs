@@ -7,38 +7,7 @@ use packageurl::PackageUrl;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A package registry that Hekate knows how to ask. Adding one is one variant here and one module under `ecosystem`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Ecosystem {
-    /// npm.
-    Npm,
-}
-
-impl Serialize for Ecosystem {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.purl_type())
-    }
-}
-
-impl Ecosystem {
-    /// Every ecosystem.
-    pub const ALL: &[Self] = &[Self::Npm];
-
-    /// The purl type (<https://github.com/package-url/purl-spec>), which is also the path segment of the HTTP API.
-    pub fn purl_type(self) -> &'static str {
-        match self {
-            Self::Npm => "npm",
-        }
-    }
-
-    /// The ecosystem of a purl type, in any case.
-    pub fn from_purl_type(text: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|ecosystem| ecosystem.purl_type().eq_ignore_ascii_case(text))
-    }
-}
+use crate::ecosystem::Ecosystem;
 
 /// Why a text does not name a package.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -47,21 +16,33 @@ pub enum CoordinateError {
     #[error("{0:?} is neither a purl such as pkg:npm/%40scope/name@1.2.3 nor the short form npm:@scope/name@1.2.3")]
     Syntax(String),
     /// A well-formed name of something that this verifier does not know how to ask for.
-    #[error("packages of type {0:?} are not supported; supported: npm")]
+    #[error("packages of type {0:?} are not supported; supported: {supported}", supported = Ecosystem::names())]
     UnsupportedEcosystem(String),
     /// The name breaks the ecosystem's own rules.
-    #[error("{name:?} is not an npm package name: {rule}")]
+    #[error("{name:?} is no name of a package of {ecosystem}: {rule}")]
     Name {
+        /// What the ecosystem is called.
+        ecosystem: &'static str,
         /// The name as given.
         name: String,
         /// The rule that it breaks.
         rule: &'static str,
     },
     /// Neither a version nor a tag.
-    #[error("{version:?} is neither an exact version nor a dist-tag: {rule}")]
+    #[error("{version:?} is neither an exact version nor a tag that leads to one: {rule}")]
     Version {
         /// The version as given.
         version: String,
+        /// What is the case.
+        rule: &'static str,
+    },
+    /// A file is named where a version has but one, or it is no file name.
+    #[error("{file:?} cannot be the file_name of a package of {ecosystem}: {rule}")]
+    File {
+        /// What the ecosystem is called.
+        ecosystem: &'static str,
+        /// The file name as given.
+        file: String,
         /// What is the case.
         rule: &'static str,
     },
@@ -75,22 +56,15 @@ pub struct PackageName {
 }
 
 impl PackageName {
-    /// A name, checked against the rules of its ecosystem.
-    ///
-    /// npm: at most 214 characters, one optional `@scope/`, URL-safe characters, no leading dot. Capital letters are
-    /// accepted since old packages have them (<https://github.com/npm/validate-npm-package-name>, "legacy names").
+    /// A name, checked against the rules of its ecosystem and in the one spelling that the ecosystem gives it.
     pub fn new(ecosystem: Ecosystem, text: &str) -> Result<Self, CoordinateError> {
-        match ecosystem {
-            Ecosystem::Npm => check_npm_name(text)
-                .map_err(|rule| CoordinateError::Name {
-                    name: text.to_owned(),
-                    rule,
-                })
-                .map(|()| Self {
-                    ecosystem,
-                    text: text.to_owned(),
-                }),
-        }
+        let name = ecosystem.registry().name(text);
+        let name = name.map_err(|rule| CoordinateError::Name {
+            ecosystem: ecosystem.title(),
+            name: text.to_owned(),
+            rule,
+        })?;
+        Ok(Self { ecosystem, text: name })
     }
 
     /// The ecosystem that the name belongs to.
@@ -143,6 +117,7 @@ impl FromStr for PackageName {
         match coordinate.selector {
             Selector::Tag(tag) if tag == "latest" => Ok(coordinate.name),
             Selector::Tag(_) | Selector::Version(_) => Err(CoordinateError::Name {
+                ecosystem: coordinate.name.ecosystem.title(),
                 name: text.to_owned(),
                 rule: "a name without a version is needed here",
             }),
@@ -164,18 +139,24 @@ impl<'de> Deserialize<'de> for PackageName {
     }
 }
 
-/// One version of one package. Its text form is the purl, and two are equal exactly if their purls are.
+/// One version of one package, or one file of it. Its text form is the purl, and two are equal exactly if their purls are.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PackageVersion {
     name: PackageName,
     version: String,
+    /// The one file of it that is meant, where a version has several.
+    file: Option<String>,
 }
 
 impl PackageVersion {
-    /// A version, checked against the rules of its ecosystem (npm: SemVer 2.0).
+    /// A version with all its files, checked against the rules of its ecosystem.
     pub fn new(name: PackageName, version: &str) -> Result<Self, CoordinateError> {
         match Selector::parse(name.ecosystem, version)? {
-            Selector::Version(version) => Ok(Self { name, version }),
+            Selector::Version(version) => Ok(Self {
+                name,
+                version,
+                file: None,
+            }),
             Selector::Tag(_) => Err(CoordinateError::Version {
                 version: version.to_owned(),
                 rule: "an exact version is needed here",
@@ -193,14 +174,29 @@ impl PackageVersion {
         &self.version
     }
 
+    /// The one file that is meant; `None` for the version with all its files.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
+    /// The version with all its files.
+    #[must_use]
+    pub fn of_all_files(self) -> Self {
+        Self { file: None, ..self }
+    }
+
     /// The ecosystem.
     pub fn ecosystem(&self) -> Ecosystem {
         self.name.ecosystem
     }
 
-    /// The canonical purl, as attestation subjects carry it: `pkg:npm/%40scope/name@1.2.3`.
+    /// The canonical purl, as npm's attestation subjects carry it: `pkg:npm/%40scope/name@1.2.3`; of one file with the
+    /// qualifier `file_name` (<https://github.com/package-url/purl-spec/blob/main/PURL-TYPES.rst>, "pypi").
     pub fn to_purl(&self) -> String {
-        format!("{}@{}", self.name.to_purl(), percent_encode(&self.version))
+        with_file(
+            format!("{}@{}", self.name.to_purl(), percent_encode(&self.version)),
+            self.file(),
+        )
     }
 
     /// Whether `purl` names this version. Compares parsed values, so that a different but equivalent percent-encoding
@@ -208,7 +204,8 @@ impl PackageVersion {
     pub fn is_named_by(&self, purl: &str) -> bool {
         matches!(
             purl.parse::<Coordinate>(),
-            Ok(Coordinate { name, selector: Selector::Version(version) }) if name == self.name && version == self.version
+            Ok(Coordinate { name, selector: Selector::Version(version), file: None })
+                if name == self.name && version == self.version
         )
     }
 }
@@ -229,11 +226,19 @@ impl FromStr for PackageVersion {
     type Err = CoordinateError;
 
     fn from_str(text: &str) -> Result<Self, CoordinateError> {
-        let coordinate: Coordinate = text.parse()?;
+        text.parse::<Coordinate>()?.try_into()
+    }
+}
+
+impl TryFrom<Coordinate> for PackageVersion {
+    type Error = CoordinateError;
+
+    fn try_from(coordinate: Coordinate) -> Result<Self, CoordinateError> {
         match coordinate.selector {
             Selector::Version(version) => Ok(Self {
                 name: coordinate.name,
                 version,
+                file: coordinate.file,
             }),
             Selector::Tag(tag) => Err(CoordinateError::Version {
                 version: tag,
@@ -269,12 +274,13 @@ pub enum Selector {
 impl Selector {
     /// Parses what stands after the `@`.
     pub fn parse(ecosystem: Ecosystem, text: &str) -> Result<Self, CoordinateError> {
-        match ecosystem {
-            Ecosystem::Npm => parse_npm_selector(text).map_err(|rule| CoordinateError::Version {
+        ecosystem
+            .registry()
+            .selector(text)
+            .map_err(|rule| CoordinateError::Version {
                 version: text.to_owned(),
                 rule,
-            }),
-        }
+            })
     }
 
     /// The version or the tag, as written.
@@ -292,6 +298,8 @@ pub struct Coordinate {
     pub name: PackageName,
     /// The version, or the tag that leads to one.
     pub selector: Selector,
+    /// The one file that is meant; `None` for all of the version.
+    pub file: Option<String>,
 }
 
 impl Coordinate {
@@ -300,18 +308,50 @@ impl Coordinate {
         Ok(Self {
             name: PackageName::new(ecosystem, name)?,
             selector: Selector::parse(ecosystem, selector)?,
+            file: None,
         })
+    }
+
+    /// The same, of one file alone. Refused where a version has but one.
+    pub fn of_file(self, file: &str) -> Result<Self, CoordinateError> {
+        let ecosystem = self.name.ecosystem;
+        let rule = if !ecosystem.registry().has_files() {
+            "a version of it is one file"
+        } else if file.is_empty() || file.len() > 255 {
+            "it is empty or has more than 255 characters"
+        } else if file.starts_with('.') || !file.chars().all(is_of_file_name) {
+            "it has characters that no file of a registry has"
+        } else {
+            return Ok(Self {
+                file: Some(file.to_owned()),
+                ..self
+            });
+        };
+        Err(CoordinateError::File {
+            ecosystem: ecosystem.title(),
+            file: file.to_owned(),
+            rule,
+        })
+    }
+}
+
+/// Whether a character may stand in the name of a file: none that would leave its path segment.
+fn is_of_file_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "-_.+!~@".contains(character)
+}
+
+/// A purl with the qualifier of a file.
+fn with_file(purl: String, file: Option<&str>) -> String {
+    match file {
+        Some(file) => format!("{purl}?file_name={}", percent_encode(file)),
+        None => purl,
     }
 }
 
 impl fmt::Display for Coordinate {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "{}@{}",
-            self.name.to_purl(),
-            percent_encode(self.selector.as_str())
-        )
+        let purl = format!("{}@{}", self.name.to_purl(), percent_encode(self.selector.as_str()));
+        formatter.write_str(&with_file(purl, self.file.as_deref()))
     }
 }
 
@@ -320,6 +360,7 @@ impl From<PackageVersion> for Coordinate {
         Self {
             name: package.name,
             selector: Selector::Version(package.version),
+            file: package.file,
         }
     }
 }
@@ -327,7 +368,8 @@ impl From<PackageVersion> for Coordinate {
 impl FromStr for Coordinate {
     type Err = CoordinateError;
 
-    /// Parses `pkg:npm/%40scope/name@version` or `npm:@scope/name@version`; without a version the tag is `latest`.
+    /// Parses `pkg:npm/%40scope/name@version` or `npm:@scope/name@version`; without a version the tag is `latest`. One file of
+    /// a version is meant by the qualifier `file_name`, in either form.
     fn from_str(text: &str) -> Result<Self, CoordinateError> {
         let text = text.trim();
         if text.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("pkg:")) {
@@ -338,14 +380,12 @@ impl FromStr for Coordinate {
             .ok_or_else(|| CoordinateError::Syntax(text.to_owned()))?;
         let ecosystem =
             Ecosystem::from_purl_type(kind).ok_or_else(|| CoordinateError::UnsupportedEcosystem(kind.to_owned()))?;
-        // The first character of a scoped name is itself an `@`.
-        let version_at = rest
-            .char_indices()
-            .skip(1)
-            .find(|&(_, character)| character == '@')
-            .map(|(index, _)| index);
-        match version_at.and_then(|index| rest.split_at_checked(index)) {
-            Some((name, version)) => Self::new(ecosystem, name, version.trim_start_matches('@')),
+        if let Some((rest, file)) = rest.split_once("?file_name=") {
+            return format!("{kind}:{rest}").parse::<Self>()?.of_file(file);
+        }
+        // The first character of a scoped name is itself an `@`, and a formula's name may have one in its middle.
+        match rest.rsplit_once('@').filter(|(name, _version)| !name.is_empty()) {
+            Some((name, version)) => Self::new(ecosystem, name, version),
             None => Self::new(ecosystem, rest, "latest"),
         }
     }
@@ -355,11 +395,17 @@ fn parse_purl(text: &str) -> Result<Coordinate, CoordinateError> {
     let purl = PackageUrl::from_str(text).map_err(|_source| CoordinateError::Syntax(text.to_owned()))?;
     let ecosystem = Ecosystem::from_purl_type(purl.ty())
         .ok_or_else(|| CoordinateError::UnsupportedEcosystem(purl.ty().to_owned()))?;
-    if !purl.qualifiers().is_empty() || purl.subpath().is_some() {
-        return Err(CoordinateError::Syntax(text.to_owned()));
+    let syntax = || CoordinateError::Syntax(text.to_owned());
+    let only_a_file = purl.qualifiers().keys().all(|key| key == "file_name");
+    if !only_a_file || purl.subpath().is_some() {
+        return Err(syntax());
     }
-    let name = name_as_written(text).ok_or_else(|| CoordinateError::Syntax(text.to_owned()))?;
-    Coordinate::new(ecosystem, &name, purl.version().unwrap_or("latest"))
+    let name = name_as_written(text).ok_or_else(syntax)?;
+    let coordinate = Coordinate::new(ecosystem, &name, purl.version().unwrap_or("latest"))?;
+    match purl.qualifiers().get("file_name") {
+        Some(file) => coordinate.of_file(file),
+        None => Ok(coordinate),
+    }
 }
 
 /// The name in a purl that parses, with its capitals. The specification lower-cases npm's names, under which packages that
@@ -367,7 +413,7 @@ fn parse_purl(text: &str) -> Result<Coordinate, CoordinateError> {
 fn name_as_written(purl: &str) -> Option<String> {
     let (_scheme, rest) = purl.split_once(':')?;
     let (_kind, path) = rest.trim_start_matches('/').split_once('/')?;
-    let path = path.trim_matches('/');
+    let path = path.split(['?', '#']).next().unwrap_or(path).trim_matches('/');
     let last = path.rfind('/').map_or(0, |slash| slash + 1);
     // An `@` that begins a segment belongs to a scope; one further on begins the version.
     let version = path
@@ -380,66 +426,6 @@ fn name_as_written(purl: &str) -> Option<String> {
             .ok()?
             .into_owned(),
     )
-}
-
-fn check_npm_name(text: &str) -> Result<(), &'static str> {
-    if text.is_empty() {
-        return Err("it is empty");
-    }
-    if text.len() > 214 {
-        return Err("it has more than 214 characters");
-    }
-    let parts: Vec<&str> = text.split('/').collect();
-    let bare = match parts.as_slice() {
-        [bare] if !bare.starts_with('@') => *bare,
-        [scope, bare] => match scope.strip_prefix('@') {
-            Some(scope) if is_npm_segment(scope) => *bare,
-            Some(_) => return Err("its scope has characters that are not URL-safe"),
-            None => return Err("only a scope, which starts with an @, may stand before a slash"),
-        },
-        [] | [_] | [_, _, ..] => return Err("it must be name or @scope/name"),
-    };
-    if bare.starts_with('.') {
-        return Err("it starts with a dot");
-    }
-    if is_npm_segment(bare) {
-        Ok(())
-    } else {
-        Err("it has characters that are not URL-safe")
-    }
-}
-
-fn is_npm_segment(text: &str) -> bool {
-    // The characters that `encodeURIComponent` leaves alone, which is the rule of npm's own validator.
-    !text.is_empty()
-        && text != ".."
-        && text
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || "-_.!~*'()".contains(character))
-}
-
-fn parse_npm_selector(text: &str) -> Result<Selector, &'static str> {
-    if text.is_empty() {
-        return Err("it is empty");
-    }
-    if text.len() > 256 {
-        return Err("it has more than 256 characters");
-    }
-    // The parser also takes a leading `v` or blanks, which no published version has: only the canonical text is exact.
-    if let Ok(version) = nodejs_semver::Version::parse(text)
-        && version.to_string() == text
-    {
-        return Ok(Selector::Version(text.to_owned()));
-    }
-    // npm refuses a tag that could be read as a range (https://docs.npmjs.com/cli/commands/npm-dist-tag).
-    if nodejs_semver::Range::parse(text).is_ok() {
-        return Err("ranges are not resolved; give an exact version or a dist-tag");
-    }
-    if is_npm_segment(text) {
-        Ok(Selector::Tag(text.to_owned()))
-    } else {
-        Err("it has characters that are not URL-safe")
-    }
 }
 
 /// Percent-encoding as the purl specification's canonical form has it: unreserved characters stay.

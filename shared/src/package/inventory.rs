@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{Coordinate, Ecosystem, PackageName, PackageVersion, Selector};
+use super::{Coordinate, Ecosystem, PackageName, PackageVersion};
 
 /// What a list names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -198,20 +198,14 @@ impl Found {
         }
     }
 
-    /// A purl of a document. Qualifiers say where a copy came from, which is not asked.
+    /// A purl of a document. Qualifiers that say where a copy came from are not asked; one that names a file is.
     fn purl(&mut self, purl: &str) {
         let bare = purl.split(['?', '#']).next().unwrap_or(purl);
-        match bare.parse::<Coordinate>() {
-            Ok(Coordinate {
-                name,
-                selector: Selector::Version(version),
-            }) => match PackageVersion::new(name, &version) {
-                Ok(package) => {
-                    self.packages.insert(package);
-                }
-                Err(error) => self.skip(purl, error.to_string()),
-            },
-            Ok(_) => self.skip(purl, "it names no exact version"),
+        let coordinate = purl.parse::<Coordinate>().or_else(|_qualified| bare.parse());
+        match coordinate.and_then(PackageVersion::try_from) {
+            Ok(package) => {
+                self.packages.insert(package);
+            }
             Err(error) => self.skip(purl, error.to_string()),
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
 
-use crate::authenticate::Authenticated;
+use crate::authenticate::AuthenticatedRelease;
 use crate::check::{Finding, Outcome, UnknownReason};
 use crate::dossier::{Dossier, Observation};
 use crate::ecosystem::{self, Look, LookFault, Resolved, Upstreams};
@@ -192,15 +192,16 @@ impl Service {
         let judge = self.judges.judge(now).await;
         let authenticated = judge.authenticate(&dossier, now);
         let memory = self.memory(&judge, &authenticated, &dossier, &look).await?;
-        let destination = Destination::of(&authenticated).ok();
-        let dossier = match &destination {
-            Some(destination) => github::trace(dossier, destination, self.recall(destination).await?, &look).await,
-            None => dossier,
-        };
+        let destinations = Destination::all_of(&authenticated);
+        let (mut dossier, mut left) = (dossier, github::BUDGET);
+        for destination in &destinations {
+            let known = self.recall(destination).await?;
+            dossier = github::trace(dossier, destination, known, &look, &mut left).await;
+        }
         let judgement = judge.conclude(&authenticated, &dossier, &memory, now);
         // What was seen is kept before the verdict that rests on it.
-        if let Some(destination) = &destination {
-            for (key, seen) in github::to_remember(destination, &dossier.observations, now) {
+        for destination in &destinations {
+            for (key, seen) in github::to_remember(destination, &dossier, now) {
                 self.store.remember(&key, &seen, now).await?;
             }
         }
@@ -241,13 +242,13 @@ impl Service {
     async fn memory(
         &self,
         judge: &Judge,
-        authenticated: &Authenticated,
+        authenticated: &AuthenticatedRelease,
         dossier: &Dossier,
         look: &Look<'_>,
     ) -> Result<Memory, ServiceFault> {
         let package = &dossier.package;
-        let metadata = authenticated.release.metadata.present();
-        let published_at = metadata.and_then(|metadata| metadata.published_at);
+        let metadata = authenticated.metadata();
+        let published_at = authenticated.published_at();
         // 1.
         let mut memory = self.store.memory(package, published_at).await?;
         let mut known: BTreeSet<String> = memory.history.iter().map(|past| past.version.clone()).collect();
@@ -263,7 +264,7 @@ impl Service {
             unknown.retain(|version| !known.contains(version));
         }
         // 3. Where the registry's signatures are stripped, so may be what it says of attestations: nothing is learnt there.
-        let is_signed = metadata.is_some_and(|metadata| !metadata.signatures.is_empty());
+        let is_signed = metadata.is_some_and(|metadata| !metadata.is_stripped);
         let mut is_complete = unknown.is_empty() || is_signed;
         if !unknown.is_empty() && is_signed {
             let back = ecosystem::look_back(dossier, look, &known).await;

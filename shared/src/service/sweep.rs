@@ -128,7 +128,7 @@ impl Service {
         };
         let name = ecosystem.purl_type();
         let Some(mut place) = self.store.cursor(name).await? else {
-            let until = ecosystem::feed_end(ecosystem, feed, &look).await?;
+            let until = ecosystem.registry().feed_end(feed, &look).await?;
             self.store.advance_cursor(name, None, until).await?;
             return Ok(Read {
                 ecosystem,
@@ -138,7 +138,7 @@ impl Service {
         };
         let mut watched = 0;
         for _page in 0..FEED_PAGES {
-            let page = ecosystem::feed_page(ecosystem, feed, place, FEED_ROWS, &look).await?;
+            let page = ecosystem.registry().feed_page(feed, place, FEED_ROWS, &look).await?;
             let found = self.store.watched_among(&page.names).await?;
             // The registry's list may lag behind its feed, and a message may be lost: they are looked for once more.
             for name in &found {

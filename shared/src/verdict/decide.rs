@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Artifact, Build, Questions, SCHEMA, Status, TrustIdentity, Verdict, VerifierIdentity, YesNoUnknown};
-use crate::attestation::WorkflowRef;
+use super::fold::{Judged, artifact_names, merged, worst_answer};
+use super::{
+    Artifact, Build, JudgedArtifact, Questions, SCHEMA, Status, TrustIdentity, Verdict, VerifierIdentity, YesNoUnknown,
+};
+use crate::attestation::{LogEvidence, WorkflowRef};
 use crate::authenticate::Authenticated;
 use crate::check::{CheckId, Family, Finding, Outcome, Severity, Shade, UnknownReason};
 use crate::dossier::Dossier;
@@ -40,8 +43,6 @@ const REQUIRED_FOR_VERIFIED: &[CheckId] = &[
 pub struct Inputs<'a> {
     /// What was observed.
     pub dossier: &'a Dossier,
-    /// The same, with its attestations examined.
-    pub authenticated: &'a Authenticated,
     /// What is remembered of the version.
     pub memory: &'a Memory,
     /// The policy.
@@ -64,11 +65,46 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// The worst status that the findings support, and the checks that make it so.
+    /// The worst status that the findings support, and the checks that make it so. Where a version has several artifacts, each
+    /// is decided on its own findings, and the worst of them stands: none hides behind another.
+    pub fn from_findings(findings: &[Finding]) -> Self {
+        let names = artifact_names(findings);
+        if names.is_empty() {
+            return Self::of_artifact(findings);
+        }
+        let of_each = names.into_iter().map(|name| {
+            let about_it: Vec<Finding> = findings
+                .iter()
+                .filter(|finding| finding.is_about(name))
+                .cloned()
+                .collect();
+            Self::of_artifact(&about_it)
+        });
+        Self::worst(of_each).unwrap_or_else(|| Self::of_artifact(findings))
+    }
+
+    /// The worst of several, decided by every check that decides any like it.
+    pub fn worst(decisions: impl IntoIterator<Item = Self>) -> Option<Self> {
+        decisions
+            .into_iter()
+            .reduce(|one, other| match one.status.cmp(&other.status) {
+                std::cmp::Ordering::Less => one,
+                std::cmp::Ordering::Greater => other,
+                std::cmp::Ordering::Equal => {
+                    let both: BTreeSet<CheckId> = one.decided_by.into_iter().chain(other.decided_by).collect();
+                    Self {
+                        status: one.status,
+                        decided_by: both.into_iter().collect(),
+                    }
+                }
+            })
+    }
+
+    /// The worst status that the findings on one artifact support, and the checks that make it so.
     ///
     /// `verified` and `attested` are produced by passes, never by the absence of failures; whatever fits no other status is
     /// `indeterminate`.
-    pub fn from_findings(findings: &[Finding]) -> Self {
+    fn of_artifact(findings: &[Finding]) -> Self {
         let of = |check: CheckId| {
             findings
                 .iter()
@@ -112,7 +148,9 @@ impl Decision {
             if less_guarded && may_be_told(CheckId::HistDowngradeCrossline) {
                 return decided(Status::Indeterminate, vec![CheckId::HistDowngradeCrossline]);
             }
-            let signed = of(CheckId::RegSignature).is_some_and(Outcome::is_pass);
+            let signed = of(CheckId::RegSignature).is_some_and(|outcome| {
+                outcome.is_pass() || outcome == Outcome::NotApplicable(Some(Shade::NotOfEcosystem))
+            });
             return match of(CheckId::ArtTarballIntegrity) {
                 // The registry signs a strong digest; versions that are older than those have nothing to sign.
                 Some(Outcome::Warn(_)) => decided(Status::Unattested, vec![CheckId::AttPresent]),
@@ -133,6 +171,9 @@ impl Decision {
             .copied()
             .filter(|&check| match of(check) {
                 Some(Outcome::Pass(_)) => false,
+                // No registry of the ecosystem signs; GitHub's own instance has no log, and its rules took the place of one.
+                Some(Outcome::NotApplicable(Some(Shade::NotOfEcosystem))) => check != CheckId::AttPublishSig,
+                Some(Outcome::NotApplicable(Some(Shade::Timestamped))) => check != CheckId::LogInclusion,
                 // A build service that is recognised and not correlated: authentic, and not examined.
                 Some(Outcome::Unknown(UnknownReason::Unsupported)) => {
                     let tolerated = matches!(check, CheckId::IdIssuer | CheckId::AttStmtVsCert);
@@ -210,17 +251,26 @@ fn weighty_warnings(findings: &[Finding]) -> Vec<CheckId> {
     if families.len() > 1 { warned } else { Vec::new() }
 }
 
-/// Makes the verdict that the findings amount to.
-pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
-    let Decision { status, decided_by } = Decision::from_findings(&findings);
+/// Makes the verdict that the findings on the artifacts of a version amount to; there is one artifact at least.
+pub fn decide(judged: &[Judged<'_>], inputs: &Inputs<'_>) -> Verdict {
+    let decisions: Vec<Decision> = judged
+        .iter()
+        .map(|artifact| Decision::of_artifact(&artifact.findings))
+        .collect();
+    let Decision { status, decided_by } =
+        Decision::worst(decisions.iter().cloned()).unwrap_or_else(|| Decision::of_artifact(&[]));
+    let (questions, question_checks) = answer_all(judged, &decisions);
+    let findings = merged(judged);
     let undecided_for = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
     let settled_for = SignedDuration::from_secs(i64::from(inputs.policy.settled_for));
-    let (questions, question_checks) = answer_questions(&findings, status, &decided_by);
     let later = |wait| inputs.now.checked_add(wait).unwrap_or(Timestamp::MAX);
     let next_look_at = if status.is_settled() {
-        next_look(&findings, status, inputs)
+        let unfinished = judged.iter().zip(&decisions);
+        let unfinished =
+            unfinished.filter_map(|(artifact, decision)| unfinished_of(&artifact.findings, decision.status));
+        next_look(unfinished.collect(), judged, inputs)
     } else {
-        next_attempt(&findings, &decided_by, inputs)
+        next_attempt(&findings, &decided_by, judged, inputs)
     };
     let valid_for = if status.is_settled() {
         settled_for
@@ -228,14 +278,22 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
         undecided_for
     };
     let valid_until = next_look_at.unwrap_or(Timestamp::MAX).min(later(valid_for));
+    let has_files = judged.iter().any(|artifact| !artifact.about().is_empty());
+    let artifacts = judged.iter().zip(decisions).filter(|_| has_files);
     Verdict {
         schema: SCHEMA.to_owned(),
         package: inputs.dossier.package.clone(),
         status,
         questions,
         question_checks,
-        artifact: artifact(inputs.authenticated),
-        build: build(inputs.authenticated),
+        artifact: judged
+            .first()
+            .filter(|_| !has_files)
+            .and_then(|only| artifact(only.authenticated)),
+        artifacts: artifacts
+            .map(|(artifact, decision)| judged_artifact(artifact, decision))
+            .collect(),
+        build: judged.iter().find_map(|artifact| build(artifact.authenticated)),
         coverage: coverage(&findings),
         findings,
         decided_by,
@@ -248,6 +306,16 @@ pub fn decide(findings: Vec<Finding>, inputs: &Inputs<'_>) -> Verdict {
         trust: inputs.trust.clone(),
         dossier: inputs.dossier.digest(),
         verifier: inputs.verifier.clone(),
+    }
+}
+
+fn judged_artifact(judged: &Judged<'_>, decision: Decision) -> JudgedArtifact {
+    JudgedArtifact {
+        name: judged.about().to_owned(),
+        status: decision.status,
+        decided_by: decision.decided_by,
+        artifact: artifact(judged.authenticated),
+        run: build(judged.authenticated).and_then(|build| build.run),
     }
 }
 
@@ -275,7 +343,7 @@ const MONTHLY: SignedDuration = SignedDuration::from_hours(30 * 24);
 ///    deleted, and its attestations can vanish;
 /// 2. when what is unfinished may be told;
 /// 3. and, if neither is left and the package is watched, a month from now.
-fn next_look(findings: &[Finding], status: Status, inputs: &Inputs<'_>) -> Option<Timestamp> {
+fn next_look(unfinished: Vec<Outcome>, judged: &[Judged<'_>], inputs: &Inputs<'_>) -> Option<Timestamp> {
     let since = inputs.memory.first_seen.as_ref().map_or(inputs.now, |first| first.at);
     let age = inputs.now.duration_since(since);
     let soonest = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
@@ -283,17 +351,13 @@ fn next_look(findings: &[Finding], status: Status, inputs: &Inputs<'_>) -> Optio
         .into_iter()
         .find(|look| *look > age)
         .map(|look| (look - age).max(soonest));
-    let published_at = inputs
-        .authenticated
-        .release
-        .metadata
-        .present()
-        .and_then(|metadata| metadata.published_at);
+    // A file may be added to a version at any time.
+    let published_at = judged.iter().filter_map(|artifact| artifact.published_at()).max();
     let is_young = published_at.is_some_and(|at| inputs.now.duration_since(at) < YOUNG);
     // 1.
     let while_young = scheduled.filter(|_| is_young);
     // 2.
-    let unfinished = unfinished(findings, status).and_then(|outcome| match (scheduled, outcome) {
+    let rest_of = |outcome| match (scheduled, outcome) {
         (Some(scheduled), _) => Some(scheduled),
         // After the last of these an outage is still worth a look a day, and an unfinished run one a week for as long as a run
         // can last.
@@ -302,7 +366,8 @@ fn next_look(findings: &[Finding], status: Status, inputs: &Inputs<'_>) -> Optio
         }
         (None, Outcome::Unknown(UnknownReason::Pending) | Outcome::Fail(_)) => None,
         (None, _) => Some(SignedDuration::from_hours(24)),
-    });
+    };
+    let unfinished = unfinished.into_iter().filter_map(rest_of).min();
     let soonest = [while_young, unfinished].into_iter().flatten().min();
     // 3.
     let rest = match soonest {
@@ -322,11 +387,16 @@ const TRIED: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// When to look at an undecided version again: after ten minutes, and then each time after half as long again as it has been
 /// tried, at most a day. What cannot be told for a reason that stays, and what has been tried for a month, is left to whoever
 /// asks; a watched package is never given up.
-fn next_attempt(findings: &[Finding], decided_by: &[CheckId], inputs: &Inputs<'_>) -> Option<Timestamp> {
+fn next_attempt(
+    findings: &[Finding],
+    decided_by: &[CheckId],
+    judged: &[Judged<'_>],
+    inputs: &Inputs<'_>,
+) -> Option<Timestamp> {
     let soonest = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
     let longest = SignedDuration::from_hours(24);
     // While the metadata could never be read it is not known since when; then once an hour.
-    let is_described = inputs.authenticated.release.metadata.present().is_some();
+    let is_described = judged.iter().any(Judged::is_described);
     let tried = match &inputs.memory.first_seen {
         Some(first) => Some(inputs.now.duration_since(first.at)),
         None => is_described.then_some(SignedDuration::ZERO),
@@ -348,7 +418,7 @@ fn next_attempt(findings: &[Finding], decided_by: &[CheckId], inputs: &Inputs<'_
 
 /// What may be told later of a settled version: what stands between `attested` and `verified` because the run has not ended or
 /// somebody did not answer, or the run that GitHub did not show, and may have been slow to.
-fn unfinished(findings: &[Finding], status: Status) -> Option<Outcome> {
+fn unfinished_of(findings: &[Finding], status: Status) -> Option<Outcome> {
     let may_be_told_later =
         |finding: &&Finding| matches!(finding.outcome, Outcome::Unknown(reason) if reason.may_pass());
     let missing = |finding: &&Finding| finding.check == CheckId::RunExists && finding.outcome.is_fail();
@@ -374,7 +444,43 @@ fn jitter(dossier: &Dossier, span: SignedDuration) -> SignedDuration {
     SignedDuration::from_secs(span.as_secs() * part / i64::from(u16::MAX))
 }
 
-/// Answers the three questions, each with the checks that decided it.
+/// The names of the three questions.
+const QUESTIONS: [&str; 3] = ["registryOnly", "logOnly", "mismatch"];
+
+/// Answers the three questions of all artifacts: yes if it is so of any, no if it is so of none, each with the checks that
+/// decided it.
+fn answer_all(judged: &[Judged<'_>], decisions: &[Decision]) -> (Questions, BTreeMap<String, Vec<CheckId>>) {
+    let answers: Vec<_> = judged
+        .iter()
+        .zip(decisions)
+        .map(|(artifact, decision)| answer_questions(&artifact.findings, decision.status, &decision.decided_by))
+        .collect();
+    let folded = |of: fn(&Questions) -> YesNoUnknown| worst_answer(answers.iter().map(|(questions, _)| of(questions)));
+    let questions = Questions {
+        registry_only: folded(|questions| questions.registry_only),
+        log_only: folded(|questions| questions.log_only),
+        mismatch: folded(|questions| questions.mismatch),
+    };
+    let mut checks = BTreeMap::new();
+    for name in QUESTIONS {
+        let answer = |questions: &Questions| match name {
+            "registryOnly" => questions.registry_only,
+            "logOnly" => questions.log_only,
+            _ => questions.mismatch,
+        };
+        let decisive: BTreeSet<CheckId> = answers
+            .iter()
+            .filter(|(of_artifact, _)| answer(of_artifact) == answer(&questions))
+            .filter_map(|(_, checks)| checks.get(name))
+            .flatten()
+            .copied()
+            .collect();
+        checks.insert(name.to_owned(), decisive.into_iter().collect());
+    }
+    (questions, checks)
+}
+
+/// Answers the three questions of one artifact, each with the checks that decided it.
 fn answer_questions(
     findings: &[Finding],
     status: Status,
@@ -397,9 +503,11 @@ fn answer_questions(
         CheckId::IdIssuer,
         CheckId::AttSubjectDigest,
     ];
+    let timestamped = of(CheckId::LogInclusion) == Some(Outcome::NotApplicable(Some(Shade::Timestamped)));
+    let is_proved = |check| passed(check) || check == CheckId::LogInclusion && timestamped;
     let registry_only = if status == Status::Downgraded {
         Yes
-    } else if proof_of_build.into_iter().all(passed) {
+    } else if proof_of_build.into_iter().all(is_proved) {
         No
     } else {
         Unknown
@@ -420,6 +528,8 @@ fn answer_questions(
     };
 
     // 3. Bytes against what was attested of them.
+    let published = of(CheckId::AttPublishSig)
+        .is_some_and(|outcome| outcome.is_pass() || outcome == Outcome::NotApplicable(Some(Shade::NotOfEcosystem)));
     let about_bytes = [
         CheckId::ArtTarballIntegrity,
         CheckId::AttSubjectDigest,
@@ -438,8 +548,7 @@ fn answer_questions(
     } else if !not_by_the_run.is_empty() {
         // A job of the run signed these bytes, but the run did not publish: what it built cannot be told.
         (Unknown, not_by_the_run)
-    } else if about_bytes.into_iter().all(passed) && passed(CheckId::AttProvenanceSig) && passed(CheckId::AttPublishSig)
-    {
+    } else if about_bytes.into_iter().all(passed) && passed(CheckId::AttProvenanceSig) && published {
         (No, about_bytes.to_vec())
     } else {
         (Unknown, about_bytes.to_vec())
@@ -497,6 +606,7 @@ fn build(authenticated: &Authenticated) -> Option<Build> {
     let provenance = provenances.first()?;
     let certificate = provenance.certificate;
     let config = certificate.build_config_uri.as_deref().or(certificate.signer());
+    let log = provenance.attestation.log.as_ref();
     Some(Build {
         repository: certificate.source_repository_uri.clone(),
         repository_id: certificate.source_repository_identifier.clone(),
@@ -508,16 +618,7 @@ fn build(authenticated: &Authenticated) -> Option<Build> {
         run: certificate.run_invocation_uri.clone(),
         trigger: certificate.build_trigger.clone(),
         runner: certificate.runner_environment.clone(),
-        log_index: Some(provenance.attestation.log.index.clone()),
+        log_index: log.map(|LogEvidence { index, .. }| index.clone()),
         signed_at: Some(provenance.attestation.signed_at),
     })
-}
-
-/// The digest that a verdict remembers the version by: what the metadata named, once it was read.
-pub fn declared_integrity(authenticated: &Authenticated) -> Option<Digest> {
-    authenticated
-        .release
-        .metadata
-        .present()
-        .and_then(|metadata| metadata.declared_digest.clone())
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use hekate::ecosystem::Upstreams;
 use hekate::forge::github::BUDGET;
 use hekate::verdict::Status;
-use hekate_tests::path::Judged;
+use hekate_tests::path::{Judged, no_address};
 use hekate_tests::recollection::Recollection;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -141,6 +141,7 @@ async fn looks_over_http(release: Release, change: &Change, looks: &[Timestamp])
         npm_feed: None,
         npm: Url::parse(&served.npm_url()).unwrap(),
         github: Url::parse(&served.github_url()).unwrap(),
+        ..no_address()
     };
     let (judge, fetch, mut recollection) = (judge(), over_http(), Recollection::default());
     let mut looked = Vec::new();

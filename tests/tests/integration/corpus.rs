@@ -201,8 +201,8 @@ async fn the_served_corpus_gets_the_same_verdicts_over_http() {
         let github = Url::parse(&format!("{npm}/github")).unwrap();
         let upstreams = Upstreams {
             npm,
-            npm_feed: None,
             github,
+            ..no_address()
         };
         let dossier = look(&judge, &fetch, &upstreams, &coordinate, now()).await.unwrap();
         let judged = decide(&judge, dossier, &Memory::default(), now());

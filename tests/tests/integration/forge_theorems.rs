@@ -240,7 +240,7 @@ fn without_what_a_required_check_needs_nothing_is_verified() {
         let mut dossier = judged.case.dossier.clone();
         dossier
             .observations
-            .retain(|observation| !observation.subject.is_of_the_forge());
+            .retain(|observation| !observation.subject.is_of_the_trace());
         assert_ne!(
             again(judged, dossier).status,
             Status::Verified,

@@ -43,7 +43,7 @@ fn an_honest_attestation_is_authentic() {
         let verified = trust(TrustOrigin::Files).verify(&unverified(&item), now()).unwrap();
         assert_eq!(verified.statement.subject.name, "pkg:npm/%40acme/widget@1.2.3");
         assert!(verified.signed_at >= BASE_TIME && verified.signed_at < BASE_TIME + SignedDuration::from_secs(5));
-        assert!(verified.log.proof && verified.log.promise);
+        assert!(verified.log.is_some_and(|log| log.proof && log.promise));
     }
 }
 

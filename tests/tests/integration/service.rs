@@ -14,6 +14,7 @@ use hekate::ports::{
 };
 use hekate::service::{Service, Worked};
 use hekate::verdict::Status;
+use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
 use testbed::{Answer, BASE_TIME, Release, Scenario, Served};
 use url::Url;
@@ -87,6 +88,7 @@ impl Deployment {
                 npm: url(served.npm_url()),
                 npm_feed: Some(url(served.npm_feed_url())),
                 github: url(served.github_url()),
+                ..no_address()
             },
             holder: "test".to_owned(),
         };

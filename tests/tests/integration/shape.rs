@@ -152,6 +152,7 @@ impl Shape {
     pub(crate) fn remembering(mut self, integrity: hekate::package::Digest) -> Self {
         self.memory.first_seen = Some(FirstSeen {
             integrity,
+            artifacts: std::collections::BTreeMap::new(),
             at: moment("2026-11-02T10:05:00Z"),
         });
         self
@@ -239,6 +240,7 @@ impl Shape {
             npm_feed: None,
             npm: Url::parse(&served.npm_url()).unwrap(),
             github: Url::parse(&served.github_url()).unwrap(),
+            ..no_address()
         };
         self.judged(served.scenario(), &fetch, &upstreams).await
     }

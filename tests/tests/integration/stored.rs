@@ -9,6 +9,7 @@ use hekate::dossier::Dossier;
 use hekate::ecosystem::{Look, Upstreams};
 use hekate::forge::github::attestations;
 use hekate::package::Digest;
+use hekate_tests::path::no_address;
 use serde_json::{Value, json};
 use testbed::github::{Snappy, StoredAttestation};
 use testbed::{Answer, GitHub, Release, Scenario};
@@ -39,6 +40,7 @@ async fn stored(change: impl FnOnce(&mut GitHub)) -> Availability<Vec<Unverified
         npm_feed: None,
         npm: Url::parse(&served.npm_url()).unwrap(),
         github: Url::parse(&served.github_url()).unwrap(),
+        ..no_address()
     };
     let look = Look {
         fetch: &HttpFetch::new(config).unwrap(),

@@ -541,6 +541,7 @@ async fn a_wrong_answer_is_read_alike_over_http() {
                 npm_feed: None,
                 npm: Url::parse(&served.npm_url()).unwrap(),
                 github: Url::parse(&served.github_url()).unwrap(),
+                ..no_address()
             };
             let mut recollection = Recollection::default();
             let looked = recollection

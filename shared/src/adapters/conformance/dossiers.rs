@@ -17,6 +17,7 @@ pub(crate) async fn a_dossier_comes_back_whole(store: &impl Store) {
         let mut dossier = dossier(&package("1.0.0"), seconds, body);
         dossier.observe(Observation {
             subject: Subject::VersionManifest,
+            about: String::new(),
             url: "https://registry.example/".to_owned(),
             at: at(seconds),
             answer: Answer::Unanswered {

@@ -148,6 +148,7 @@ pub(crate) async fn what_was_seen_first_is_never_changed(store: &impl Store) {
     let seen = |text: &[u8], seconds| FirstSeen {
         integrity: Digest::sha512_of(text),
         at: at(seconds),
+        artifacts: std::collections::BTreeMap::new(),
     };
     let record = async |status, seconds, first_seen: &FirstSeen| {
         let dossier = dossier(&package("1.0.0"), seconds, b"[]");

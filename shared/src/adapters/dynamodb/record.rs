@@ -158,7 +158,7 @@ impl DynamoDbStore {
         let mut update = update_of(&verdict.package, seen);
         packed.set(&mut update);
         rows::set_bodies(&mut update, bodies);
-        rows::set_first_seen(&mut update, *first_seen)?;
+        set_first_seen(&mut update, seen, *first_seen)?;
         let next_look = verdict.next_look_at.filter(|_| !is_removed);
         rows::set_due(&mut update, &Task::Version(verdict.package.clone()), next_look);
         if !is_removed {
@@ -190,9 +190,7 @@ impl DynamoDbStore {
                 verdict.next_look_at,
             );
         }
-        if seen.first_seen.is_none() {
-            rows::set_first_seen(&mut update, handed.first_seen)?;
-        }
+        set_first_seen(&mut update, Some(seen), handed.first_seen)?;
         if update.is_empty() {
             return Ok(true);
         }
@@ -268,6 +266,21 @@ impl DynamoDbStore {
 fn update_of(package: &PackageVersion, seen: Option<&CurrentRow>) -> Update {
     let conditions = seen.map_or_else(|| vec![Condition::no_row()], CurrentRow::is_unchanged);
     Update::of(keys::package_key(package), VERDICT, conditions)
+}
+
+/// Keeps what was seen first. What is known of it stays, and a file that was added since is added to it.
+fn set_first_seen(
+    update: &mut Update,
+    seen: Option<&CurrentRow>,
+    handed: Option<&FirstSeen>,
+) -> Result<(), StoreFault> {
+    let known = seen.and_then(|row| row.first_seen.as_ref());
+    let grown = known.zip(handed).and_then(|(known, handed)| known.grown_by(handed));
+    match (known, grown) {
+        (None, _) => rows::set_first_seen(update, handed),
+        (Some(_), Some(grown)) => rows::replace_first_seen(update, &grown),
+        (Some(_), None) => Ok(()),
+    }
 }
 
 /// Whether the registry was found not to serve the version any more after the look that came to this verdict.

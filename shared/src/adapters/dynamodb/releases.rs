@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use super::bulk::Consistency;
 use super::rows::{self, ReleasePlace};
 use super::{DynamoDbStore, Reading, bulk, contended, keys, unreachable};
-use crate::history::{LIMIT, PastRelease, channel};
-use crate::package::{Digest, PackageName, PackageVersion};
+use crate::history::{LIMIT, PastRelease};
+use crate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use crate::ports::StoreFault;
 
 /// The most rows that are read of one package's releases, where those of a kind lie far apart.
@@ -38,8 +38,8 @@ impl DynamoDbStore {
             consistent: true,
         };
         let range = keys::releases(package.name(), until);
-        let own = channel(package.version()).is_stable();
-        let mut recent = Recent::default();
+        let own = package.ecosystem().channel(package.version()).is_stable();
+        let mut recent = Recent::of(package.ecosystem());
         let mut start = None;
         let mut left = MOST_READ;
         while left > 0 {
@@ -201,17 +201,26 @@ fn placed(version: &str, release: &PastRelease) -> Result<(ReleasePlace, String)
 }
 
 /// Releases as they are read, newest first.
-#[derive(Default)]
 struct Recent {
+    ecosystem: Ecosystem,
     releases: Vec<PastRelease>,
     accepted_stable: usize,
     accepted_prereleases: usize,
 }
 
 impl Recent {
+    fn of(ecosystem: Ecosystem) -> Self {
+        Self {
+            ecosystem,
+            releases: Vec::new(),
+            accepted_stable: 0,
+            accepted_prereleases: 0,
+        }
+    }
+
     /// Takes the next older release, unless enough newer ones of its kind were accepted.
     fn push(&mut self, release: PastRelease) {
-        let accepted = if channel(&release.version).is_stable() {
+        let accepted = if self.ecosystem.channel(&release.version).is_stable() {
             &mut self.accepted_stable
         } else {
             &mut self.accepted_prereleases

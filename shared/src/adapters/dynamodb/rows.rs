@@ -268,6 +268,12 @@ pub(super) fn set_first_seen(update: &mut Update, first_seen: Option<&FirstSeen>
     Ok(())
 }
 
+/// What was seen first, with files that were added since.
+pub(super) fn replace_first_seen(update: &mut Update, first_seen: &FirstSeen) -> Result<(), StoreFault> {
+    update.set("first_seen", json(first_seen)?);
+    Ok(())
+}
+
 /// When a task is due, or that it is not due any more.
 pub(super) fn set_due(update: &mut Update, task: &Task, at: Option<Timestamp>) {
     update.set_or_remove("due_shard", at.map(|_| text(keys::due_shard(task))));

@@ -473,6 +473,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     let first_seen = FirstSeen {
         integrity: Digest::sha512_of(b"tarball"),
         at: at(0),
+        artifacts: std::collections::BTreeMap::new(),
     };
     fixture
         .store

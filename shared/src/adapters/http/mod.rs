@@ -206,6 +206,7 @@ impl Fetch for HttpFetch {
         let answer = self.answer(&question).await;
         Observation {
             subject: request.subject,
+            about: String::new(),
             url: request.url.to_string(),
             at: request.at,
             answer,

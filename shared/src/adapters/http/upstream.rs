@@ -60,6 +60,17 @@ impl Upstream {
         })
     }
 
+    /// The container registry that serves Homebrew's bottles: it wants a token, and takes the one that everybody may have
+    /// (<https://github.com/Homebrew/brew/blob/main/Library/Homebrew/download_strategy.rb>, `QQ==`).
+    pub fn bottles(base: Url) -> Self {
+        let anybody = HeaderValue::from_static("Bearer QQ==");
+        Self {
+            base,
+            headers: HeaderMap::from_iter([(header::AUTHORIZATION, anybody)]),
+            has_quota: false,
+        }
+    }
+
     /// Whether a URL lies below the base: the same origin, and the base's path or one that goes on after it with a slash.
     fn covers(&self, url: &Url) -> bool {
         let path = self.base.path().trim_end_matches('/');

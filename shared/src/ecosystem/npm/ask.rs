@@ -28,7 +28,7 @@ pub(super) const JSON: &str = "application/json";
 ///
 /// The packument alone tells an unpublished version from one that never was. Where a registry answers 404 to it, the
 /// version's own manifest is asked for: some mirrors serve nothing else.
-pub async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
+pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
     let (name, selector) = (&coordinate.name, &coordinate.selector);
     let keep = {
         let (name, selector) = (name.clone(), selector.clone());
@@ -130,7 +130,7 @@ fn retry_after(observation: &Observation) -> Option<u64> {
 const BACK_VERSIONS: usize = 12;
 
 /// Looks back at a dozen of the earlier versions that announce attestations, as far as they are not known.
-pub async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
+pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
     let release = read::read(dossier);
     let (Some(packument), Some(metadata)) = (dossier.observation(Subject::Packument), release.metadata.present())
     else {
@@ -177,7 +177,7 @@ fn about(packument: &Observation, package: &PackageVersion) -> Option<Observatio
 
 /// Collects attestations and tarball of a resolved version. Without its metadata nothing else is asked for: neither answer
 /// could be judged.
-pub async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
+pub(super) async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
     let package = resolved.package.clone();
     let mut dossier = Dossier::new(resolved.package, resolved.observations);
     let Some(manifest) = read::manifest(&dossier) else {
@@ -301,7 +301,9 @@ pub(super) fn request(
         | Subject::ManifestAtCommit
         | Subject::StoredAttestations
         | Subject::StoredBundle(_)
-        | Subject::ChangeFeed => None,
+        | Subject::ChangeFeed
+        | Subject::ProjectIndex
+        | Subject::Formula => None,
     };
     Ok(Request {
         subject,

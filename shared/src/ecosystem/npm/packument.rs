@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::history::{Line, SETTLED, line};
+use super::rules::line;
+use crate::history::{Line, SETTLED};
 use crate::package::{PackageName, Selector};
 
 /// How many versions before the requested one are kept, by name and time alone: enough to tell a habit.

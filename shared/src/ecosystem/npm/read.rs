@@ -9,29 +9,45 @@ use serde_json::value::RawValue;
 use super::REGISTRY_IDENTITY;
 use super::ask::unavailable_status;
 use super::packument::Packument;
-use crate::attestation::UnverifiedAttestation;
+use crate::attestation::{PredicateType, UnverifiedAttestation};
 use crate::availability::{Availability, Unavailable, UnavailableReason};
 use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject};
 use crate::ecosystem::{
-    Described, Downloaded, InnerManifest, Metadata, OtherVersion, PublishMode, RegistrySignature, Release,
+    Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, PublishMode, RegistrySignature,
+    Release, Terms,
 };
 use crate::package::{Digest, DigestAlgorithm, Integrity, PackageName};
 
 /// The most attestations that are evaluated of one version. Real answers have two.
 const ATTESTATION_LIMIT: usize = 64;
 
+/// What npm serves: a provenance of the build, and a publish attestation of the registry.
+const EVALUATED: &[PredicateType] = &[
+    PredicateType::SlsaProvenanceV02,
+    PredicateType::SlsaProvenanceV1,
+    PredicateType::NpmPublishV01,
+];
+
 /// Reads a dossier of an npm version.
-pub fn read(dossier: &Dossier) -> Release {
+pub(super) fn read(dossier: &Dossier) -> Release {
     let metadata = metadata(dossier);
     let attestations = attestations(dossier, &metadata);
     let answered = dossier.observation(Subject::Attestations).and_then(response);
     Release {
         package: dossier.package.clone(),
+        about: String::new(),
         attestations,
         attestations_evidence: answered.map(|response| response.sha256.clone()),
         artifact: artifact(dossier),
         metadata,
-        registry: REGISTRY_IDENTITY,
+        terms: Terms {
+            evaluates: EVALUATED,
+            registry_signs: true,
+            countersigned_by: Some(REGISTRY_IDENTITY),
+            subject: ExpectedSubject::Purl,
+            digest: DigestAlgorithm::Sha512,
+            accounts_sign: false,
+        },
     }
 }
 
@@ -184,6 +200,7 @@ fn metadata(dossier: &Dossier) -> Availability<Metadata> {
         declared_digest,
         declared_sha1: weak.or(shasum),
         signed_text: integrity.map(|integrity| format!("{name}@{version}:{integrity}")),
+        is_stripped: signatures(&manifest).is_empty(),
         signatures: signatures(&manifest),
         announces_attestations: announces_attestations(&manifest),
         published_at: packument.as_ref().and_then(|packument| packument.published_at(version)),
@@ -338,7 +355,7 @@ fn absence(
             UnavailableReason::NotRetained,
             "the metadata announces attestations that the registry does not serve",
         ),
-        Availability::Present(metadata) if metadata.signatures.is_empty() => trouble(
+        Availability::Present(metadata) if metadata.is_stripped => trouble(
             UnavailableReason::Stripped,
             "there is no attestation here, and the metadata has lost its registry signatures as well: a mirror that \
              strips them cannot prove that there is none",
@@ -425,6 +442,7 @@ fn strip_bom(bytes: &[u8]) -> &[u8] {
 fn inner_manifest(value: &Value) -> InnerManifest {
     let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     InnerManifest {
+        place: "package.json in the tarball",
         name: text("/name"),
         published_name: text("/publishConfig/name"),
         version: text("/version"),

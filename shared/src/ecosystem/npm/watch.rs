@@ -47,7 +47,7 @@ impl Serialize for Ignored {
 }
 
 /// Asks which versions of a package there are, and which there were.
-pub async fn versions(name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault> {
+pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault> {
     let reduce = |bytes: &[u8]| serde_json::to_vec(&serde_json::from_slice::<Listed>(bytes).ok()?).ok();
     let request = Request {
         previous: None,
@@ -107,7 +107,7 @@ struct Page {
 }
 
 /// Where the feed ends now: from where to read if it never was read.
-pub async fn feed_end(feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
+pub(super) async fn feed_end(feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
     let head: Head = ask_feed(feed, "/", look).await?;
     Ok(head.update_seq)
 }
@@ -115,7 +115,7 @@ pub async fn feed_end(feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
 /// The packages that changed after a place in the feed, at most `limit` rows of it.
 ///
 /// Rows that name no valid package, such as design documents, or are of another shape, are read over.
-pub async fn feed_page(feed: &Url, since: u64, limit: usize, look: &Look<'_>) -> Result<FeedPage, LookFault> {
+pub(super) async fn feed_page(feed: &Url, since: u64, limit: usize, look: &Look<'_>) -> Result<FeedPage, LookFault> {
     let page: Page = ask_feed(feed, &format!("/_changes?since={since}&limit={limit}"), look).await?;
     let names: BTreeSet<PackageName> = page
         .results

@@ -113,9 +113,10 @@ impl From<CoordinateError> for ApiError {
     fn from(error: CoordinateError) -> Self {
         let code = match &error {
             CoordinateError::UnsupportedEcosystem(_) => "unsupported_ecosystem",
-            CoordinateError::Syntax(_) | CoordinateError::Name { .. } | CoordinateError::Version { .. } => {
-                "bad_package"
-            }
+            CoordinateError::Syntax(_)
+            | CoordinateError::Name { .. }
+            | CoordinateError::Version { .. }
+            | CoordinateError::File { .. } => "bad_package",
         };
         Self::caller(code, error.to_string())
     }

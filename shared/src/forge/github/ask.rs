@@ -54,17 +54,23 @@ const RAW: &str = "application/vnd.github.raw+json";
 /// What the budget did not reach is asked at the next look. Silence is never carried over as an answer. If GitHub does not
 /// answer the first question, no other is asked; nor is much more if the repository is not visible.
 ///
-/// Never more than [`BUDGET`] requests are made, whatever GitHub answers: the redirects that a question may take are set
-/// aside before it is asked, and given back as far as its answer did not take them.
+/// Never more than `left` requests are made, which are [`BUDGET`] for all destinations of a look, whatever GitHub answers: the
+/// redirects that a question may take are set aside before it is asked, and given back as far as its answer did not take them.
 pub async fn trace(
     mut dossier: Dossier,
     destination: &Destination,
     remembered: Vec<Observation>,
     look: &Look<'_>,
+    left: &mut usize,
 ) -> Dossier {
+    let previous = look.previous.map(|dossier| dossier.part(&destination.about));
+    let look = &Look {
+        previous: previous.as_ref(),
+        ..*look
+    };
     let mut known = remembered;
     for earlier in look.previous.into_iter().flat_map(|dossier| &dossier.observations) {
-        if earlier.subject.is_of_the_forge() && !known.iter().any(|known| known.subject == earlier.subject) {
+        if earlier.subject.is_of_the_trace() && !known.iter().any(|known| known.subject == earlier.subject) {
             known.push(earlier.clone());
         }
     }
@@ -73,16 +79,15 @@ pub async fn trace(
         look,
         known,
         repository: destination.repository.path(),
-        left: BUDGET,
+        left: *left,
         seen: Vec::new(),
     };
     // A repository that was renamed before an earlier look is asked about under its present name at once.
     let known_as = tracer.known(Subject::Repository).and_then(parsed::<wire::Repository>);
     tracer.take_name(known_as);
     tracer.walk().await;
-    for observation in tracer.seen {
-        dossier.observe(observation);
-    }
+    *left = tracer.left;
+    dossier.observe_part(&destination.about, tracer.seen);
     dossier
 }
 
@@ -327,7 +332,9 @@ impl Tracer<'_> {
             | Subject::ManifestAtCommit
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
-            | Subject::ChangeFeed => false,
+            | Subject::ChangeFeed
+            | Subject::ProjectIndex
+            | Subject::Formula => false,
         };
         let age = self.look.at.duration_since(known.at);
         let limit = if early || !says_no {
@@ -384,7 +391,9 @@ impl Tracer<'_> {
             | Subject::RunFirstMissed
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
-            | Subject::ChangeFeed => false,
+            | Subject::ChangeFeed
+            | Subject::ProjectIndex
+            | Subject::Formula => false,
         }
     }
 
@@ -586,7 +595,9 @@ impl Tracer<'_> {
             | Subject::RunFirstMissed
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
-            | Subject::ChangeFeed => return None,
+            | Subject::ChangeFeed
+            | Subject::ProjectIndex
+            | Subject::Formula => return None,
         };
         let base = self.look.upstreams.github.as_str().trim_end_matches('/');
         Some(Request {

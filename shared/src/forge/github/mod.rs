@@ -16,14 +16,17 @@ pub use read::{Reply, Seen, Sight, Trace};
 use jiff::Timestamp;
 
 use crate::attestation::{Issuer, RepositoryUri, RunInvocation, WorkflowRef};
-use crate::authenticate::Authenticated;
-use crate::dossier::{Observation, Subject};
+use crate::authenticate::{Authenticated, AuthenticatedRelease};
+use crate::dossier::{Dossier, Observation, Subject};
 use crate::package::PackageVersion;
 use crate::ports::TraceKey;
 
 /// Whatever an authenticated certificate names on GitHub: where the trace leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Destination {
+    /// By which name a dossier holds what is asked about it, where the artifacts of a version may come from several runs; empty
+    /// where a version has but one artifact.
+    pub about: String,
     /// The repository, by the name that it had when the certificate was issued.
     pub repository: RepositoryUri,
     /// Its id, which survives renames and transfers.
@@ -64,7 +67,22 @@ pub enum NoDestination {
 }
 
 impl Destination {
-    /// Where the earliest authentic provenance leads. Further provenances that name another run stay untraced, and
+    /// Where the artifacts of a version lead: every run once, in the order of the artifacts.
+    pub fn all_of(authenticated: &AuthenticatedRelease) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for destination in authenticated
+            .artifacts
+            .iter()
+            .filter_map(|artifact| Self::of(artifact).ok())
+        {
+            if all.iter().all(|known| known.about != destination.about) {
+                all.push(destination);
+            }
+        }
+        all
+    }
+
+    /// Where the earliest authentic provenance of an artifact leads. Further provenances that name another run stay untraced, and
     /// the checks of the run say so.
     pub fn of(authenticated: &Authenticated) -> Result<Self, NoDestination> {
         let provenances = authenticated
@@ -93,14 +111,26 @@ impl Destination {
             .present()
             .and_then(|artifact| artifact.manifest.present());
         let folder = manifest.and_then(|manifest| manifest.directory.clone());
+        let repository_id = certificate.source_repository_identifier.as_deref();
+        let about = if release.about.is_empty() {
+            String::new()
+        } else {
+            format!(
+                "run {}/{}/{}",
+                repository_id.unwrap_or_default(),
+                invocation.run,
+                invocation.attempt
+            )
+        };
         let declared = manifest
             .and_then(|manifest| manifest.repository.as_deref())
             .or_else(|| metadata?.declared_repository.as_deref())
             .and_then(RepositoryUri::parse)
             .filter(|declared| *declared != invocation.repository);
         Ok(Self {
+            about,
             repository: invocation.repository,
-            repository_id: number(certificate.source_repository_identifier.as_deref()),
+            repository_id: number(repository_id),
             run: invocation.run,
             attempt: invocation.attempt,
             commit: certificate.source_repository_digest.clone().filter(|sha| is_sha(sha)),
@@ -137,15 +167,12 @@ impl Destination {
     }
 }
 
-/// The observations of a look at `at` that are to be remembered under each key: those that were made then, not those that
+/// The observations of a dossier, of a look at `at`, that are to be remembered under each key: those that were made then, not those that
 /// were carried over from earlier looks.
-pub fn to_remember(
-    destination: &Destination,
-    observations: &[Observation],
-    at: Timestamp,
-) -> Vec<(TraceKey, Vec<Observation>)> {
+pub fn to_remember(destination: &Destination, dossier: &Dossier, at: Timestamp) -> Vec<(TraceKey, Vec<Observation>)> {
+    let part = dossier.part(&destination.about);
     let of = |scope: Scope| -> Vec<Observation> {
-        observations
+        part.observations
             .iter()
             .filter(|observation| observation.at == at && Scope::of(observation.subject) == Some(scope))
             // What could not be reduced is no document of its kind, whatever its status.
@@ -192,7 +219,9 @@ impl Scope {
             | Subject::ManifestAtCommit
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
-            | Subject::ChangeFeed => None,
+            | Subject::ChangeFeed
+            | Subject::ProjectIndex
+            | Subject::Formula => None,
         }
     }
 }

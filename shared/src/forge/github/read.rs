@@ -80,6 +80,7 @@ pub struct Trace {
 impl Trace {
     /// Reads what a dossier holds of a destination.
     pub fn read(destination: Destination, dossier: &Dossier) -> Self {
+        let dossier = &dossier.part(&destination.about);
         let (jobs, all_jobs) = jobs(&destination, dossier);
         let run = sight(&destination, dossier);
         let commit = reply::<wire::Commit>(dossier, Subject::Commit).map(|reply| {
