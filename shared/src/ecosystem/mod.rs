@@ -4,6 +4,7 @@
 //! checks know neither; they see a [`Release`].
 
 pub mod npm;
+pub mod pypi;
 
 use std::collections::BTreeSet;
 

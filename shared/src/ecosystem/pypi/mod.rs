@@ -1,0 +1,4 @@
+//! PyPI: <https://docs.pypi.org/api/>, with attestations as PEP 740 defines them (<https://peps.python.org/pep-0740/>).
+
+pub mod filename;
+pub mod version;
