@@ -7,6 +7,7 @@ mod read;
 mod watch;
 
 pub use ask::{collect, look_back, resolve};
+pub(super) use packument::evenly_by;
 pub use read::read;
 pub use watch::{feed_end, feed_page, versions};
 

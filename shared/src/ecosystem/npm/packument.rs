@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::history::{Line, SETTLED, line};
+use crate::history::{SETTLED, line};
 use crate::package::{PackageName, Selector};
 
 /// How many versions before the requested one are kept, by name and time alone: enough to tell a habit.
@@ -129,8 +129,18 @@ impl Packument {
 /// The first `limit` versions of a list: of each line in turn the first that is left, the line of `version` before the
 /// others, those in the order in which the list names them.
 pub(super) fn evenly<'a>(versions: impl IntoIterator<Item = &'a str>, version: &str, limit: usize) -> Vec<&'a str> {
+    evenly_by(versions, version, limit, line)
+}
+
+/// The same where `line` tells the line of a version.
+pub(in crate::ecosystem) fn evenly_by<'a, L: PartialEq>(
+    versions: impl IntoIterator<Item = &'a str>,
+    version: &str,
+    limit: usize,
+    line: impl Fn(&str) -> Option<L>,
+) -> Vec<&'a str> {
     let own = line(version);
-    let mut lines: Vec<(Option<Line>, Vec<&str>)> = vec![(own, Vec::new())];
+    let mut lines: Vec<(Option<L>, Vec<&str>)> = vec![(own, Vec::new())];
     for candidate in versions {
         let of_candidate = line(candidate);
         match lines.iter_mut().find(|(line, _)| *line == of_candidate) {

@@ -1,4 +1,7 @@
 //! PyPI: <https://docs.pypi.org/api/>, with attestations as PEP 740 defines them (<https://peps.python.org/pep-0740/>).
 
+pub mod document;
+pub mod excerpt;
 pub mod filename;
+pub mod index;
 pub mod version;
