@@ -97,7 +97,7 @@ impl Look<'_> {
             return Resource::refusal(404, &format!("No commit found for the ref {name}"));
         };
         let everywhere = || self.repository.files.get(path).cloned();
-        let Some(content) = commit.package_json(path).or_else(everywhere) else {
+        let Some(content) = commit.content(path).or_else(everywhere) else {
             return Resource::not_found();
         };
         if self.accept.contains("raw") {

@@ -8,6 +8,7 @@ mod commits;
 mod history;
 mod honest;
 mod model;
+mod recipe;
 mod refs;
 mod reply;
 mod route;
@@ -16,9 +17,11 @@ mod runs;
 mod store;
 
 pub use model::{Commit, Person, Pull, Repository, Snappy, StoredAttestation, Tag, Visibility};
-pub use run::{Actor, Approval, Job, PUBLISH_STEP, ReferencedWorkflow, Run, Step};
+pub use recipe::PUBLISH_STEP;
+pub use run::{Actor, Approval, Job, ReferencedWorkflow, Run, Step};
 
 pub(crate) use honest::Origin;
+pub(crate) use recipe::Recipe;
 
 use crate::{
     answer::{Answer, Body, Reply, Request},

@@ -1,15 +1,17 @@
 //! Making everything that a release consists of, in the order in which it happens.
 
-use super::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release, apply};
+use super::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release};
 use crate::{
     Attestation, Claims, Flavour, Parties, SignatureEncoding, World,
     attestation::PUBLISH,
     build::{SLSA_V1, SLSA_V02},
     bundle::{Seal, Signer},
+    edit::apply,
     encoding::{base64, sha1, sha512},
-    github::Origin,
+    github::{Origin, Recipe},
     keys::P256Key,
     npm::{self, registry::Publisher, tarball},
+    sealing::Sealing,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -60,7 +62,8 @@ impl Release {
             build: self.build.clone(),
             version: self.version.clone(),
             at: self.at,
-            package_json: package_json.clone(),
+            until: self.at,
+            recipe: Recipe::npm(package_json.clone()),
             run: self.run.clone(),
             commit: self.commit.clone(),
             repository: self.repository.clone(),
@@ -94,22 +97,7 @@ impl Release {
         let mut statement = self.build.provenance_statement(plan.flavour, &self.purl(), sha512);
         apply(&self.statement, &mut statement);
 
-        let key = P256Key::generate();
-        let authority = &plan.parties.certificate_authority.certificate_authority;
-        let certificate = authority.issue(&claims, key.spki(), plan.certified_at, &plan.parties.ct_log.ct_log);
-        let mut bundle = Seal {
-            signer: Signer::Certificate {
-                key: &key,
-                certificate: &certificate,
-                authorities: authority.chain(),
-            },
-            keyid: &plan.keyid,
-            encoding: plan.encoding,
-            format: &plan.format,
-            parties: &plan.parties,
-            at: plan.logged_at,
-        }
-        .bundle(statement.to_string().as_bytes());
+        let mut bundle = plan.sealing().seal(&claims, &statement);
         apply(&self.bundle, &mut bundle);
         let predicate_type = statement
             .get("predicateType")
@@ -209,6 +197,20 @@ impl Release {
         );
         npm::insert(&mut manifest, "dist", dist);
         manifest
+    }
+}
+
+impl Provenance {
+    /// How it is signed.
+    fn sealing(&self) -> Sealing {
+        Sealing {
+            format: self.format.clone(),
+            encoding: self.encoding,
+            keyid: self.keyid.clone(),
+            parties: self.parties.clone(),
+            certified_at: self.certified_at,
+            logged_at: self.logged_at,
+        }
     }
 }
 
