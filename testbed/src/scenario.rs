@@ -72,7 +72,8 @@ impl Scenario {
         self.release(release)
     }
 
-    fn leave(&self, origins: &[Origin]) {
+    /// Leaves on GitHub what releases come from.
+    pub(crate) fn leave(&self, origins: &[Origin]) {
         let mut github = self.github();
         for origin in origins {
             github.add(origin);
@@ -230,7 +231,7 @@ impl Scenario {
         }
     }
 
-    /// Writes `trusted_root.json` and `npm-keys.json` into `directory`.
+    /// Writes `trusted_root.json`, `trusted_root.github.json` and `npm-keys.json` into `directory`.
     pub fn write_trust(&self, directory: &Path) -> io::Result<()> {
         self.world.write_trust(directory)
     }

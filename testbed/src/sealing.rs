@@ -1,13 +1,22 @@
 //! Signing a statement with a short-lived certificate, as builds do.
 
 use crate::{
-    Claims, Format, Parties, SignatureEncoding, World,
+    Claims, EmbeddedSct, Format, Parties, SignatureEncoding, World,
     bundle::{Seal, Signer},
     edit::{Edits, apply},
     keys::P256Key,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+
+/// Whose certificate authority and timestamp authority take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instance {
+    /// The public instance of Sigstore.
+    PublicGood,
+    /// GitHub's own, which logs nothing: neither signatures nor certificates.
+    GitHub,
+}
 
 /// How a statement is signed by the holder of a short-lived certificate.
 #[derive(Debug, Clone)]
@@ -16,8 +25,10 @@ pub struct Sealing {
     pub format: Format,
     /// The encoding of the signature.
     pub encoding: SignatureEncoding,
-    /// The envelope's `keyid`, empty for certificates.
-    pub keyid: String,
+    /// The envelope's `keyid`, if it has one.
+    pub keyid: Option<String>,
+    /// Which of their instances.
+    pub instance: Instance,
     /// The parties.
     pub parties: Parties,
     /// The start of the certificate's validity.
@@ -32,17 +43,38 @@ impl Sealing {
         Self {
             format,
             encoding: SignatureEncoding::Der,
-            keyid: String::new(),
+            keyid: None,
+            instance: Instance::PublicGood,
             parties: Parties::of(world),
             certified_at: at - SignedDuration::from_secs(3),
             logged_at: at,
         }
     }
 
-    /// Certifies a fresh key, signs and logs: the bundle.
+    /// Lets GitHub's own instance certify and stamp.
+    pub fn by_github(&mut self) {
+        self.instance = Instance::GitHub;
+        self.format = Format::github();
+    }
+
+    /// Certifies a fresh key, signs, and logs or stamps: the bundle.
     pub(crate) fn seal(&self, claims: &Claims, statement: &Value) -> Value {
         let key = P256Key::generate();
-        let authority = &self.parties.certificate_authority.certificate_authority;
+        let Parties {
+            certificate_authority,
+            timestamp_authority,
+            ..
+        } = &self.parties;
+        let (authority, timestamp_authority) = match self.instance {
+            Instance::PublicGood => (
+                &certificate_authority.certificate_authority,
+                &timestamp_authority.timestamp_authority,
+            ),
+            Instance::GitHub => (
+                &certificate_authority.github.certificate_authority,
+                &timestamp_authority.github.timestamp_authority,
+            ),
+        };
         let certificate = authority.issue(claims, key.spki(), self.certified_at, &self.parties.ct_log.ct_log);
         Seal {
             signer: Signer::Certificate {
@@ -50,10 +82,11 @@ impl Sealing {
                 certificate: &certificate,
                 authorities: authority.chain(),
             },
-            keyid: &self.keyid,
+            keyid: self.keyid.as_deref(),
             encoding: self.encoding,
             format: &self.format,
-            parties: &self.parties,
+            log: &self.parties.log,
+            timestamp_authority,
             at: self.logged_at,
         }
         .bundle(statement.to_string().as_bytes())
@@ -77,6 +110,10 @@ impl Bends {
     /// The bundle of a statement, bent in everything but the last.
     pub(crate) fn seal(&self, mut sealing: Sealing, mut claims: Claims, mut statement: Value) -> Value {
         apply(&self.sealing, &mut sealing);
+        match sealing.instance {
+            Instance::PublicGood => {}
+            Instance::GitHub => claims.sct = EmbeddedSct::Absent,
+        }
         apply(&self.certificate, &mut claims);
         apply(&self.statement, &mut statement);
         sealing.seal(&claims, &statement)

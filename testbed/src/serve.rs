@@ -136,7 +136,7 @@ impl Served {
             .clear();
     }
 
-    /// Writes `trusted_root.json` and `npm-keys.json` into `directory`.
+    /// Writes `trusted_root.json`, `trusted_root.github.json` and `npm-keys.json` into `directory`.
     pub fn write_trust(&self, directory: &Path) -> io::Result<()> {
         self.scenario().write_trust(directory)
     }

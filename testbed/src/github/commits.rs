@@ -23,8 +23,8 @@ impl Look<'_> {
                 let mut document = self.commit_document(commit);
                 let files = changed_files(commit);
                 let stats = json!({"total": 2 * files.len(), "additions": files.len(), "deletions": files.len()});
-                crate::npm::insert(&mut document, "stats", stats);
-                crate::npm::insert(&mut document, "files", files.into());
+                crate::encoding::insert(&mut document, "stats", stats);
+                crate::encoding::insert(&mut document, "files", files.into());
                 Resource::document(document)
             },
         )

@@ -1,7 +1,8 @@
 //! What an honest release leaves on GitHub: commits, a ref, a merged pull request, and the run that published it.
 
 use super::{
-    Actor, Commit, GitHub, Job, Person, Pull, ReferencedWorkflow, Repository, Run, Step, Visibility, account_id,
+    Actor, Commit, GitHub, Job, Person, Pull, ReferencedWorkflow, Repository, Run, Step, StoredAttestation, Visibility,
+    account_id,
     bend::publish_step_around,
     hash,
     recipe::{Manifest, Recipe},
@@ -44,6 +45,8 @@ pub(crate) struct Origin {
     pub(crate) commit: Edits<Commit>,
     /// Changes to the repository.
     pub(crate) repository: Edits<Repository>,
+    /// What is stored beside the repository, before those changes.
+    pub(crate) stored: Vec<StoredAttestation>,
 }
 
 impl GitHub {
@@ -77,6 +80,7 @@ impl Origin {
             run: Vec::new(),
             commit: Vec::new(),
             repository: Vec::new(),
+            stored: Vec::new(),
             ..self
         }
     }
@@ -95,6 +99,7 @@ impl Origin {
         if let Some(run) = runs.find(|run| run.id == id && run.attempt == attempt) {
             apply(&self.run, run);
         }
+        repository.attestations.extend(self.stored.iter().cloned());
         apply(&self.repository, repository);
     }
 
@@ -344,6 +349,7 @@ impl Manifest {
             Self::Text(path, content) => {
                 commit.texts.entry(path.clone()).or_insert(content.clone());
             }
+            Self::Absent => {}
         }
     }
 }

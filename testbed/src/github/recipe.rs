@@ -59,6 +59,8 @@ pub(super) enum Manifest {
     PackageJson(Value),
     /// Another file, with its path.
     Text(String, String),
+    /// None.
+    Absent,
 }
 
 impl Recipe {
@@ -117,6 +119,17 @@ impl Recipe {
             publish: UV_STEP,
             after: &[("Post Run astral-sh/setup-uv@v7", 1), AFTER_CHECKOUT, COMPLETE],
             ..Self::pypa_action(pyproject)
+        }
+    }
+
+    /// Of files that were built, attested with GitHub's action.
+    pub(crate) fn attest() -> Self {
+        Self {
+            before: &[SET_UP, CHECKOUT, ("Run make dist", 51)],
+            publish: ATTEST_STEP,
+            after: &[("Run gh release upload", 4), AFTER_CHECKOUT, COMPLETE],
+            changes: &["CHANGELOG.md"],
+            manifest: Manifest::Absent,
         }
     }
 

@@ -1,14 +1,11 @@
 //! The registry's endpoints as a pure function from a request to a reply.
 
-use super::{
-    feed::{Feed, FeedRow},
-    insert,
-};
+use super::feed::{Feed, FeedRow};
 use crate::{
     answer::{Answer, Reply, Request},
     attempts::Attempts,
     edit::apply,
-    encoding::percent_decode,
+    encoding::{insert, percent_decode},
     release::Published,
 };
 use serde_json::{Map, Value, json};

@@ -217,7 +217,7 @@ pub(super) fn json(project: &Project, release: &PypiPublished, with_releases: bo
             let entries = release.files.iter().map(|file| file.entry(release));
             releases.entry(release.version.clone()).or_default().extend(entries);
         }
-        crate::npm::insert(&mut document, "releases", json!(releases));
+        crate::encoding::insert(&mut document, "releases", json!(releases));
     }
     apply(&release.json, &mut document);
     with_serial(Reply::json(&document), project.serial)

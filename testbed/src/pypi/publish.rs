@@ -139,6 +139,7 @@ impl PypiRelease {
             run: self.run.clone(),
             commit: self.commit.clone(),
             repository: self.repository.clone(),
+            stored: Vec::new(),
         }
     }
 

@@ -7,11 +7,11 @@ use crate::{
     build::{SLSA_V1, SLSA_V02},
     bundle::{Seal, Signer},
     edit::apply,
-    encoding::{base64, sha1, sha512},
+    encoding::{base64, insert, sha1, sha512},
     github::{Origin, Recipe},
     keys::P256Key,
     npm::{self, registry::Publisher, tarball},
-    sealing::Sealing,
+    sealing::{Instance, Sealing},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -67,6 +67,7 @@ impl Release {
             run: self.run.clone(),
             commit: self.commit.clone(),
             repository: self.repository.clone(),
+            stored: Vec::new(),
         }
     }
 
@@ -131,10 +132,11 @@ impl Release {
                 key,
                 hint: plan.hint.as_deref().unwrap_or(&key_id),
             },
-            keyid: plan.keyid.as_deref().unwrap_or(&key_id),
+            keyid: Some(plan.keyid.as_deref().unwrap_or(&key_id)),
             encoding: plan.encoding,
             format: &plan.format,
-            parties: &plan.parties,
+            log: &plan.parties.log,
+            timestamp_authority: &plan.parties.timestamp_authority.timestamp_authority,
             at: plan.logged_at,
         }
         .bundle(statement.to_string().as_bytes());
@@ -170,7 +172,7 @@ impl Release {
                 npm::METADATA_HOST,
                 self.version
             );
-            npm::insert(
+            insert(
                 &mut dist,
                 "attestations",
                 json!({"url": url, "provenance": {"predicateType": predicate_type}}),
@@ -184,18 +186,18 @@ impl Release {
             }
         });
         let mut manifest = package_json;
-        npm::insert(&mut manifest, "_id", json!(id));
-        npm::insert(&mut manifest, "gitHead", json!(self.build.commit));
-        npm::insert(&mut manifest, "_nodeVersion", json!("24.11.0"));
-        npm::insert(&mut manifest, "_npmVersion", json!("12.0.2"));
-        npm::insert(&mut manifest, "_hasShrinkwrap", json!(false));
-        npm::insert(&mut manifest, "_npmUser", publisher.npm_user());
-        npm::insert(
+        insert(&mut manifest, "_id", json!(id));
+        insert(&mut manifest, "gitHead", json!(self.build.commit));
+        insert(&mut manifest, "_nodeVersion", json!("24.11.0"));
+        insert(&mut manifest, "_npmVersion", json!("12.0.2"));
+        insert(&mut manifest, "_hasShrinkwrap", json!(false));
+        insert(&mut manifest, "_npmUser", publisher.npm_user());
+        insert(
             &mut manifest,
             "maintainers",
             json!([{"name": "alice", "email": "alice@example.com"}]),
         );
-        npm::insert(&mut manifest, "dist", dist);
+        insert(&mut manifest, "dist", dist);
         manifest
     }
 }
@@ -206,7 +208,8 @@ impl Provenance {
         Sealing {
             format: self.format.clone(),
             encoding: self.encoding,
-            keyid: self.keyid.clone(),
+            keyid: Some(self.keyid.clone()),
+            instance: Instance::PublicGood,
             parties: self.parties.clone(),
             certified_at: self.certified_at,
             logged_at: self.logged_at,

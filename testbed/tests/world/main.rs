@@ -14,6 +14,7 @@ mod pypi;
 mod registry;
 mod serving;
 mod speed;
+mod stored;
 
 use serde_json::Value;
 use sigstore::{
