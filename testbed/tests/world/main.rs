@@ -10,9 +10,12 @@ mod bundles;
 mod demonstration;
 mod feed;
 mod github;
+mod homebrew;
+mod pypi;
 mod registry;
 mod serving;
 mod speed;
+mod stored;
 
 use serde_json::Value;
 use sigstore::{
