@@ -6,7 +6,7 @@
 mod answer;
 pub mod npm;
 mod release;
-mod pypi;
+pub mod pypi;
 
 use std::collections::BTreeSet;
 
