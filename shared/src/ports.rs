@@ -41,6 +41,10 @@ pub enum Keep {
     /// Digests of a gzipped tar archive, and the bytes of `package.json` in its top folder; the archive itself is streamed
     /// and neither held in memory nor written to disk.
     NpmTarball,
+    /// Digests of a Python distribution, and the bytes of its core metadata: `PKG-INFO` in the top folder of a source
+    /// distribution, `METADATA` in the `.dist-info` folder of a wheel. A gzipped tar archive is streamed; a zip archive, which
+    /// can only be read from its end, is held in memory up to a limit, and beyond it only digested.
+    Distribution,
 }
 
 /// How many redirects are followed where requests are not counted.
