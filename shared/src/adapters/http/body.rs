@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::npm_manifest::read_npm_manifest;
+use super::python_metadata::read_core_metadata;
 use super::{Trouble, broken};
 use crate::availability::UnavailableReason;
 use crate::dossier::{ArchiveMember, Body, Kept};
@@ -59,7 +60,8 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
             })
             .await
         }
-        Keep::NpmTarball => archive(response, limit).await,
+        Keep::NpmTarball => archive(response, limit, |chunks| read_npm_manifest(chunks)).await,
+        Keep::Distribution => archive(response, limit, |chunks| read_core_metadata(chunks)).await,
     }
 }
 
@@ -112,12 +114,17 @@ async fn collect(mut response: reqwest::Response, limit: u64) -> Result<Vec<u8>,
     Ok(body)
 }
 
-async fn archive(mut response: reqwest::Response, limit: u64) -> Result<ReadBody, Trouble> {
+/// Digests an archive while `read` looks for its manifest.
+async fn archive(
+    mut response: reqwest::Response,
+    limit: u64,
+    read: fn(&mut Chunks) -> ArchiveMember,
+) -> Result<ReadBody, Trouble> {
     let framed = response.content_length().is_some()
         || response.headers().contains_key(reqwest::header::TRANSFER_ENCODING)
         || response.version() >= reqwest::Version::HTTP_2;
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let reading = off_the_reactor(move || digest(Chunks::new(receiver)));
+    let reading = off_the_reactor(move || digest(Chunks::new(receiver), read));
     let feeding = async move {
         let mut size = 0_u64;
         while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
@@ -151,8 +158,8 @@ async fn archive(mut response: reqwest::Response, limit: u64) -> Result<ReadBody
     Ok(body)
 }
 
-fn digest(mut chunks: Chunks) -> ReadBody {
-    let manifest = read_npm_manifest(&mut chunks);
+fn digest(mut chunks: Chunks, read: fn(&mut Chunks) -> ArchiveMember) -> ReadBody {
+    let manifest = read(&mut chunks);
     chunks.drain();
     let Chunks {
         size,
