@@ -5,8 +5,8 @@
 
 mod answer;
 pub mod npm;
-mod release;
 pub mod pypi;
+mod release;
 
 use std::collections::BTreeSet;
 

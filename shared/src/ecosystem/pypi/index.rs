@@ -81,12 +81,12 @@ pub(super) struct IndexedVersion<'a> {
 
 impl IndexedVersion<'_> {
     /// When the first of its files was uploaded, which is when PyPI makes the release.
-    pub fn published_at(&self) -> Option<Timestamp> {
+    pub(super) fn published_at(&self) -> Option<Timestamp> {
         self.files.iter().filter_map(|file| file.uploaded_at).min()
     }
 
     /// Whether every file announces a provenance, and there is one.
-    pub fn announces_every(&self) -> bool {
+    pub(super) fn announces_every(&self) -> bool {
         !self.files.is_empty()
             && self
                 .files
@@ -97,12 +97,12 @@ impl IndexedVersion<'_> {
 
 impl Index {
     /// Whether it is the index of this project, whatever the spelling.
-    pub fn is_of(&self, project: &str) -> bool {
+    pub(super) fn is_of(&self, project: &str) -> bool {
         normalize(&self.name) == normalize(project)
     }
 
     /// The files of a version.
-    pub fn files_of(&self, version: &str) -> Vec<&IndexFile> {
+    pub(super) fn files_of(&self, version: &str) -> Vec<&IndexFile> {
         self.files
             .iter()
             .filter(|file| file.distribution.as_ref().is_some_and(|read| read.is_of(version)))
@@ -110,7 +110,7 @@ impl Index {
     }
 
     /// The text by which the index knows a version; `None` if it lists neither the version nor a file of it.
-    pub fn spelling_of<'a>(&'a self, version: &str) -> Option<&'a str> {
+    pub(super) fn spelling_of<'a>(&'a self, version: &str) -> Option<&'a str> {
         let identity = Identity::of(version);
         let named = self.files.iter().filter_map(|file| file.distribution.as_ref());
         self.versions
@@ -121,7 +121,7 @@ impl Index {
     }
 
     /// Every version that has files, in the order of versions, those that are none in the order of their texts before.
-    pub fn indexed_versions(&self) -> Vec<IndexedVersion<'_>> {
+    pub(super) fn indexed_versions(&self) -> Vec<IndexedVersion<'_>> {
         let mut listed: BTreeMap<Identity, IndexedVersion<'_>> = BTreeMap::new();
         for file in &self.files {
             if let Some(read) = &file.distribution {
