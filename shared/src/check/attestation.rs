@@ -256,7 +256,7 @@ pub(super) fn subject_digest(evidence: &Evidence<'_>) -> Finding {
         .present()
         .and_then(|metadata| metadata.declared_digest.as_ref());
     if let Some(declared) = declared.filter(|digest| digest.algorithm() == algorithm) {
-        values.insert("metadata digest".to_owned(), declared.to_string());
+        values.insert(release.terms.digest_place.to_owned(), declared.to_string());
     }
     let missing = match &release.artifact {
         Availability::Present(artifact) => {

@@ -105,6 +105,7 @@ fn terms(names: Vec<String>) -> Terms {
             is_same: is_same_distribution,
         },
         digest: DigestAlgorithm::Sha256,
+        digest_place: "index hashes.sha256",
         accounts_sign: true,
     }
 }
