@@ -32,6 +32,12 @@ const TOOLS: &[&str] = &[
     "changeset",
     "@changesets/cli",
     "jsr",
+    "uv",
+    "poetry",
+    "flit",
+    "hatch",
+    "pdm",
+    "maturin",
 ];
 
 /// Commands and actions that publish by themselves, as words that follow each other.
@@ -52,6 +58,8 @@ const PUBLISHERS: &[&[&str]] = &[
     &["yarn", "release"],
     &["bun", "run", "release"],
     &["twine", "upload"],
+    &["maturin", "upload"],
+    &["python-semantic-release/publish-action"],
 ];
 
 /// Words of a command that only fetches or looks at what it names, or pretends.
@@ -347,6 +355,11 @@ mod tests {
             "Run changesets/action@v1",
             "Run npx semantic-release",
             "Run JS-DevTools/npm-publish@v4",
+            "Run pypa/gh-action-pypi-publish@release/v1",
+            "Run twine upload --attestations dist/*",
+            "Run python -m twine upload dist/*",
+            "Run uv publish --trusted-publishing always",
+            "Run poetry publish --build",
             "Run yarn npm publish",
             "Run lerna publish from-package --yes",
             "Run pnpm --filter widget publish",
@@ -394,6 +407,8 @@ mod tests {
             "Set up job",
             "Run actions/checkout@v6",
             "Run actions/setup-node@v6",
+            "Run uv sync",
+            "Run poetry install",
             "Run npm ci",
             "Install dependencies",
             "Run tests",
