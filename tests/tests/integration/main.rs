@@ -20,6 +20,7 @@ mod forge;
 mod forge_theorems;
 mod history;
 mod pypi;
+mod pypi_cases;
 mod record;
 mod refusals;
 mod service;
