@@ -392,6 +392,39 @@ fn pypi_fails_where_it_is_told_to() {
     assert_eq!(simple_reply(&scenario, "/simple/").status, 503);
 }
 
+#[test]
+fn the_feeds_tell_of_the_latest_first() {
+    let scenario = Scenario::new()
+        .release(widget())
+        .release(PypiRelease::honest("other", "0.1").later(jiff::SignedDuration::from_hours(2)))
+        .release(PypiRelease::honest("Acme.Widget", "1.2.4").later(jiff::SignedDuration::from_hours(1)));
+    let titles = |path: &str| {
+        let reply = scenario.pypi_response(path);
+        assert_eq!(reply.header("content-type"), Some("text/xml; charset=UTF-8"), "{path}");
+        let text = String::from_utf8(reply.bytes().unwrap().to_vec()).unwrap();
+        let titles = text
+            .split("<title>")
+            .skip(2)
+            .map(|rest| rest.split('<').next().unwrap().to_owned());
+        (titles.collect::<Vec<_>>(), text)
+    };
+    assert_eq!(
+        titles("/rss/updates.xml").0,
+        ["other 0.1", "Acme.Widget 1.2.4", "Acme.Widget 1.2.3"]
+    );
+    assert_eq!(
+        titles("/rss/packages.xml").0,
+        ["other added to PyPI", "Acme.Widget added to PyPI"]
+    );
+    let (versions, text) = titles("/rss/project/acme-widget/releases.xml");
+    assert_eq!(versions, ["1.2.4", "1.2.3"]);
+    assert!(text.contains("/project/acme-widget/1.2.3/</link>"));
+    assert!(text.contains("<pubDate>Mon, 02 Nov 2026 10:00:04 GMT</pubDate>"));
+    for path in ["/rss/project/nothing/releases.xml", "/rss/other.xml"] {
+        assert_eq!(scenario.pypi_response(path).status, 404, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn pypi_is_served_beside_the_others() {
     let scenario = Scenario::new().release(widget());
