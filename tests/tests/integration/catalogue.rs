@@ -451,7 +451,7 @@ shapes! {
         })).is(Mismatch).finds(AttPublishSig, FAIL);
     with_a_key_id_that_is_not_the_hint => shape(widget()
         .publish_attestation(|plan| plan.keyid = text("SHA256:other"))).is(Mismatch).finds(AttPublishSig, FAIL);
-    a_provenance_that_names_a_key => shape(widget().provenance(|plan| "SHA256:other".clone_into(&mut plan.keyid)))
+    a_provenance_that_names_a_key => shape(widget().provenance(|plan| plan.keyid = text("SHA256:other")))
         .is(Mismatch).finds(AttProvenanceSig, FAIL);
     a_provenance_by_the_registrys_key => shape(widget().attestations(|list| {
         list.retain(|item| item["predicateType"] != SLSA_V1);
