@@ -1,8 +1,12 @@
 //! Attestations as PyPI serves them: that what is read of them verifies as what was signed, and nothing else does.
 
+use hekate::adapters::http::read_core_metadata;
 use hekate::attestation::{Refusal, TrustMaterial, TrustOrigin};
+use hekate::dossier::ArchiveMember;
 use hekate::ecosystem::pypi::filename::{Distribution, is_same_distribution};
+use hekate::ecosystem::pypi::metadata;
 use hekate::ecosystem::pypi::provenance::{PUBLISH, Provenance, ServedAttestation, parse};
+use hekate::ecosystem::pypi::version::{is_same, normalize};
 use hekate::package::DigestAlgorithm;
 use hekate_tests::corpus::{Corpus, NPM_KEYS, TRUSTED_ROOT};
 use serde_json::{Value, json};
@@ -235,4 +239,27 @@ fn every_recorded_attestation_names_the_file_that_it_was_made_for() {
         written_otherwise > 0,
         "some subject is written in another way than its file"
     );
+}
+
+#[test]
+fn every_recorded_distribution_has_metadata_that_names_it_as_its_file_does() {
+    let Some(corpus) = corpus() else { return };
+    let mut read = 0;
+    for row in corpus.below("pypi/", &["pypi-dist"]) {
+        let filename = row.path.rsplit('/').next().unwrap();
+        let named = Distribution::parse(filename).unwrap();
+        let bytes = corpus.read(&row.path).unwrap();
+        let ArchiveMember::Found { body } = read_core_metadata(bytes.as_slice()) else {
+            panic!("{filename} has no metadata")
+        };
+        let metadata = metadata::parse(&body.0);
+        assert_eq!(
+            metadata.name.map(|name| normalize(&name)),
+            Some(named.project),
+            "{filename}"
+        );
+        assert!(is_same(&metadata.version.unwrap(), &named.version), "{filename}");
+        read += 1;
+    }
+    assert!(read > 0);
 }
