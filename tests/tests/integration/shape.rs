@@ -276,7 +276,10 @@ impl Shape {
         assert_eq!(verdict.status, status, "{context}");
         for (check, outcome) in &self.findings {
             let found = outcomes_of(judged, *check);
-            assert!(found.contains(outcome), "{check}: {outcome:?} is not of {found:?}, {context}");
+            assert!(
+                found.contains(outcome),
+                "{check}: {outcome:?} is not of {found:?}, {context}"
+            );
         }
         if let Some(checks) = &self.decided_by {
             assert_eq!(&verdict.decided_by, checks, "{context}");
