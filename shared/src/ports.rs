@@ -182,10 +182,27 @@ pub struct Announcement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstSeen {
-    /// The strongest digest in the registry's metadata at that time.
+    /// The strongest digest in the registry's metadata at that time; or, where the registry had not signed that, in the first
+    /// metadata that it had signed.
     pub integrity: Digest,
-    /// When.
+    /// When the version was first seen.
     pub at: Timestamp,
+    /// Whether the registry's signature over this digest was valid. What anybody between the registry and here can have
+    /// written accuses nobody.
+    #[serde(default)]
+    pub signed: bool,
+}
+
+impl FirstSeen {
+    /// What stays, given what is kept: the first sight, or the first that the registry signed, with the time of the first.
+    #[must_use]
+    pub fn after(self, kept: Option<&Self>) -> Self {
+        match kept {
+            Some(kept) if self.signed && !kept.signed => Self { at: kept.at, ..self },
+            Some(kept) => kept.clone(),
+            None => self,
+        }
+    }
 }
 
 /// What of a forge is remembered, whichever package version asked about it first.
@@ -212,6 +229,10 @@ pub enum TraceKey {
 /// Keeps verdicts, their history and their evidence.
 #[async_trait]
 pub trait VerdictStore: Send + Sync {
+    /// When the version was last looked at, whatever came of it: a look may leave the earlier verdict, which does not say so.
+    /// `None` if there is no verdict.
+    async fn last_look(&self, package: &PackageVersion) -> Result<Option<Timestamp>, StoreFault>;
+
     /// The current verdict of a version.
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault>;
 
@@ -228,8 +249,8 @@ pub trait VerdictStore: Send + Sync {
     ///
     /// A verdict never replaces a newer one, `indeterminate` never replaces a settled one, and `attested` none that tells of
     /// something by a check that now has no answer; either way the dossier is
-    /// kept, a change of status or of the deciding checks is appended to the history, and `first_seen` is set once and
-    /// never changed. What becomes current and changes something is owed to the listeners from the same instant: there is no
+    /// kept, a change of status or of the deciding checks is appended to the history, and of what is handed over as
+    /// `first_seen` [what stays](FirstSeen::after) is kept. What becomes current and changes something is owed to the listeners from the same instant: there is no
     /// moment at which the one is written and the other is not.
     async fn record(
         &self,
@@ -256,6 +277,9 @@ pub trait VerdictStore: Send + Sync {
 
     /// What is remembered of these versions of a package, in any order, however many came after them.
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault>;
+
+    /// The versions of a package of which something is remembered, the latest to be published first, at most `limit`.
+    async fn remembered(&self, name: &PackageName, limit: usize) -> Result<Vec<String>, StoreFault>;
 
     /// Enters releases that were read from the registry's list of versions, none over what is remembered.
     async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault>;
@@ -312,8 +336,11 @@ pub trait ScheduleStore: Send + Sync {
     /// How far a feed was read; `None` before the first time.
     async fn cursor(&self, feed: &str) -> Result<Option<u64>, StoreFault>;
 
-    /// Notes that a feed was read from `from` to `to`; false if somebody else has moved it since. It never moves back.
+    /// Notes that a feed was read from `from` to `to`; false if somebody else has moved it since. It never moves back by this.
     async fn advance_cursor(&self, feed: &str, from: Option<u64>, to: u64) -> Result<bool, StoreFault>;
+
+    /// Notes that a feed was numbered anew, and is read from `to` on; false if somebody else has moved the place from `from`.
+    async fn reset_cursor(&self, feed: &str, from: u64, to: u64) -> Result<bool, StoreFault>;
 }
 
 /// A package on the watch list.
@@ -348,6 +375,14 @@ pub trait WatchStore: Send + Sync {
 
     /// The list in the order of purls, after `after`, at most `limit`.
     async fn watch_list(&self, after: Option<&PackageName>, limit: usize) -> Result<Vec<Watched>, StoreFault>;
+
+    /// Has new versions of a package looked for by `at` at the latest, whoever writes its entry at the same moment. Nothing
+    /// happens to a package that is not on the list, or whose time comes sooner.
+    async fn look_by(&self, name: &PackageName, at: Timestamp) -> Result<(), StoreFault>;
+
+    /// Puts a package off that could not be asked about: it is due at `until`, and the entry stays as it is. False if the
+    /// entry is no longer as `before` says, or gone.
+    async fn put_off(&self, before: &Watched, until: Timestamp) -> Result<bool, StoreFault>;
 
     /// Notes how far new versions were handed over, and when to look next. False if the entry is no longer as `before`
     /// says, or gone.
@@ -506,6 +541,20 @@ pub struct Changes {
 pub trait Store: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore {}
 
 impl<T: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore> Store for T {}
+
+/// Keeps the signed files from which trust material is made, for every process of a deployment: one that starts has them
+/// without asking anybody, also while their source cannot be reached.
+///
+/// Nothing in them is believed for coming from here. They are verified again from the root that each process starts with,
+/// as of the time at which they were fetched.
+#[async_trait]
+pub trait TrustStore: Send + Sync {
+    /// The document that was kept last.
+    async fn trust(&self) -> Result<Option<Vec<u8>>, StoreFault>;
+
+    /// Keeps a document of this time, unless there is a younger one.
+    async fn keep_trust(&self, document: &[u8], fetched_at: Timestamp) -> Result<(), StoreFault>;
+}
 
 /// Tells whoever listens.
 #[async_trait]

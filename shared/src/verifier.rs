@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::attestation::{Issuer, SavedTrust, TrustError, TrustMaterial};
-use crate::authenticate::{Authenticated, Examination, authenticate};
+use crate::attestation::{Issuer, Refusal, SavedTrust, TrustError, TrustMaterial, VerifiedAttestation};
+use crate::authenticate::{Authenticated, Examination, Examined, authenticate};
 use crate::availability::Availability;
-use crate::check::{Evidence, UnknownReason, correlate, past_release};
+use crate::check::{CheckId, Evidence, Finding, UnknownReason, correlate, is_signed_by_registry, past_release};
 use crate::dossier::Dossier;
 use crate::ecosystem::{self, OtherVersion};
 use crate::forge::github::{Destination, Trace};
@@ -57,8 +57,9 @@ impl Judge {
     ///
     /// 1. Versions that announce no attestation are entered as the registry describes them.
     /// 2. Of the others those are entered whose provenance is authentic, by a build service that is known, and about the very
-    ///    digest that the registry names. What is refused is left out: it is neither a release like this one nor one without
-    ///    an attestation. So is what could not be asked about, and then not everything was found out.
+    ///    digest that the registry names. What is refused for good, under a digest that the registry has signed, is entered as
+    ///    refused, so that it is not asked for again: it is neither a release like this one nor one without an attestation.
+    ///    What may be read one day is left out. So is what could not be asked about, and then not everything was found out.
     ///
     /// Nobody has judged these releases. Those of the last day before the judged one are entered as not accepted, so that
     /// the releases of one attack teach nothing about each other.
@@ -99,15 +100,28 @@ impl Judge {
                 .find(|other| other.version == version)
                 .and_then(described);
             match &authenticated.examination {
-                Availability::Present(_) => {
-                    releases.extend(release.and_then(|release| attested(release, &authenticated)));
-                }
+                Availability::Present(_) => releases.extend(release.and_then(|release| {
+                    let is_for_good = self.is_signed_by_registry(&authenticated) && is_refused_for_good(&authenticated);
+                    let refused = is_for_good.then(|| PastRelease {
+                        accepted: false,
+                        refused: true,
+                        ..release.clone()
+                    });
+                    attested(release, &authenticated).or(refused)
+                })),
                 Availability::Unavailable(trouble) => is_complete &= !UnknownReason::from(trouble.reason).may_pass(),
                 Availability::Absent { .. } => {}
             }
         }
         releases.sort_by(|one, other| (other.published_at, &other.version).cmp(&(one.published_at, &one.version)));
         (releases, is_complete)
+    }
+
+    /// Whether the registry's signature over what the metadata says of name, version and digest is valid: without it, anybody
+    /// between the registry and here may have written the metadata, and nothing is learnt from it.
+    pub fn is_signed_by_registry(&self, authenticated: &Authenticated) -> bool {
+        let metadata = authenticated.release.metadata.present();
+        metadata.is_some_and(|metadata| is_signed_by_registry(metadata, &self.trust))
     }
 
     /// The stages after the trace, which has grown the dossier since it was authenticated: correlate, decide.
@@ -145,17 +159,39 @@ impl Judge {
     }
 }
 
+/// Whether nothing that is served of a release can ever become a provenance of it: all of it is forged, or authentic and
+/// about something else. What is not supported here, or by a signer whom the trust material does not know, may be authentic
+/// for a later version of either.
+fn is_refused_for_good(authenticated: &Authenticated) -> bool {
+    let Availability::Present(examination) = &authenticated.examination else {
+        return false;
+    };
+    let never = |examined: &Examined| match &examined.result {
+        Ok(attestation) => !is_about(attestation, authenticated),
+        Err(Refusal::Forged { .. }) => true,
+        Err(Refusal::Unsupported(_) | Refusal::UnknownSigner(_) | Refusal::NoTrustedTime(_)) => false,
+    };
+    examination.unrecognised.is_empty() && examination.provenances.iter().all(never)
+}
+
+/// Whether an attestation is about the very version and digest that the registry names.
+fn is_about(attestation: &VerifiedAttestation, authenticated: &Authenticated) -> bool {
+    let release = &authenticated.release;
+    let declared = release
+        .metadata
+        .present()
+        .and_then(|metadata| metadata.declared_digest.as_ref());
+    let subject = &attestation.statement.subject;
+    release.package.is_named_by(&subject.name)
+        && declared.is_some_and(|declared| subject.digest(declared.algorithm()) == Some(declared))
+}
+
 /// The release, if an authentic provenance by a build service is about what the registry serves.
 fn attested(release: PastRelease, authenticated: &Authenticated) -> Option<PastRelease> {
-    let package = &authenticated.release.package;
-    let declared = authenticated.release.metadata.present()?.declared_digest.as_ref()?;
     let provenances = authenticated.examination.present()?.authentic_provenances();
     let about_it: Vec<_> = provenances
         .iter()
-        .filter(|provenance| {
-            let subject = &provenance.attestation.statement.subject;
-            package.is_named_by(&subject.name) && subject.digest(declared.algorithm()) == Some(declared)
-        })
+        .filter(|provenance| is_about(provenance.attestation, authenticated))
         .collect();
     let by = |wanted: fn(&Issuer) -> bool| {
         about_it
@@ -252,13 +288,16 @@ impl Case {
     }
 }
 
-/// What to remember of a version that was first seen with this integrity at this time.
+/// What to remember of a version that was first seen with this integrity at this time: at the first look, and once more at
+/// the first whose metadata the registry has signed.
 pub fn first_seen(judgement: &Judgement, memory: &Memory, now: Timestamp) -> Option<FirstSeen> {
-    match (&memory.first_seen, &judgement.integrity) {
-        (None, Some(integrity)) => Some(FirstSeen {
-            integrity: integrity.clone(),
-            at: now,
-        }),
-        (Some(_), _) | (None, None) => None,
-    }
+    let findings = &judgement.verdict.findings;
+    let is_signed = |finding: &Finding| finding.check == CheckId::RegSignature && finding.outcome.is_pass();
+    let seen = FirstSeen {
+        integrity: judgement.integrity.clone()?,
+        at: now,
+        signed: findings.iter().any(is_signed),
+    };
+    let stays = seen.after(memory.first_seen.as_ref());
+    (memory.first_seen.as_ref() != Some(&stays)).then_some(stays)
 }

@@ -24,7 +24,7 @@ use crate::attestation::{TrustError, TrustMaterial, TrustOrigin};
 use crate::config::{Config, ConfigErrors, Secret, npm_keys_target};
 use crate::ecosystem::Upstreams;
 use crate::policy::{Policy, PolicyError};
-use crate::ports::{Announce, Judges, Store, WorkQueue};
+use crate::ports::{Announce, Judges, Store, TrustStore, WorkQueue};
 use crate::service::Service;
 use crate::verdict::VerifierIdentity;
 use crate::verifier::Judge;
@@ -80,6 +80,10 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
     let sdk = aws_config::load_from_env().await;
     let store = DynamoDbStore::new(aws_sdk_dynamodb::Client::new(&sdk), table);
     let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), queue_url);
+    let queue = match &config.batch_queue_url {
+        Some(url) => queue.with_batches_apart(url),
+        None => queue,
+    };
     let config = match &config.github_token_secret {
         Some(name) => &Config {
             github_token: github_token(&aws_sdk_secretsmanager::Client::new(&sdk), name).await,
@@ -94,7 +98,8 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
         )),
         None => Arc::new(LogAnnouncer),
     };
-    service(config, Arc::new(store), Arc::new(queue), announcer)
+    let store = Arc::new(store);
+    assemble(config, store.clone(), Arc::new(queue), announcer, Some(store))
 }
 
 /// The token in a secret. A function without a token asks GitHub within the limits for the public, which is less; a function
@@ -120,6 +125,17 @@ pub fn service(
     queue: Arc<dyn WorkQueue>,
     announcer: Arc<dyn Announce>,
 ) -> Result<Service, WiringError> {
+    assemble(config, store, queue, announcer, None)
+}
+
+/// The service, whose trust material is shared with other processes by `trust`.
+fn assemble(
+    config: &Config,
+    store: Arc<dyn Store>,
+    queue: Arc<dyn WorkQueue>,
+    announcer: Arc<dyn Announce>,
+    trust: Option<Arc<dyn TrustStore>>,
+) -> Result<Service, WiringError> {
     let http = Arc::new(HttpFetch::new(HttpFetchConfig {
         upstreams: vec![Upstream::github(config.github.clone(), config.github_token.as_ref())?],
         ..HttpFetchConfig::new(user_agent(config))
@@ -129,7 +145,7 @@ pub fn service(
         store,
         queue,
         announcer,
-        judges: judges(config, http)?,
+        judges: judges(config, http, trust)?,
         upstreams: Upstreams {
             npm: config.npm.clone(),
             npm_feed: config.npm_feed.clone(),
@@ -139,8 +155,13 @@ pub fn service(
     })
 }
 
-/// The judge: trust material from files if any are named, embedded and refreshed through TUF otherwise.
-pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, WiringError> {
+/// The judge: trust material from files if any are named, embedded and refreshed through TUF otherwise; then what one
+/// process of the deployment has refreshed, the others have from `shared`.
+fn judges(
+    config: &Config,
+    http: Arc<HttpFetch>,
+    shared: Option<Arc<dyn TrustStore>>,
+) -> Result<Arc<dyn Judges>, WiringError> {
     let judge = fixed_judge(config)?;
     let from_files = config.trust.trusted_root.is_some() || config.trust.npm_keys.is_some();
     let (Some(repository), false) = (&config.trust.tuf, from_files) else {
@@ -153,6 +174,7 @@ pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, 
         .unwrap_or_else(|| std::env::temp_dir().join("hekate-trust"));
     let tuf = tuf::TrustConfig {
         cache: Some(cache),
+        shared,
         ..tuf::TrustConfig::new(
             repository.clone(),
             SigstoreInstance::PublicGood.tuf_root(),

@@ -158,11 +158,12 @@ impl DynamoDbStore {
         let mut update = update_of(&verdict.package, seen);
         packed.set(&mut update);
         rows::set_bodies(&mut update, bodies);
-        rows::set_first_seen(&mut update, *first_seen)?;
+        rows::set_first_seen(&mut update, seen.and_then(|row| row.first_seen.as_ref()), *first_seen)?;
         let next_look = verdict.next_look_at.filter(|_| !is_removed);
         rows::set_due(&mut update, &Task::Version(verdict.package.clone()), next_look);
         if !is_removed {
             update.remove("removed_at");
+            update.remove("looked_at");
         }
         let Some(announcement) = announcement else {
             return self.update(update).await;
@@ -177,8 +178,8 @@ impl DynamoDbStore {
         self.transact(transaction).await
     }
 
-    /// Leaves the current verdict, but keeps what the later one says besides: when to look again, and what was seen
-    /// first. False if the row is no longer what was read.
+    /// Leaves the current verdict, but keeps what the later one says besides: that there was a look, when to look again, and
+    /// what was seen first. False if the row is no longer what was read.
     async fn keep(&self, seen: &CurrentRow, handed: &Handed<'_>, reschedule: bool) -> Result<bool, StoreFault> {
         let verdict = handed.verdict;
         let mut update = update_of(&verdict.package, Some(seen));
@@ -190,8 +191,9 @@ impl DynamoDbStore {
                 verdict.next_look_at,
             );
         }
-        if seen.first_seen.is_none() {
-            rows::set_first_seen(&mut update, handed.first_seen)?;
+        rows::set_first_seen(&mut update, seen.first_seen.as_ref(), handed.first_seen)?;
+        if seen.last_look()? < verdict.checked_at {
+            update.set("looked_at", rows::text(keys::instant(verdict.checked_at)));
         }
         if update.is_empty() {
             return Ok(true);
@@ -251,6 +253,7 @@ impl DynamoDbStore {
             }
             let mut update = update_of(package, Some(&row));
             update.set_once("removed_at", rows::text(keys::instant(at)));
+            update.set("looked_at", rows::text(keys::instant(at)));
             rows::set_due(&mut update, &Task::Version(package.clone()), None);
             if self.update(update).await? {
                 verdict.removed_at.get_or_insert(at);
