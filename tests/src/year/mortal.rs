@@ -231,6 +231,10 @@ impl Announce for Mortal {
 
 #[async_trait]
 impl VerdictStore for Mortal {
+    async fn last_look(&self, package: &PackageVersion) -> Result<Option<Timestamp>, StoreFault> {
+        self.of_store(self.store().last_look(package)).await
+    }
+
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
         self.of_store(self.store().current(package)).await
     }
@@ -300,6 +304,10 @@ impl VerdictStore for Mortal {
 
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault> {
         self.of_store(self.store().releases(name, versions)).await
+    }
+
+    async fn remembered(&self, name: &PackageName, limit: usize) -> Result<Vec<String>, StoreFault> {
+        self.of_store(self.store().remembered(name, limit)).await
     }
 
     async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
@@ -378,6 +386,10 @@ impl ScheduleStore for Mortal {
         })
         .await
     }
+
+    async fn reset_cursor(&self, feed: &str, from: u64, to: u64) -> Result<bool, StoreFault> {
+        self.of_store(self.store().reset_cursor(feed, from, to)).await
+    }
 }
 
 #[async_trait]
@@ -400,6 +412,30 @@ impl WatchStore for Mortal {
 
     async fn watch_list(&self, after: Option<&PackageName>, limit: usize) -> Result<Vec<Watched>, StoreFault> {
         self.of_store(self.store().watch_list(after, limit)).await
+    }
+
+    async fn look_by(&self, name: &PackageName, at: Timestamp) -> Result<(), StoreFault> {
+        self.of_store(async {
+            self.store().look_by(name, at).await?;
+            if let Some(entry) = self.store().watched(name).await? {
+                let mut ledger = self.surroundings.earth.ledger();
+                ledger.is_due(&name.to_purl(), Some(entry.next_look_at));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_off(&self, before: &Watched, until: Timestamp) -> Result<bool, StoreFault> {
+        self.of_store(async {
+            let noted = self.store().put_off(before, until).await?;
+            if noted {
+                let task = before.package.to_purl();
+                self.surroundings.earth.ledger().is_due(&task, Some(until));
+            }
+            Ok(noted)
+        })
+        .await
     }
 
     async fn handed_over(

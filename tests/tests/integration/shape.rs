@@ -160,8 +160,18 @@ impl Shape {
             integrity,
             artifacts: std::collections::BTreeMap::new(),
             at: moment("2026-11-02T10:05:00Z"),
+            signed: true,
         });
         self
+    }
+
+    /// Remembers this integrity, which the registry had not signed.
+    pub(crate) fn remembering_unsigned(self, integrity: hekate::package::Digest) -> Self {
+        let mut remembering = self.remembering(integrity);
+        if let Some(first_seen) = &mut remembering.memory.first_seen {
+            first_seen.signed = false;
+        }
+        remembering
     }
 
     /// Remembers these releases of the package, newest first.
