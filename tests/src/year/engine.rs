@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use futures::future::join_all;
-use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::judges::FixedJudge;
 use hekate::attestation::TrustOrigin;
 use hekate::ecosystem::Upstreams;
@@ -17,10 +16,10 @@ use url::Url;
 
 use super::audit::audit;
 use super::chance::Chance;
-use super::mortal::{Death, Mortal, Surroundings};
-use super::outside::Outside;
+use super::mortal::{Death, LastCall, Mortal, Surroundings};
 use super::queue::{DUPLICATED, Delivery, Queue};
 use super::report::{Report, Work};
+use super::table;
 use super::weather::Affected;
 use super::world::Earth;
 use super::{HOUR, MINUTE, Plan, SECOND};
@@ -29,8 +28,6 @@ use crate::path::{judge, no_address, trust_in};
 
 /// What workers and sweepers work on: one table, one queue, one world.
 pub(super) struct Deployment {
-    /// The store's server, which ends with this.
-    _server: EmbeddedDynamoDb,
     /// What all of them have in common.
     pub(super) surroundings: Arc<Surroundings>,
     judges: Arc<dyn Judges>,
@@ -40,18 +37,15 @@ pub(super) struct Deployment {
 impl Deployment {
     /// An empty table and an empty queue.
     pub(super) async fn start(plan: &Plan, duplicated: f64) -> Result<Self> {
-        let server = EmbeddedDynamoDb::start(None).await?;
         let earth = Arc::new(Earth::new(plan));
         let trust = trust_in(earth.authorities(), TrustOrigin::Files).context("the keys of the world")?;
         Ok(Self {
             surroundings: Arc::new(Surroundings {
-                store: Arc::new(server.store()),
+                store: Arc::new(table::store(Chance::new(plan.seed).of("table")).await?),
                 fetch: Arc::new(ScenarioFetch::new(Arc::clone(&earth)).with_token("token")),
                 queue: Mutex::new(Queue::new(Chance::new(plan.seed).of("queue"), duplicated)),
-                outside: Outside::new()?,
                 earth,
             }),
-            _server: server,
             judges: Arc::new(FixedJudge(Arc::new(judge(trust)))),
             upstreams: Upstreams {
                 npm_feed: Some(Url::parse("http://feed.npm.testbed.example/")?),
@@ -350,6 +344,10 @@ impl From<Option<Worked>> for Outcome {
 fn a_death(chance: &mut Chance, calls: i64) -> Death {
     Death {
         after: chance.between(0, calls).unsigned_abs(),
-        happens: chance.happens(0.5),
+        last: match chance.between(0, 2) {
+            0 => LastCall::Unmade,
+            1 => LastCall::GivenUp(chance.between(1, 12).unsigned_abs()),
+            _ => LastCall::Made,
+        },
     }
 }

@@ -6,7 +6,7 @@
 //! made and verified. The oracle knows what was planned and what upstreams could show, and shares no code with the checks.
 //!
 //! A year with the same seed is the same year: what is released, planted, out of order, repeated and killed depends on the
-//! seed alone. Keys are made anew, and of workers that work at the same moment any may be first.
+//! seed alone, and so does which of the workers that work at the same moment is first. Only keys are made anew.
 
 #![expect(
     clippy::large_futures,
@@ -21,11 +21,11 @@ pub mod engine;
 pub mod ledger;
 pub mod mortal;
 pub mod oracle;
-pub mod outside;
 mod planner;
 pub mod population;
 pub mod queue;
 pub mod report;
+pub mod table;
 pub mod weather;
 pub mod world;
 

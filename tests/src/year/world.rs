@@ -21,6 +21,8 @@ use crate::fetch::Parties;
 pub const QUOTA: u64 = 5_000;
 /// How often a single request fails by itself.
 const HICCUPS: f64 = 0.004;
+/// Among how many releases the others of a run are: somebody else may release something at the same moment.
+const NEXT: usize = 100;
 /// How long the two steps take that every run has after the publication.
 const REST: SignedDuration = SignedDuration::from_secs(2);
 
@@ -67,6 +69,8 @@ struct State {
     events: BinaryHeap<(Reverse<Timestamp>, Reverse<u64>)>,
     what: BTreeMap<u64, Event>,
     scheduled: u64,
+    /// The runs that go on to publish other packages, as they will have been.
+    whole: BTreeMap<u64, Run>,
     /// How often each question was asked, for what fails by itself.
     asked: u64,
     /// For how long releases were made, in real time.
@@ -85,6 +89,7 @@ impl Earth {
             events: BinaryHeap::new(),
             what: BTreeMap::new(),
             scheduled: 0,
+            whole: BTreeMap::new(),
             asked: 0,
             making: Duration::ZERO,
         };
@@ -155,7 +160,9 @@ impl Earth {
             match (release, event) {
                 (Some(release), event) if event.is_none_or(|at| release.at <= at) => {
                     state.published += 1;
-                    self.publish(&mut state, release);
+                    let next = self.population.releases.get(state.published..).unwrap_or_default();
+                    let goes_on = release.run.is_some() && next.iter().take(NEXT).any(|next| next.run == release.run);
+                    self.publish(&mut state, release, goes_on);
                 }
                 (_, Some(_)) => state.happen(),
                 (_, None) => break,
@@ -164,14 +171,22 @@ impl Earth {
         state.now = to;
     }
 
-    fn publish(&self, state: &mut State, planned: &Planned) {
+    /// Publishes a release. Its run may go on afterwards, and release other packages.
+    fn publish(&self, state: &mut State, planned: &Planned, goes_on: bool) {
         let begin = Instant::now();
         let project = self.population.project(planned);
         let made = self.release(planned, project).publish(&self.authorities);
         state.making += begin.elapsed();
-        state.universe.publish(made);
         let name = self.population.name(planned).to_owned();
         let at = planned.at;
+        let run = run_id(planned, &name);
+        if let Some(project) = project {
+            state.show_whole(project.id, run);
+        }
+        state.universe.publish(made);
+        if let Some(project) = project.filter(|_| goes_on) {
+            state.show_unfinished(project.id, run, at);
+        }
         if let Some(after) = planned.removed_after {
             state.schedule(at + after, Event::Removed(name.clone(), planned.version.clone()));
         }
@@ -181,7 +196,6 @@ impl Earth {
         let Some(project) = project.filter(|_| planned.leaves_a_run()) else {
             return;
         };
-        let run = run_id(planned, &name);
         if let Some(after) = planned.run_ends_after {
             state.keep_running(project.id, run, at, after);
         }
@@ -392,6 +406,23 @@ impl State {
                 universe.rename(project, &name);
             }
             None => {}
+        }
+    }
+
+    /// Shows a run as it was at the time of one publication, since there are others to come.
+    fn show_unfinished(&mut self, project: u64, id: u64, at: Timestamp) {
+        if let Some(run) = run_mut(&mut self.universe, project, id, 1) {
+            self.whole.insert(id, run.clone());
+            run.in_progress_at(at - REST);
+        }
+    }
+
+    /// Shows a run again as it will have been when it has ended.
+    fn show_whole(&mut self, project: u64, id: u64) {
+        let whole = self.whole.remove(&id);
+        if let (Some(whole), Some(run)) = (whole, run_mut(&mut self.universe, project, id, 1)) {
+            let purged = run.purged;
+            *run = Run { purged, ..whole };
         }
     }
 
