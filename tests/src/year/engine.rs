@@ -19,7 +19,7 @@ use super::chance::Chance;
 use super::mortal::{Death, LastCall, Mortal, Surroundings};
 use super::queue::{DUPLICATED, Delivery, Queue};
 use super::report::{Report, Work};
-use super::table;
+use super::table::{Table, table};
 use super::weather::Affected;
 use super::world::Earth;
 use super::{HOUR, MINUTE, Plan, SECOND};
@@ -28,6 +28,8 @@ use crate::path::{judge, no_address, trust_in};
 
 /// What workers and sweepers work on: one table, one queue, one world.
 pub(super) struct Deployment {
+    /// What the store is in.
+    _table: Table,
     /// What all of them have in common.
     pub(super) surroundings: Arc<Surroundings>,
     judges: Arc<dyn Judges>,
@@ -37,15 +39,17 @@ pub(super) struct Deployment {
 impl Deployment {
     /// An empty table and an empty queue.
     pub(super) async fn start(plan: &Plan, duplicated: f64) -> Result<Self> {
+        let table = table(Chance::new(plan.seed).of("table")).await?;
         let earth = Arc::new(Earth::new(plan));
         let trust = trust_in(earth.authorities(), TrustOrigin::Files).context("the keys of the world")?;
         Ok(Self {
             surroundings: Arc::new(Surroundings {
-                store: Arc::new(table::store(Chance::new(plan.seed).of("table")).await?),
+                store: Arc::clone(&table.store) as _,
                 fetch: Arc::new(ScenarioFetch::new(Arc::clone(&earth)).with_token("token")),
                 queue: Mutex::new(Queue::new(Chance::new(plan.seed).of("queue"), duplicated)),
                 earth,
             }),
+            _table: table,
             judges: Arc::new(FixedJudge(Arc::new(judge(trust)))),
             upstreams: Upstreams {
                 npm_feed: Some(Url::parse("http://feed.npm.testbed.example/")?),
@@ -150,7 +154,8 @@ impl Engine {
         while minute < self.plan.end() {
             earth.advance(minute);
             if earth.weather.outage(Affected::Deployment, minute).is_none() {
-                if earth.ledger().next_due().is_some_and(|at| at <= minute) || self.is_news(minute) {
+                let is_wanted = earth.ledger().next_due().is_some_and(|at| at <= minute) || self.is_news(minute);
+                if is_wanted && self.next_sweep() <= minute {
                     self.sweep(minute).await;
                 }
                 self.deliver(minute).await?;
@@ -174,7 +179,14 @@ impl Engine {
         self.work.read_until != Some(feed) || self.work.swept_at.is_none_or(|at| at + HOUR <= minute)
     }
 
-    /// The next minute in which something happens, is due, is to be delivered, breaks or works again.
+    /// The first minute in which there may be a sweep again.
+    fn next_sweep(&self) -> Timestamp {
+        self.work
+            .swept_at
+            .map_or(self.plan.start(), |swept_at| swept_at + self.plan.sweeps_every)
+    }
+
+    /// The next minute in which something happens, is to be swept or delivered, breaks or works again.
     fn next_minute(&self, minute: Timestamp) -> Timestamp {
         let earth = &self.surroundings.earth;
         let next = minute + MINUTE;
@@ -186,14 +198,16 @@ impl Engine {
             .next_at();
         let happens = [
             earth.next_at(),
-            earth.ledger().next_due(),
+            earth.ledger().next_due().map(|due| due.max(self.next_sweep())),
+            // What is published is read by the next sweep.
+            (!self.is_read()).then(|| self.next_sweep()),
             queued,
             earth.weather.border_after(minute),
             // The sweep of the hour.
             Some(minute + HOUR),
         ];
         let soonest = happens.into_iter().flatten().min().unwrap_or(next);
-        if soonest <= next || (!self.is_read() && earth.next_at().is_some()) {
+        if soonest <= next {
             return next;
         }
         // The first whole minute at which it has happened; a message is delivered in the minute in which it is visible.

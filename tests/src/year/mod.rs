@@ -59,6 +59,8 @@ pub struct Plan {
     pub attacks: usize,
     /// How many workers there are.
     pub workers: usize,
+    /// How far apart sweeps are: a minute in the template of a deployment.
+    pub sweeps_every: SignedDuration,
     /// How many outages there are: 1 is as many as in [`weather`], 0 none.
     pub outages: f64,
     /// How often the work on a message ends in the death of its worker.
@@ -79,6 +81,7 @@ impl Plan {
             days: days.clamp(60, 365),
             attacks: (packages / 30).max(9),
             workers: 10,
+            sweeps_every: MINUTE,
             outages: 1.0,
             killed: 0.005,
             sweeps_killed: 0.005,

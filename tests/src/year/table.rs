@@ -1,8 +1,8 @@
 //! The emulated DynamoDB without a socket.
 //!
-//! The store under test is the product's adapter over the SDK's own client: it serialises, signs and parses each request as
-//! ever. Only the connection is replaced: the request is answered by the emulation at once and on the same thread, so that what
-//! happens in a year depends on its seed alone, and no real time passes while simulated time stands still.
+//! The store under test is the product's adapter over the SDK's own client: it serialises each request and parses each response
+//! as ever. Only the connection is replaced: the request is answered by the emulation on the same thread, so that what happens
+//! in a year depends on its seed alone, and no real time passes while simulated time stands still.
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,8 @@ use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig};
+use aws_smithy_runtime_api::client::auth::AuthSchemeId;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
 };
@@ -25,6 +26,7 @@ use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::{Database, DynoxideError};
 use hekate::adapters::dynamodb::DynamoDbStore;
 use serde_json::json;
+use tempfile::TempDir;
 
 use super::chance::Chance;
 
@@ -33,14 +35,34 @@ const TABLE: &str = "hekate";
 /// For how many turns of everybody else a request is on its way at most, and the same of its answer.
 const TURNS: i64 = 2;
 
-/// A store with an empty table of its own, in memory. For how long each request is on its way is left to chance.
-pub async fn store(chance: Chance) -> Result<DynamoDbStore> {
-    let database = Database::memory().context("a database in memory")?;
+/// Where files are kept in memory, on systems that have such a place. A database that SQLite itself keeps in memory slows down as it
+/// grows: each of its commits looks through a part of all its pages.
+const MEMORY: &str = "/dev/shm";
+
+/// A table, which ends with this.
+pub struct Table {
+    /// The store in it.
+    pub store: Arc<DynamoDbStore>,
+    _folder: TempDir,
+}
+
+/// A store with an empty table of its own. For how long each request is on its way is left to chance.
+pub async fn table(chance: Chance) -> Result<Table> {
+    let folder = match tempfile::tempdir_in(MEMORY) {
+        Ok(folder) => folder,
+        Err(_elsewhere) => tempfile::tempdir().context("a folder for the table")?,
+    };
+    let file = folder.path().join("table.db");
+    let database = Database::new(file.to_str().context("a path that is UTF-8")?).context("the file of the table")?;
+    // Nothing has to outlive the process.
+    database.enable_bulk_loading().context("a table that is kept for a while")?;
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("local"))
-        .credentials_provider(Credentials::new("hekate", "hekate", None, None, "emulated"))
         .endpoint_url("http://dynamodb.testbed.example")
+        // The emulation checks no signature.
+        .allow_no_auth()
+        .auth_scheme_preference([AuthSchemeId::from("noAuth")])
         .retry_config(RetryConfig::disabled())
         // Nothing takes any time.
         .timeout_config(TimeoutConfig::disabled())
@@ -51,7 +73,10 @@ pub async fn store(chance: Chance) -> Result<DynamoDbStore> {
         });
     let client = Client::from_conf(config.build());
     DynamoDbStore::create_table(&client, TABLE).await?;
-    Ok(DynamoDbStore::new(client, TABLE))
+    Ok(Table {
+        store: Arc::new(DynamoDbStore::new(client, TABLE)),
+        _folder: folder,
+    })
 }
 
 /// The server, as the client of the SDK sees it.
