@@ -157,7 +157,10 @@ impl Report {
         let (packages, with_project, releases, before) = self.sizes;
         let audit = &self.audit;
         let minutes = self.plan.sweeps_every.as_mins();
-        writeln!(out, "simulated year: seed {seed}, {days} days, a sweep every {minutes} min at most")?;
+        writeln!(
+            out,
+            "simulated year: seed {seed}, {days} days, a sweep every {minutes} min at most"
+        )?;
         writeln!(
             out,
             "  {packages} packages ({with_project} with a pipeline), {releases} releases ({} attested), {before} before",

@@ -36,7 +36,7 @@ const TABLE: &str = "hekate";
 const TURNS: i64 = 2;
 
 /// Where files are kept in memory, on systems that have such a place. A database that SQLite itself keeps in memory slows down as it
-/// grows: each of its commits looks through a part of all its pages.
+/// grows: commits look through all the pages that it has in its cache, which are few only where there is a file behind it.
 const MEMORY: &str = "/dev/shm";
 
 /// A table, which ends with this.
@@ -54,8 +54,6 @@ pub async fn table(chance: Chance) -> Result<Table> {
     };
     let file = folder.path().join("table.db");
     let database = Database::new(file.to_str().context("a path that is UTF-8")?).context("the file of the table")?;
-    // Nothing has to outlive the process.
-    database.enable_bulk_loading().context("a table that is kept for a while")?;
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::from_static("local"))

@@ -1,7 +1,7 @@
 //! The world of the year: what is published and changed in it, and how it answers.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,12 +47,17 @@ enum Event {
     Renamed(u64, String),
 }
 
+/// What decides on an answer besides the path: the media type, and the entity tag of what is known.
+type Question = (Option<String>, Option<String>);
+
 /// The world.
 pub struct Earth {
     /// Who releases what.
     pub population: Population,
     /// What is out of order when.
     pub weather: Weather,
+    /// The names of all packages.
+    names: BTreeSet<String>,
     authorities: testbed::World,
     chance: Chance,
     state: Mutex<State>,
@@ -71,6 +76,8 @@ struct State {
     scheduled: u64,
     /// The runs that go on to publish other packages, as they will have been.
     whole: BTreeMap<u64, Run>,
+    /// The documents of packages as npm last served them, until something is released or taken back.
+    documents: BTreeMap<String, Vec<(Question, Reply)>>,
     /// How often each question was asked, for what fails by itself.
     asked: u64,
     /// For how long releases were made, in real time.
@@ -90,6 +97,7 @@ impl Earth {
             what: BTreeMap::new(),
             scheduled: 0,
             whole: BTreeMap::new(),
+            documents: BTreeMap::new(),
             asked: 0,
             making: Duration::ZERO,
         };
@@ -107,6 +115,7 @@ impl Earth {
             weather: Weather::plan(plan),
             chance: Chance::new(plan.seed).of("earth"),
             authorities,
+            names: population.packages.iter().map(|package| package.name.clone()).collect(),
             population,
             state: Mutex::new(state),
             ledger: Mutex::default(),
@@ -179,6 +188,7 @@ impl Earth {
         state.making += begin.elapsed();
         let name = self.population.name(planned).to_owned();
         let at = planned.at;
+        state.documents.remove(&name);
         let run = run_id(planned, &name);
         if let Some(project) = project {
             state.show_whole(project.id, run);
@@ -326,7 +336,15 @@ impl Earth {
 
 impl Parties for Earth {
     fn npm(&self, request: &Request) -> Reply {
-        self.reply(Upstream::Npm, request, |state| state.universe.npm_reply(request))
+        self.reply(Upstream::Npm, request, |state| {
+            let path = request.path.trim_start_matches('/');
+            let name = path.replace("%2f", "/").replace("%40", "@");
+            if self.names.contains(&name) {
+                state.document(&name, request)
+            } else {
+                state.universe.npm_reply(request)
+            }
+        })
     }
 
     fn npm_feed(&self, request: &Request) -> Reply {
@@ -389,9 +407,11 @@ impl State {
             }
             Some(Event::Forgotten(project, before)) => universe.purge_runs_before(project, before),
             Some(Event::Removed(name, version)) => {
+                self.documents.remove(&name);
                 universe.npm().unpublish(&name, &version);
             }
             Some(Event::Withdrawn(name)) => {
+                self.documents.remove(&name);
                 universe.npm().unpublish_package(&name);
             }
             Some(Event::Swapped(name, version)) => {
@@ -407,6 +427,18 @@ impl State {
             }
             None => {}
         }
+    }
+
+    /// The document of a package. It has thousands of lines where there are many versions, and is asked for every day.
+    fn document(&mut self, name: &str, request: &Request) -> Reply {
+        let question = (request.accept.clone(), request.if_none_match.clone());
+        let known = self.documents.entry(name.to_owned()).or_default();
+        if let Some((_question, reply)) = known.iter().find(|(asked, _reply)| *asked == question) {
+            return reply.clone();
+        }
+        let reply = self.universe.npm_reply(request);
+        known.push((question, reply.clone()));
+        reply
     }
 
     /// Shows a run as it was at the time of one publication, since there are others to come.
@@ -593,4 +625,42 @@ fn hexadecimal<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
         let _written = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_publishes_several_packages_is_shown_in_progress_until_the_last_is_out() {
+        let earth = Earth::new(&Plan::new(2, 40, 600, 120));
+        let releases = &earth.population.releases;
+        let first = releases
+            .iter()
+            .find(|first| first.run.is_some() && releases.iter().filter(|other| other.run == first.run).count() > 2)
+            .unwrap();
+        let together: Vec<&Planned> = releases.iter().filter(|other| other.run == first.run).collect();
+        let project = earth.population.project(first).unwrap().id;
+        let id = run_id(first, earth.population.name(first));
+        let shown = |at| {
+            earth.advance(at);
+            run_mut(&mut earth.state().universe, project, id, 1).unwrap().clone()
+        };
+        let (last, others) = together.split_last().unwrap();
+        for other in others {
+            let run = shown(other.at);
+            assert_eq!((run.status.as_str(), run.conclusion), ("in_progress", None));
+        }
+        let mut run = shown(last.at);
+        assert_eq!(
+            (run.status.as_str(), run.conclusion.as_deref()),
+            ("completed", Some("success"))
+        );
+        let step = run.publish_step_mut();
+        for release in together {
+            let signed_at = release.at - SECOND * 3;
+            assert!(step.started_at.unwrap() < signed_at && signed_at < step.completed_at.unwrap());
+        }
+    }
 }
