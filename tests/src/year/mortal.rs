@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use hekate::dossier::{Dossier, Observation};
@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::chance::Chance;
-use super::outside::Outside;
 use super::queue::Queue;
+use super::table::pass;
 use super::weather::Affected;
 use super::world::Earth;
 
@@ -28,13 +28,24 @@ const FAULTS: f64 = 0.000_3;
 /// How often announcements are not taken, or taken and not confirmed.
 const UNHEARD: f64 = 0.02;
 
-/// When a worker is killed: at which of its calls, and whether that call still happens.
+/// When a worker is killed: at which of its calls, and how far that call comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
     /// After how many other calls, from 0.
     pub after: u64,
-    /// Whether the call happens whose answer nobody hears.
-    pub happens: bool,
+    /// What becomes of the call whose answer nobody hears.
+    pub last: LastCall,
+}
+
+/// How far the last call of a worker comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastCall {
+    /// It does not happen.
+    Unmade,
+    /// It is given up after so many turns: of what a call does in several steps, the first are done.
+    GivenUp(u64),
+    /// It happens.
+    Made,
 }
 
 /// What all workers have in common.
@@ -47,8 +58,6 @@ pub struct Surroundings {
     pub fetch: Arc<dyn Fetch>,
     /// The queue.
     pub queue: Mutex<Queue>,
-    /// Where the store's client keeps to real time.
-    pub outside: Outside,
 }
 
 /// One worker's ports.
@@ -93,7 +102,7 @@ impl Mortal {
         death: Option<Death>,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { now, chance, death };
+        *self.lock() = State { now, chance, death };
         self.dead.store(false, Ordering::SeqCst);
         self.calls.store(0, Ordering::SeqCst);
         let died = self.died.notified();
@@ -108,8 +117,12 @@ impl Mortal {
         outcome
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn now(&self) -> Timestamp {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).now
+        self.lock().now
     }
 
     /// Makes a call, unless the worker is killed before or after it.
@@ -118,13 +131,23 @@ impl Mortal {
             return pending().await;
         }
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        let death = self.state.lock().unwrap_or_else(PoisonError::into_inner).death;
+        let death = self.lock().death;
         let Some(death) = death.filter(|death| death.after == number) else {
             return call.await;
         };
         self.dead.store(true, Ordering::SeqCst);
-        if death.happens {
-            call.await;
+        match death.last {
+            LastCall::Unmade => {}
+            LastCall::GivenUp(turns) => {
+                tokio::select! {
+                    biased;
+                    () = pass(turns) => {}
+                    _unheard = call => {}
+                }
+            }
+            LastCall::Made => {
+                call.await;
+            }
         }
         self.died.notify_one();
         pending().await
@@ -144,7 +167,7 @@ impl Mortal {
                 earth.ledger().faults += 1;
                 return Err(fault());
             }
-            let answer = self.surroundings.outside.of(call).await;
+            let answer = call.await;
             if draw > 1.0 - FAULTS {
                 earth.ledger().faults += 1;
                 return Err(fault());
@@ -155,7 +178,7 @@ impl Mortal {
     }
 
     fn draw(&self) -> f64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).chance.part()
+        self.lock().chance.part()
     }
 
     fn store(&self) -> &dyn Store {
