@@ -233,6 +233,7 @@ async fn well_known(State(api): State<Api>) -> impl IntoResponse {
 struct VerdictQuery {
     purl: Option<String>,
     fresh: Option<String>,
+    file_name: Option<String>,
 }
 
 impl VerdictQuery {
@@ -276,7 +277,12 @@ async fn verdict_by_path(
 ) -> Result<Response, ApiError> {
     let query = query(asked)?;
     let ecosystem = Ecosystem::from_purl_type(&ecosystem).ok_or(CoordinateError::UnsupportedEcosystem(ecosystem))?;
-    match Resource::parse(ecosystem, &path)? {
+    let resource = Resource::parse(ecosystem, &path)?;
+    let resource = match query.file_name.as_deref() {
+        Some(file) => resource.of_file(file)?,
+        None => resource,
+    };
+    match resource {
         Resource::Verdict(coordinate) => answer(&api, &coordinate, query.is_fresh()?).await,
         Resource::Dossier(package) => dossier(&api, &package).await,
         Resource::History(package) => {
@@ -298,6 +304,16 @@ enum Resource {
 }
 
 impl Resource {
+    /// The same of one file alone.
+    fn of_file(self, file: &str) -> Result<Self, CoordinateError> {
+        let version = |package| Coordinate::from(package).of_file(file)?.try_into();
+        match self {
+            Self::Verdict(coordinate) => coordinate.of_file(file).map(Self::Verdict),
+            Self::Dossier(package) => version(package).map(Self::Dossier),
+            Self::History(package) => version(package).map(Self::History),
+        }
+    }
+
     /// Parses `name/version`, `@scope/name/version` and their sub-resources; the router has decoded the path, so that a
     /// scoped name may come with or without percent-encoding.
     fn parse(ecosystem: Ecosystem, path: &str) -> Result<Self, CoordinateError> {
@@ -361,6 +377,20 @@ async fn dossier(api: &Api, package: &PackageVersion) -> Result<Response, ApiErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_file_of_a_version_is_asked_about_by_its_name() {
+        let of = |ecosystem, path: &str| Resource::parse(ecosystem, path).unwrap().of_file("a-1.0.tar.gz");
+        assert_eq!(
+            of(Ecosystem::PyPi, "a/1.0"),
+            "pkg:pypi/a@1.0?file_name=a-1.0.tar.gz".parse().map(Resource::Verdict)
+        );
+        assert_eq!(
+            of(Ecosystem::PyPi, "a/1.0/history"),
+            "pkg:pypi/a@1.0?file_name=a-1.0.tar.gz".parse().map(Resource::History)
+        );
+        assert!(of(Ecosystem::Npm, "a/1.0.0").is_err());
+    }
 
     fn parse(path: &str) -> Result<Resource, CoordinateError> {
         Resource::parse(Ecosystem::Npm, path)
