@@ -839,8 +839,7 @@ async fn what_a_mirror_said_first_accuses_nobody_later() {
     assert_eq!(second.verdict.status, Status::Verified);
     // From now on the integrity that the registry has signed is the one that was first seen.
     let (store, package) = (deployment.embedded.store(), version("pkg:npm/%40acme/widget@1.0.0"));
-    let memory = store.memory(&package, None);
-    let seen = memory.await.unwrap().first_seen.unwrap();
+    let seen = store.memory(&package, None).await.unwrap().first_seen.unwrap();
     assert_eq!((seen.signed, seen.at), (true, day(1)));
     deployment.service.upstreams.npm = Url::parse(&deployment.served.npm_url()).unwrap();
     let third = deployment.service.verdict(&coordinate, true, day(3)).await.unwrap();
@@ -852,7 +851,8 @@ async fn what_a_mirror_said_first_accuses_nobody_later() {
 #[tokio::test]
 async fn attestations_that_are_refused_for_good_are_asked_for_once() {
     let scenario = Scenario::new()
-        .release(at("1.0.0").at(day(-50)).forged_by(&World::foreign()))
+        .release(at("0.9.0").at(day(-60)).forged_by(&World::foreign()))
+        .release(at("1.0.0").at(day(-50)).certificate_by(&World::foreign()))
         .release(at("1.1.0").at(day(-40)))
         .release(at("1.2.0").at(day(-30)))
         .release(at("1.3.0").at(day(-20)));
@@ -868,10 +868,11 @@ async fn attestations_that_are_refused_for_good_are_asked_for_once() {
         paths.iter().filter(|path| path.ends_with(&ending)).count()
     };
     assert_eq!((asked("1.0.0"), asked("1.1.0")), (1, 1), "{paths:?}");
+    // Under a digest that the registry has not signed nothing is refused for good.
+    assert_eq!(asked("0.9.0"), 2, "{paths:?}");
     // It is known to have been refused, and teaches nothing.
     let (store, package) = (deployment.embedded.store(), version("pkg:npm/%40acme/widget@1.3.0"));
-    let memory = store.memory(&package, None);
-    let history = memory.await.unwrap().history;
+    let history = store.memory(&package, None).await.unwrap().history;
     let forged = history.iter().find(|past| past.version == "1.0.0").unwrap();
     assert!(forged.refused && !forged.accepted && !forged.attested);
 }

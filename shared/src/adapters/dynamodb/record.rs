@@ -163,7 +163,6 @@ impl DynamoDbStore {
         rows::set_due(&mut update, &Task::Version(verdict.package.clone()), next_look);
         if !is_removed {
             update.remove("removed_at");
-            update.remove("looked_at");
         }
         let Some(announcement) = announcement else {
             return self.update(update).await;
