@@ -1,9 +1,10 @@
 //! Sigstore bundles, from v0.1 to v0.3, with entries of both generations of the log.
 
 use crate::{
-    attestation::Parties,
-    encoding::{base64, pem, sha256},
+    World,
+    encoding::{base64, insert, pem, sha256},
     keys::P256Key,
+    timestamp::TimestampAuthority,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -31,6 +32,8 @@ pub enum LogEntryKind {
     Dsse,
     /// Rekor v2, `hashedrekord` 0.0.2 over the pre-authentication encoding.
     RekorV2,
+    /// None: nothing was logged.
+    Unlogged,
 }
 
 /// What a Rekor v1 entry carries as evidence. Rekor v2 knows proofs only.
@@ -119,6 +122,15 @@ impl Format {
             ..Self::v03()
         }
     }
+
+    /// v0.3 of GitHub's own instance: a timestamp, and no entry of any log.
+    pub fn github() -> Self {
+        Self {
+            entry: LogEntryKind::Unlogged,
+            timestamped: true,
+            ..Self::v03()
+        }
+    }
 }
 
 /// Who signs an envelope.
@@ -152,10 +164,12 @@ impl Signer<'_> {
 /// How a statement is sealed into a bundle.
 pub(crate) struct Seal<'a> {
     pub(crate) signer: Signer<'a>,
-    pub(crate) keyid: &'a str,
+    /// The signature's `keyid`; without one, there is no such member.
+    pub(crate) keyid: Option<&'a str>,
     pub(crate) encoding: SignatureEncoding,
     pub(crate) format: &'a Format,
-    pub(crate) parties: &'a Parties,
+    pub(crate) log: &'a World,
+    pub(crate) timestamp_authority: &'a TimestampAuthority,
     pub(crate) at: Timestamp,
 }
 
@@ -167,31 +181,25 @@ impl Seal<'_> {
             SignatureEncoding::Der => self.signer.key().sign(&encoded),
             SignatureEncoding::P1363 => self.signer.key().sign_p1363(&encoded),
         };
-        let envelope = json!({
-            "payload": base64(payload),
-            "payloadType": IN_TOTO,
-            "signatures": [{"sig": base64(&signature), "keyid": self.keyid}],
-        });
+        let mut signed = json!({"sig": base64(&signature)});
+        if let Some(keyid) = self.keyid {
+            insert(&mut signed, "keyid", json!(keyid));
+        }
+        let envelope = json!({"payload": base64(payload), "payloadType": IN_TOTO, "signatures": [signed]});
+        let stamp = || self.timestamp_authority.stamp(&signature, self.at);
         let stamps: Vec<_> = self
             .format
             .timestamped
-            .then(|| {
-                self.parties
-                    .timestamp_authority
-                    .timestamp_authority
-                    .stamp(&signature, self.at)
-            })
+            .then(stamp)
             .into_iter()
             .map(|stamp| json!({"signedTimestamp": base64(stamp)}))
             .collect();
-        let mut material = json!({
-            "tlogEntries": [self.log_entry(payload, &encoded, &signature, &envelope)],
-            "timestampVerificationData": {"rfc3161Timestamps": stamps},
-        });
-        if let Some(members) = material.as_object_mut() {
-            let (name, value) = self.verification_material();
-            members.insert(name.to_owned(), value);
+        let mut material = json!({"timestampVerificationData": {"rfc3161Timestamps": stamps}});
+        if let Some(entry) = self.log_entry(payload, &encoded, &signature, &envelope) {
+            insert(&mut material, "tlogEntries", json!([entry]));
         }
+        let (name, value) = self.verification_material();
+        insert(&mut material, name, value);
         json!({
             "mediaType": self.format.media_type,
             "verificationMaterial": material,
@@ -218,22 +226,23 @@ impl Seal<'_> {
         }
     }
 
-    fn log_entry(&self, payload: &[u8], encoded: &[u8], signature: &[u8], envelope: &Value) -> Value {
+    fn log_entry(&self, payload: &[u8], encoded: &[u8], signature: &[u8], envelope: &Value) -> Option<Value> {
         let digest = |bytes: &[u8]| json!({"algorithm": "sha256", "value": hex::encode(sha256(bytes))});
         let envelope = envelope.to_string();
-        match self.format.entry {
+        let entry = match self.format.entry {
+            LogEntryKind::Unlogged => return None,
             LogEntryKind::Intoto => {
                 // The signature is base64 twice over: of the field of the envelope, which is base64 already.
                 let mut recorded = json!({"publicKey": self.signer.verifier(), "sig": base64(base64(signature))});
-                if let (false, Some(members)) = (self.keyid.is_empty(), recorded.as_object_mut()) {
-                    members.insert("keyid".to_owned(), json!(self.keyid));
+                if let Some(keyid) = self.keyid.filter(|keyid| !keyid.is_empty()) {
+                    insert(&mut recorded, "keyid", json!(keyid));
                 }
                 let body = json!({"apiVersion": "0.0.2", "kind": "intoto", "spec": {"content": {
                     "envelope": {"payloadType": IN_TOTO, "signatures": [recorded]},
                     "hash": digest(envelope.as_bytes()),
                     "payloadHash": digest(payload),
                 }}});
-                self.parties.log.rekor_v1.append(
+                self.log.rekor_v1.append(
                     "intoto",
                     "0.0.2",
                     &body,
@@ -248,7 +257,7 @@ impl Seal<'_> {
                     "payloadHash": digest(payload),
                     "signatures": [{"signature": base64(signature), "verifier": self.signer.verifier()}],
                 }});
-                self.parties.log.rekor_v1.append(
+                self.log.rekor_v1.append(
                     "dsse",
                     "0.0.1",
                     &body,
@@ -267,9 +276,10 @@ impl Seal<'_> {
                     "data": {"algorithm": "SHA2_256", "digest": base64(sha256(encoded))},
                     "signature": {"content": base64(signature), "verifier": verifier},
                 }}});
-                self.parties.log.rekor_v2.append(&body)
+                self.log.rekor_v2.append(&body)
             }
-        }
+        };
+        Some(entry)
     }
 }
 

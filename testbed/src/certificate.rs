@@ -27,6 +27,17 @@ const AUTHORITY_LIFE: (Timestamp, Timestamp) = (
     Timestamp::constant(2_240_611_200, 0),
 );
 
+/// The names in an authority's certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// The organisation.
+    pub organization: &'static str,
+    /// The common name of the root.
+    pub root: &'static str,
+    /// The common name of the certificate that signs.
+    pub issuing: &'static str,
+}
+
 /// A distinguished name of organisation and common name.
 pub(crate) fn name(organization: &str, common_name: &str) -> Vec<u8> {
     let part = |kind, text| der::set(&[der::sequence(&[der::oid(kind), der::printable(text)])]);
@@ -145,6 +156,7 @@ pub(crate) fn time_stamping(issuer: &[u8], issuer_key: &P384Key, subject: &[u8],
 
 /// A certificate authority with a P-384 root and a P-384 intermediate.
 pub struct CertificateAuthority {
+    names: Names,
     root: Vec<u8>,
     intermediate: Vec<u8>,
     intermediate_name: Vec<u8>,
@@ -152,12 +164,12 @@ pub struct CertificateAuthority {
 }
 
 impl CertificateAuthority {
-    /// A fresh authority. Its names are those of every other one: only the keys tell authorities apart.
-    pub(crate) fn generate() -> Self {
+    /// A fresh authority. Its names may be those of another one: only the keys tell authorities apart.
+    pub(crate) fn generate(names: Names) -> Self {
         let root_key = P384Key::generate();
-        let root_name = name(Self::ORGANIZATION, Self::COMMON_NAME);
+        let root_name = name(names.organization, names.root);
         let key = P384Key::generate();
-        let intermediate_name = name(Self::ORGANIZATION, "testbed-intermediate");
+        let intermediate_name = name(names.organization, names.issuing);
         let mut extensions = authority_extensions(key.spki(), 0);
         extensions.push(authority_key(root_key.spki()));
         extensions.push(extension(EXTENDED_KEY_USAGE, &der::sequence(&[der::oid(CODE_SIGNING)])));
@@ -172,6 +184,7 @@ impl CertificateAuthority {
         }
         .sign(&root_key);
         Self {
+            names,
             root: root(&root_name, &root_key, 1),
             intermediate,
             intermediate_name,
@@ -179,10 +192,10 @@ impl CertificateAuthority {
         }
     }
 
-    /// The organisation in the names of the authority's certificates.
-    pub const ORGANIZATION: &str = "testbed.example";
-    /// The common name of the root.
-    pub const COMMON_NAME: &str = "testbed";
+    /// The names of its certificates.
+    pub fn names(&self) -> Names {
+        self.names
+    }
 
     /// The intermediate and the root, as DER.
     pub fn chain(&self) -> [&[u8]; 2] {
@@ -202,13 +215,18 @@ impl CertificateAuthority {
                 Identity::Uri(uri) => der::context_primitive(6, uri.as_bytes()),
                 Identity::Email(email) => der::context_primitive(1, email.as_bytes()),
             };
-            extensions.push(critical(SUBJECT_ALTERNATIVE_NAME, &der::sequence(&[general_name])));
+            // Critical where there is no other name (RFC 5280, 4.2.1.6).
+            let mark = if claims.subject.is_some() { extension } else { critical };
+            extensions.push(mark(SUBJECT_ALTERNATIVE_NAME, &der::sequence(&[general_name])));
         }
         extensions.extend(claims.extensions());
-        let empty = der::sequence(&[]);
+        let subject = claims.subject.map_or_else(
+            || der::sequence(&[]),
+            |[organization, common_name]| name(organization, common_name),
+        );
         let mut draft = Draft {
             issuer: &self.intermediate_name,
-            subject: &empty,
+            subject: &subject,
             not_before,
             not_after: not_before + claims.life,
             spki,

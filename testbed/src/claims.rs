@@ -39,6 +39,8 @@ pub enum EmbeddedSct {
     reason = "the names are Fulcio's own; the number of each stands in `extensions`"
 )]
 pub struct Claims {
+    /// The subject's organisation and common name; certificates of builds have an empty one.
+    pub subject: Option<[&'static str; 2]>,
     pub identity: Option<Identity>,
     pub issuer_raw: Option<String>,
     pub trigger_raw: Option<String>,
@@ -77,6 +79,7 @@ impl Claims {
     /// No claim at all: only a key, a validity of ten minutes, and the permission to sign code.
     pub fn none() -> Self {
         Self {
+            subject: None,
             identity: None,
             issuer_raw: None,
             trigger_raw: None,
@@ -150,10 +153,21 @@ impl Claims {
         }
     }
 
+    /// GitHub's service that attests immutable releases: for a year, and without any claim of a build.
+    pub fn of_github_releases() -> Self {
+        Self {
+            subject: Some(["GitHub, Inc.", "Attester"]),
+            identity: Some(Identity::Uri("https://dotcom.releases.github.com".to_owned())),
+            life: SignedDuration::from_hours(365 * 24),
+            ..Self::none()
+        }
+    }
+
     /// Keeps only .1 to .6, as certificates of January and February 2023 did.
     pub fn as_of_early_2023(&mut self) {
         let old = self.clone();
         *self = Self {
+            subject: old.subject,
             identity: old.identity,
             issuer_raw: old.issuer_raw,
             trigger_raw: old.trigger_raw,

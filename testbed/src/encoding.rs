@@ -1,4 +1,4 @@
-//! Digests, base64, PEM, percent-encoding and canonical JSON.
+//! Digests, base64, PEM, percent-encoding, and JSON.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -64,6 +64,13 @@ pub(crate) fn canonical_json(value: &Value) -> String {
             format!("[{}]", items.join(","))
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
+    }
+}
+
+/// Sets member `name` of a JSON object, and does nothing to anything else.
+pub(crate) fn insert(object: &mut Value, name: &str, value: Value) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
     }
 }
 

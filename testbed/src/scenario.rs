@@ -1,6 +1,9 @@
 //! What every party of a supply chain does.
 
-use crate::{Answer, GitHub, Published, Release, Reply, Request, Served, World, encoding::pem, npm::Npm};
+use crate::{
+    Answer, GitHub, Party, Published, Pypi, PypiPublished, PypiRelease, Release, Reply, Request, Served, World,
+    encoding::pem, github::Origin, npm::Npm,
+};
 use serde_json::Value;
 use std::{
     io,
@@ -13,6 +16,7 @@ use std::{
 pub struct Scenario {
     world: World,
     npm: Mutex<Npm>,
+    pypi: Mutex<Pypi>,
     rekor: Answer,
     github: Mutex<GitHub>,
 }
@@ -34,6 +38,7 @@ impl Scenario {
         Self {
             world: world.clone(),
             npm: Mutex::new(Npm::new(world.npm_keys_endpoint())),
+            pypi: Mutex::default(),
             rekor: Answer::Normal,
             github: Mutex::default(),
         }
@@ -44,32 +49,35 @@ impl Scenario {
         &self.world
     }
 
-    /// Publishes a release on npm, with the repository, the commit and the run on GitHub that it comes from. The order is that of the registry: a later release moves the dist-tag.
+    /// Releases something, with the repository, the commit and the run on GitHub that it comes from. The order is that of
+    /// the registry: a later release moves npm's dist-tag.
     #[must_use]
     #[expect(
         clippy::needless_pass_by_value,
         reason = "a scenario reads as a list of what was released"
     )]
-    pub fn release(self, release: Release) -> Self {
+    pub fn release(self, release: impl Releasable) -> Self {
         self.publish(&release);
         self
     }
 
     /// Adds a release while the scenario is in use.
-    pub fn publish(&self, release: &Release) {
-        self.add(release.publish(&self.world));
+    pub fn publish(&self, release: &impl Releasable) {
+        release.release_in(self);
     }
 
     /// Adds a release that was made already.
     #[must_use]
-    pub fn published(self, release: Published) -> Self {
-        self.add(release);
-        self
+    pub fn published(self, release: impl Releasable) -> Self {
+        self.release(release)
     }
 
-    fn add(&self, release: Published) {
-        self.github().add(&release.origin);
-        self.npm().publish(release);
+    /// Leaves on GitHub what releases come from.
+    pub(crate) fn leave(&self, origins: &[Origin]) {
+        let mut github = self.github();
+        for origin in origins {
+            github.add(origin);
+        }
     }
 
     /// How npm answers every request.
@@ -103,6 +111,13 @@ impl Scenario {
     /// Nobody is answered while the guard is held.
     pub fn npm(&self) -> MutexGuard<'_, Npm> {
         self.npm.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// PyPI, to change it: before it is served, and between two looks while it is.
+    ///
+    /// Nobody is answered while the guard is held.
+    pub fn pypi(&self) -> MutexGuard<'_, Pypi> {
+        self.pypi.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// GitHub, to change it: before it is served, and between two looks while it is.
@@ -140,6 +155,16 @@ impl Scenario {
     /// The reply of npm's feed of changes to `request`, whose path is below the feed's own, without a socket.
     pub fn npm_feed_reply(&self, request: &Request) -> Reply {
         self.npm().respond_feed(request)
+    }
+
+    /// PyPI's reply to a plain `GET` of `path`, without a socket.
+    pub fn pypi_response(&self, path: &str) -> Reply {
+        self.pypi_reply(&Request::get(path))
+    }
+
+    /// PyPI's reply to `request`, without a socket.
+    pub fn pypi_reply(&self, request: &Request) -> Reply {
+        self.pypi().respond(request)
     }
 
     /// The logs' reply to a plain `GET` of `path`, without a socket.
@@ -195,18 +220,18 @@ impl Scenario {
         }
     }
 
-    /// The reply of `party`, as the server asks for it.
-    pub(crate) fn reply(&self, party: &str, request: &Request) -> Reply {
+    /// The reply of a party to `request`, without a socket.
+    pub fn reply(&self, party: Party, request: &Request) -> Reply {
         match party {
-            "npm" => self.npm_reply(request),
-            "npm-feed" => self.npm_feed_reply(request),
-            "rekor" => self.rekor_reply(request),
-            "github" => self.github_reply(request),
-            _ => Reply::not_found(),
+            Party::Npm => self.npm_reply(request),
+            Party::NpmFeed => self.npm_feed_reply(request),
+            Party::Rekor => self.rekor_reply(request),
+            Party::GitHub => self.github_reply(request),
+            Party::Pypi => self.pypi_reply(request),
         }
     }
 
-    /// Writes `trusted_root.json` and `npm-keys.json` into `directory`.
+    /// Writes `trusted_root.json`, `trusted_root.github.json` and `npm-keys.json` into `directory`.
     pub fn write_trust(&self, directory: &Path) -> io::Result<()> {
         self.world.write_trust(directory)
     }
@@ -214,5 +239,37 @@ impl Scenario {
     /// Serves every party on a loopback port until the result is dropped. Needs a Tokio runtime.
     pub async fn serve(self) -> io::Result<Served> {
         Served::start(Arc::new(self)).await
+    }
+}
+
+/// What can be released in a scenario: a release of whatever ecosystem, or one with everything that was made for it.
+pub trait Releasable {
+    /// Leaves it, and what it comes from, with the parties of the scenario.
+    fn release_in(&self, scenario: &Scenario);
+}
+
+impl Releasable for Release {
+    fn release_in(&self, scenario: &Scenario) {
+        self.publish(scenario.world()).release_in(scenario);
+    }
+}
+
+impl Releasable for Published {
+    fn release_in(&self, scenario: &Scenario) {
+        scenario.leave(std::slice::from_ref(&self.origin));
+        scenario.npm().publish(self.clone());
+    }
+}
+
+impl Releasable for PypiRelease {
+    fn release_in(&self, scenario: &Scenario) {
+        self.publish(scenario.world()).release_in(scenario);
+    }
+}
+
+impl Releasable for PypiPublished {
+    fn release_in(&self, scenario: &Scenario) {
+        scenario.leave(&self.origins);
+        scenario.pypi().publish(self.clone());
     }
 }

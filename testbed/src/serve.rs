@@ -1,7 +1,7 @@
 //! A scenario on a loopback port.
 
 use crate::{
-    Body, Reply, Request, Scenario, SeenRequest,
+    Body, Party, Reply, Request, Scenario, SeenRequest,
     stream::{Fuse, FusedListener},
 };
 use axum::{
@@ -71,26 +71,32 @@ impl Served {
 
     /// The base address of the npm registry, without a trailing slash.
     pub fn npm_url(&self) -> String {
-        self.url("npm")
+        self.url(Party::Npm)
     }
 
     /// The base address of npm's feed of changes, without a trailing slash.
     pub fn npm_feed_url(&self) -> String {
-        self.url("npm-feed")
+        self.url(Party::NpmFeed)
     }
 
     /// The base address of both logs: `/api/v1` and `/api/v2` are below it.
     pub fn rekor_url(&self) -> String {
-        self.url("rekor")
+        self.url(Party::Rekor)
     }
 
     /// The base address of GitHub's API, without a trailing slash.
     pub fn github_url(&self) -> String {
-        self.url("github")
+        self.url(Party::GitHub)
     }
 
-    fn url(&self, party: &str) -> String {
-        format!("http://{}/{party}", self.address)
+    /// The base address of PyPI with its files, without a trailing slash.
+    pub fn pypi_url(&self) -> String {
+        self.url(Party::Pypi)
+    }
+
+    /// The base address of a party, without a trailing slash.
+    pub fn url(&self, party: Party) -> String {
+        format!("http://{}/{}", self.address, party.name())
     }
 
     /// Every request so far, in order of arrival.
@@ -104,18 +110,19 @@ impl Served {
 
     /// The paths that were asked of npm, in order of arrival.
     pub fn npm_paths(&self) -> Vec<String> {
-        self.paths("npm")
+        self.paths(Party::Npm)
     }
 
     /// The paths that were asked of GitHub, in order of arrival.
     pub fn github_paths(&self) -> Vec<String> {
-        self.paths("github")
+        self.paths(Party::GitHub)
     }
 
-    fn paths(&self, party: &str) -> Vec<String> {
+    /// The paths that were asked of a party, in order of arrival.
+    pub fn paths(&self, party: Party) -> Vec<String> {
         self.requests()
             .into_iter()
-            .filter(|request| request.party == party)
+            .filter(|request| request.party == party.name())
             .map(|request| request.path)
             .collect()
     }
@@ -129,7 +136,7 @@ impl Served {
             .clear();
     }
 
-    /// Writes `trusted_root.json` and `npm-keys.json` into `directory`.
+    /// Writes `trusted_root.json`, `trusted_root.github.json` and `npm-keys.json` into `directory`.
     pub fn write_trust(&self, directory: &Path) -> io::Result<()> {
         self.scenario().write_trust(directory)
     }
@@ -186,7 +193,7 @@ async fn handle(
         authorization: header_text(&head.headers, &header::AUTHORIZATION),
         body: to_bytes(body, MAX_REQUEST).await.unwrap_or_default().to_vec(),
     };
-    let reply = shared.scenario.reply(party, &request);
+    let reply = Party::named(party).map_or_else(Reply::not_found, |party| shared.scenario.reply(party, &request));
     deliver(reply, &fuse, shared.stopped.clone()).await
 }
 

@@ -1,7 +1,7 @@
 //! The timestamp authority (RFC 3161, with CMS signatures of RFC 5652).
 
 use crate::{
-    certificate::{name, root, time_stamping},
+    certificate::{Names, name, root, time_stamping},
     der,
     encoding::sha256,
     keys::{P256Key, P384Key, random},
@@ -21,6 +21,7 @@ const POLICY: &[u64] = &[1, 3, 6, 1, 4, 1, 57264, 2];
 
 /// A timestamp authority with a P-384 root and a P-256 signing certificate.
 pub struct TimestampAuthority {
+    names: Names,
     root: Vec<u8>,
     root_name: Vec<u8>,
     certificate: Vec<u8>,
@@ -29,29 +30,30 @@ pub struct TimestampAuthority {
 }
 
 impl TimestampAuthority {
-    /// The organisation in the names of the authority's certificates.
-    pub const ORGANIZATION: &str = "testbed.example";
-    /// The common name of the root.
-    pub const COMMON_NAME: &str = "testbed-tsa-root";
-
     /// A fresh authority.
-    pub(crate) fn generate() -> Self {
+    pub(crate) fn generate(names: Names) -> Self {
         let root_key = P384Key::generate();
-        let root_name = name(Self::ORGANIZATION, Self::COMMON_NAME);
+        let root_name = name(names.organization, names.root);
         let key = P256Key::generate();
         let (certificate, serial) = time_stamping(
             &root_name,
             &root_key,
-            &name(Self::ORGANIZATION, "testbed-tsa"),
+            &name(names.organization, names.issuing),
             key.spki(),
         );
         Self {
+            names,
             root: root(&root_name, &root_key, 0),
             root_name,
             certificate,
             serial,
             key,
         }
+    }
+
+    /// The names of its certificates.
+    pub fn names(&self) -> Names {
+        self.names
     }
 
     /// The signing certificate and the root, as DER.

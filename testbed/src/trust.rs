@@ -1,20 +1,21 @@
 //! What a verifier has to trust in order to live in a world.
 
-use crate::{
-    World, certificate::CertificateAuthority, encoding::base64, timestamp::TimestampAuthority, world::RegistryKey,
-};
+use crate::{World, certificate::Names, encoding::base64, world::RegistryKey};
 use serde_json::{Value, json};
 use std::{io, path::Path};
 
-/// The start of validity of what exists since 2021, and of what came in 2025.
+/// The media type of trusted roots.
+const TRUSTED_ROOT: &str = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
+/// The start of validity of what exists since 2021, of GitHub's instance, and of what came in 2025.
 const SINCE_2021: &str = "2021-01-12T00:00:00Z";
+const SINCE_2023: &str = "2023-10-27T16:30:00Z";
 const SINCE_2025: &str = "2025-07-04T00:00:00Z";
 
 impl World {
     /// The trusted root, `application/vnd.dev.sigstore.trustedroot+json;version=0.1`.
     pub fn trusted_root(&self) -> Value {
         json!({
-            "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
+            "mediaType": TRUSTED_ROOT,
             "tlogs": [
                 log(
                     &format!("https://{}", self.rekor_v1.host()),
@@ -31,15 +32,12 @@ impl World {
                     self.rekor_v2.log_id(),
                 ),
             ],
-            "certificateAuthorities": [{
-                "subject": {
-                    "organization": CertificateAuthority::ORGANIZATION,
-                    "commonName": CertificateAuthority::COMMON_NAME,
-                },
-                "uri": "https://fulcio.testbed.example",
-                "certChain": chain(&self.certificate_authority.chain()),
-                "validFor": {"start": SINCE_2021},
-            }],
+            "certificateAuthorities": [authority(
+                self.certificate_authority.names(),
+                "https://fulcio.testbed.example",
+                &self.certificate_authority.chain(),
+                SINCE_2021,
+            )],
             "ctlogs": [log(
                 "https://ctfe.testbed.example/2021",
                 self.ct_log.spki(),
@@ -47,16 +45,37 @@ impl World {
                 SINCE_2021,
                 self.ct_log.log_id(),
             )],
-            "timestampAuthorities": [{
-                "subject": {
-                    "organization": TimestampAuthority::ORGANIZATION,
-                    "commonName": TimestampAuthority::COMMON_NAME,
-                },
-                "uri": "https://timestamp.testbed.example/api/v1/timestamp",
-                "certChain": chain(&self.timestamp_authority.chain()),
-                "validFor": {"start": SINCE_2025},
-            }],
+            "timestampAuthorities": [authority(
+                self.timestamp_authority.names(),
+                "https://timestamp.testbed.example/api/v1/timestamp",
+                &self.timestamp_authority.chain(),
+                SINCE_2025,
+            )],
         })
+    }
+
+    /// The trusted root of GitHub's own instance: authorities and no logs.
+    pub fn github_trusted_root(&self) -> Value {
+        json!({
+            "mediaType": TRUSTED_ROOT,
+            "certificateAuthorities": [authority(
+                self.github.certificate_authority.names(),
+                "fulcio.githubapp.com",
+                &self.github.certificate_authority.chain(),
+                SINCE_2023,
+            )],
+            "timestampAuthorities": [authority(
+                self.github.timestamp_authority.names(),
+                "timestamp.githubapp.com",
+                &self.github.timestamp_authority.chain(),
+                SINCE_2023,
+            )],
+        })
+    }
+
+    /// [`World::github_trusted_root`] as text.
+    pub fn github_trusted_root_json(&self) -> String {
+        self.github_trusted_root().to_string()
     }
 
     /// [`World::trusted_root`] as text.
@@ -117,9 +136,13 @@ impl World {
         json!({"keys": keys})
     }
 
-    /// Writes `trusted_root.json` and `npm-keys.json` into the folder `directory`, which must exist.
+    /// Writes `trusted_root.json`, `trusted_root.github.json` and `npm-keys.json` into the folder `directory`, which must exist.
     pub fn write_trust(&self, directory: &Path) -> io::Result<()> {
         std::fs::write(directory.join("trusted_root.json"), self.trusted_root_json())?;
+        std::fs::write(
+            directory.join("trusted_root.github.json"),
+            self.github_trusted_root_json(),
+        )?;
         std::fs::write(directory.join("npm-keys.json"), self.npm_keys_json())
     }
 
@@ -134,6 +157,15 @@ fn log(base_url: &str, spki: &[u8], key_details: &str, start: &str, log_id: &[u8
         "hashAlgorithm": "SHA2_256",
         "publicKey": {"rawBytes": base64(spki), "keyDetails": key_details, "validFor": {"start": start}},
         "logId": {"keyId": base64(log_id)},
+    })
+}
+
+fn authority(names: Names, uri: &str, certificates: &[&[u8]], start: &str) -> Value {
+    json!({
+        "subject": {"organization": names.organization, "commonName": names.root},
+        "uri": uri,
+        "certChain": chain(certificates),
+        "validFor": {"start": start},
     })
 }
 

@@ -1,14 +1,19 @@
 //! A supply chain of many packages, of which a question costs as much as of one.
 
-use crate::{GitHub, Npm, Published, Quota, Reply, Request, World, encoding::percent_decode, github::Run};
+use crate::{
+    GitHub, Npm, Published, Pypi, PypiPublished, Quota, Reply, Request, World,
+    encoding::percent_decode,
+    github::{Origin, Run},
+};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 
-/// A registry, and a GitHub in which every repository is looked up by its name or number: a scenario's searches through
+/// The registries, and a GitHub in which every repository is looked up by its name or number: a scenario's searches through
 /// all of them. Repositories know nothing of each other, so that there are no forks.
 #[derive(Debug)]
 pub struct Universe {
     npm: Npm,
+    pypi: Pypi,
     /// What there is at each repository's number: a GitHub with that repository alone.
     forges: BTreeMap<u64, GitHub>,
     /// The numbers by every name that a repository has or had, in lower case.
@@ -18,39 +23,58 @@ pub struct Universe {
 }
 
 impl Universe {
-    /// A universe without packages, whose registry has the keys of `world`.
+    /// A universe without packages, whose npm registry has the keys of `world`.
     pub fn in_world(world: &World) -> Self {
         Self {
             npm: Npm::new(world.npm_keys_endpoint()),
+            pypi: Pypi::default(),
             forges: BTreeMap::new(),
             names: BTreeMap::new(),
             quota: None,
         }
     }
 
-    /// The registry.
+    /// npm.
     pub fn npm(&mut self) -> &mut Npm {
         &mut self.npm
+    }
+
+    /// PyPI.
+    pub fn pypi(&mut self) -> &mut Pypi {
+        &mut self.pypi
     }
 
     /// Publishes a release, and leaves on GitHub what it comes from. GitHub keeps its run until a retention is ended here:
     /// that which a scenario ends by itself is undone.
     pub fn publish(&mut self, release: Published) {
-        if let Ok(id) = release.origin.build.repository_id.parse() {
-            let forge = self.forges.entry(id).or_default();
-            let purged: Vec<(u64, u32)> = runs(forge)
-                .filter(|run| run.purged)
-                .map(|run| (run.id, run.attempt))
-                .collect();
-            forge.add(&release.origin);
-            for run in runs(forge) {
-                run.purged = purged.contains(&(run.id, run.attempt));
-            }
-            for repository in &forge.repositories {
-                self.names.insert(repository.full_name.to_lowercase(), id);
-            }
-        }
+        self.leave(&release.origin);
         self.npm.publish(release);
+    }
+
+    /// The same on PyPI.
+    pub fn publish_on_pypi(&mut self, release: PypiPublished) {
+        for origin in &release.origins {
+            self.leave(origin);
+        }
+        self.pypi.publish(release);
+    }
+
+    fn leave(&mut self, origin: &Origin) {
+        let Ok(id) = origin.build.repository_id.parse() else {
+            return;
+        };
+        let forge = self.forges.entry(id).or_default();
+        let purged: Vec<(u64, u32)> = runs(forge)
+            .filter(|run| run.purged)
+            .map(|run| (run.id, run.attempt))
+            .collect();
+        forge.add(origin);
+        for run in runs(forge) {
+            run.purged = purged.contains(&(run.id, run.attempt));
+        }
+        for repository in &forge.repositories {
+            self.names.insert(repository.full_name.to_lowercase(), id);
+        }
     }
 
     /// The GitHub that has the repository with that number alone.
@@ -90,6 +114,11 @@ impl Universe {
     /// The reply of npm's feed of changes to `request`, whose path is below the feed's own.
     pub fn npm_feed_reply(&self, request: &Request) -> Reply {
         self.npm.respond_feed(request)
+    }
+
+    /// PyPI's reply to `request`.
+    pub fn pypi_reply(&self, request: &Request) -> Reply {
+        self.pypi.respond(request)
     }
 
     /// GitHub's reply to `request`, which counts against the quota of all.

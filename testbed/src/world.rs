@@ -1,7 +1,7 @@
 //! The keys and authorities of one supply chain.
 
 use crate::{
-    certificate::{CertificateAuthority, CtLog},
+    certificate::{CertificateAuthority, CtLog, Names},
     keys::{P256Key, npm_key_id},
     log::{RekorV1, RekorV2},
     timestamp::TimestampAuthority,
@@ -48,6 +48,29 @@ impl RegistryKey {
     }
 }
 
+/// A certificate authority with the timestamp authority that goes with it.
+pub struct Instance {
+    /// Issues signing certificates.
+    pub certificate_authority: CertificateAuthority,
+    /// Stamps signatures with the time.
+    pub timestamp_authority: TimestampAuthority,
+}
+
+impl Instance {
+    /// GitHub's own instance of Sigstore, which logs nothing.
+    fn of_github() -> Self {
+        let named = |issuing| Names {
+            organization: "GitHub, Inc.",
+            root: "Internal Services Root",
+            issuing,
+        };
+        Self {
+            certificate_authority: CertificateAuthority::generate(named("Fulcio Intermediate l2")),
+            timestamp_authority: TimestampAuthority::generate(named("TSA Timestamping")),
+        }
+    }
+}
+
 /// All parties of one world.
 pub struct Authorities {
     /// Issues signing certificates.
@@ -60,6 +83,8 @@ pub struct Authorities {
     pub rekor_v2: RekorV2,
     /// Stamps signatures with the time.
     pub timestamp_authority: TimestampAuthority,
+    /// GitHub's own instance, for private repositories and for releases.
+    pub github: Instance,
     /// The registry's key until 2025.
     pub expired_registry_key: RegistryKey,
     /// The registry's key since 2025.
@@ -75,12 +100,18 @@ pub struct World(Arc<Authorities>);
 impl World {
     /// A world with fresh keys.
     pub fn generate() -> Self {
+        let named = |root, issuing| Names {
+            organization: "testbed.example",
+            root,
+            issuing,
+        };
         Self(Arc::new(Authorities {
-            certificate_authority: CertificateAuthority::generate(),
+            certificate_authority: CertificateAuthority::generate(named("testbed", "testbed-intermediate")),
             ct_log: CtLog::generate(),
             rekor_v1: RekorV1::generate("rekor.testbed.example", "4207869677906125913"),
             rekor_v2: RekorV2::generate("log2026-1.rekor.testbed.example"),
-            timestamp_authority: TimestampAuthority::generate(),
+            timestamp_authority: TimestampAuthority::generate(named("testbed-tsa-root", "testbed-tsa")),
+            github: Instance::of_github(),
             expired_registry_key: RegistryKey::generate(
                 "1999-01-01T00:00:00Z",
                 "2022-12-01T00:00:00Z",

@@ -11,7 +11,7 @@ use hekate::dossier::{Answer, ArchiveMember, Body, Kept, Observation, Response, 
 use hekate::package::{Digest, DigestAlgorithm};
 use hekate::ports::{Fetch, Keep, Request};
 use sha2::Digest as _;
-use testbed::{Reply, Scenario};
+use testbed::{Party, Reply, Scenario};
 
 /// How often a question is asked at most that is worth insisting on.
 const ATTEMPTS: u32 = 3;
@@ -20,32 +20,18 @@ const GLIMPSE: usize = 64 << 10;
 
 /// Those who are asked.
 pub trait Parties: Send + Sync {
-    /// npm's reply.
-    fn npm(&self, request: &testbed::Request) -> Reply;
-
-    /// The reply of npm's feed of changes, to a path below the feed's own.
-    fn npm_feed(&self, request: &testbed::Request) -> Reply;
-
-    /// GitHub's reply.
-    fn github(&self, request: &testbed::Request) -> Reply;
+    /// The reply of a party, to a path below its address.
+    fn reply(&self, party: Party, request: &testbed::Request) -> Reply;
 }
 
 impl Parties for Scenario {
-    fn npm(&self, request: &testbed::Request) -> Reply {
-        self.npm_reply(request)
-    }
-
-    fn npm_feed(&self, request: &testbed::Request) -> Reply {
-        self.npm_feed_reply(request)
-    }
-
-    fn github(&self, request: &testbed::Request) -> Reply {
-        self.github_reply(request)
+    fn reply(&self, party: Party, request: &testbed::Request) -> Reply {
+        Self::reply(self, party, request)
     }
 }
 
-/// Asks the parties of a scenario: npm, its feed under a host whose name begins with `feed.`, and GitHub under one whose name
-/// begins with `github.`.
+/// Asks the parties of a scenario, each under hosts whose names begin in their own way: `github.`, `feed.` for npm's feed,
+/// `pypi.` and `files.` for PyPI. Any other host is npm's.
 ///
 /// It keeps the contract of the port with the simplest means and shares no code with the adapter that speaks HTTP, so that
 /// a test that runs over both compares two readings of the contract.
@@ -121,13 +107,20 @@ impl ScenarioFetch {
         }
     }
 
-    /// GitHub redirects what was renamed to a path of its own. Gives the reply with the number of redirects before it.
-    fn ask_github(&self, mut asked: testbed::Request, allowed: u8) -> Result<(Reply, u8), Trouble> {
+    /// GitHub redirects what was renamed, and PyPI what is not in its normal form, to a path of its own below `prefix`.
+    /// Gives the reply with the number of redirects before it.
+    fn follow(
+        &self,
+        party: Party,
+        prefix: &str,
+        mut asked: testbed::Request,
+        allowed: u8,
+    ) -> Result<(Reply, u8), Trouble> {
         let mut redirects = 0;
         loop {
-            let reply = self.parties.github(&asked);
+            let reply = self.parties.reply(party, &asked);
             let location = reply.header("location").filter(|_| matches!(reply.status, 301 | 302));
-            match location.and_then(|location| location.strip_prefix(testbed::github::PREFIX)) {
+            match location.and_then(|location| location.strip_prefix(prefix)) {
                 None => return Ok((reply, redirects)),
                 Some(_) if redirects == allowed => {
                     return Err((UnavailableReason::Malformed, "more redirects than are followed", None));
@@ -150,14 +143,15 @@ impl ScenarioFetch {
             if_none_match: earlier.and_then(|response| response.etag.clone()),
             ..testbed::Request::default()
         };
-        let host = request.url.host_str().unwrap_or_default();
-        let (reply, redirects) = if host.starts_with("github.") {
-            let authorization = self.token.clone();
-            self.ask_github(testbed::Request { authorization, ..asked }, request.redirects)?
-        } else if host.starts_with("feed.") {
-            (self.parties.npm_feed(&asked), 0)
-        } else {
-            (self.parties.npm(&asked), 0)
+        let party = party_at(request.url.host_str().unwrap_or_default());
+        let (reply, redirects) = match party {
+            Party::GitHub => {
+                let authorization = self.token.clone();
+                let asked = testbed::Request { authorization, ..asked };
+                self.follow(party, testbed::github::PREFIX, asked, request.redirects)?
+            }
+            Party::Pypi => self.follow(party, testbed::pypi::PREFIX, asked, request.redirects)?,
+            Party::Npm | Party::NpmFeed | Party::Rekor => (self.parties.reply(party, &asked), 0),
         };
         if let Some(trouble) = trouble_of(&reply) {
             return Err(trouble);
@@ -189,6 +183,16 @@ impl ScenarioFetch {
             },
             redirects,
         }))
+    }
+}
+
+/// The party at a host.
+fn party_at(host: &str) -> Party {
+    match host.split('.').next().unwrap_or_default() {
+        "github" => Party::GitHub,
+        "feed" => Party::NpmFeed,
+        "pypi" | "files" => Party::Pypi,
+        _ => Party::Npm,
     }
 }
 

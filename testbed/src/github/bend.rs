@@ -1,6 +1,6 @@
 //! The ways in which runs are bent, and how several releases fit into one.
 
-use super::{Job, PUBLISH_STEP, Run, Step};
+use super::{Job, Run, Step};
 use jiff::{SignedDuration, Timestamp};
 
 /// How long before the signing time the publish step begins.
@@ -16,7 +16,7 @@ impl Run {
         self.conclude("failure");
         self.updated_at += FAILURE;
         for job in &mut self.jobs {
-            let Some(publish) = job.position(PUBLISH_STEP) else {
+            let Some(publish) = job.publish_position() else {
                 continue;
             };
             job.conclude("failure");
@@ -36,7 +36,7 @@ impl Run {
     pub fn skip_publish_and_sign_in(&mut self, name: &str) {
         self.conclude("failure");
         for job in &mut self.jobs {
-            if let Some(publish) = job.position(PUBLISH_STEP) {
+            if let Some(publish) = job.publish_position() {
                 job.conclude("failure");
                 job.skip_publish_and_sign_in(publish, name);
             }
@@ -69,7 +69,7 @@ impl Run {
     pub(super) fn cover(&mut self, at: Timestamp) {
         let (begin, end) = publish_step_around(at);
         for job in &mut self.jobs {
-            let Some(publish) = job.position(PUBLISH_STEP) else {
+            let Some(publish) = job.publish_position() else {
                 continue;
             };
             let Some(step) = job.steps.get_mut(publish) else {

@@ -23,8 +23,8 @@ impl Look<'_> {
                 let mut document = self.commit_document(commit);
                 let files = changed_files(commit);
                 let stats = json!({"total": 2 * files.len(), "additions": files.len(), "deletions": files.len()});
-                crate::npm::insert(&mut document, "stats", stats);
-                crate::npm::insert(&mut document, "files", files.into());
+                crate::encoding::insert(&mut document, "stats", stats);
+                crate::encoding::insert(&mut document, "files", files.into());
                 Resource::document(document)
             },
         )
@@ -97,7 +97,7 @@ impl Look<'_> {
             return Resource::refusal(404, &format!("No commit found for the ref {name}"));
         };
         let everywhere = || self.repository.files.get(path).cloned();
-        let Some(content) = commit.package_json(path).or_else(everywhere) else {
+        let Some(content) = commit.content(path).or_else(everywhere) else {
             return Resource::not_found();
         };
         if self.accept.contains("raw") {

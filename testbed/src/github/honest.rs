@@ -1,13 +1,16 @@
 //! What an honest release leaves on GitHub: commits, a ref, a merged pull request, and the run that published it.
 
 use super::{
-    Actor, Commit, GitHub, Job, PUBLISH_STEP, Person, Pull, ReferencedWorkflow, Repository, Run, Step, Visibility,
-    account_id, bend::publish_step_around, hash,
+    Actor, Commit, GitHub, Job, Person, Pull, ReferencedWorkflow, Repository, Run, Step, StoredAttestation, Visibility,
+    account_id,
+    bend::publish_step_around,
+    hash,
+    recipe::{Manifest, Recipe},
 };
 use crate::{
     BASE_TIME, Build, Provider,
     build::number,
-    release::{Edits, apply},
+    edit::{Edits, apply},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -23,34 +26,6 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const QUEUE: SignedDuration = SignedDuration::from_secs(102);
 /// How many failed attempts there are before the one that published, at most.
 const FAILED_ATTEMPTS: usize = 9;
-/// The steps before the publish step, with the seconds that each takes.
-const BEFORE: [(&str, i64); 5] = [
-    ("Set up job", 2),
-    ("Run actions/checkout@v6", 3),
-    ("Run actions/setup-node@v6", 5),
-    ("Run npm ci", 24),
-    ("Run npm test", 38),
-];
-/// The steps after it.
-const AFTER: [(&str, i64); 3] = [
-    ("Post Run actions/setup-node@v6", 1),
-    ("Post Run actions/checkout@v6", 1),
-    ("Complete job", 0),
-];
-
-/// The job of every workflow file.
-const WORKFLOW: &str = "\
-jobs:
-  publish:
-    runs-on: ubuntu-latest
-    steps:
-      - uses: actions/checkout@v6
-      - uses: actions/setup-node@v6
-      - run: npm ci
-      - run: npm test
-      - run: npm publish
-";
-
 /// Where a release comes from.
 #[derive(Clone)]
 pub(crate) struct Origin {
@@ -58,16 +33,20 @@ pub(crate) struct Origin {
     pub(crate) build: Build,
     /// The version.
     pub(crate) version: String,
-    /// When the provenance was signed, if it was.
+    /// When the first provenance was signed, if one was.
     pub(crate) at: Timestamp,
-    /// Its `package.json`.
-    pub(crate) package_json: Value,
+    /// When the last one was.
+    pub(crate) until: Timestamp,
+    /// How the workflow publishes.
+    pub(crate) recipe: Recipe,
     /// Changes to the attempt that published.
     pub(crate) run: Edits<Run>,
     /// Changes to the commit that was built.
     pub(crate) commit: Edits<Commit>,
     /// Changes to the repository.
     pub(crate) repository: Edits<Repository>,
+    /// What is stored beside the repository, before those changes.
+    pub(crate) stored: Vec<StoredAttestation>,
 }
 
 impl GitHub {
@@ -95,6 +74,17 @@ impl GitHub {
 }
 
 impl Origin {
+    /// The same without changes to what it leaves.
+    pub(crate) fn unbent(self) -> Self {
+        Self {
+            run: Vec::new(),
+            commit: Vec::new(),
+            repository: Vec::new(),
+            stored: Vec::new(),
+            ..self
+        }
+    }
+
     /// Puts everything in place, and then applies the changes.
     fn leave_in(&self, repository: &mut Repository) {
         self.describe(repository);
@@ -109,6 +99,7 @@ impl Origin {
         if let Some(run) = runs.find(|run| run.id == id && run.attempt == attempt) {
             apply(&self.run, run);
         }
+        repository.attestations.extend(self.stored.iter().cloned());
         apply(&self.repository, repository);
     }
 
@@ -124,13 +115,13 @@ impl Origin {
             repository.visibility = Visibility::Private;
         }
         let (name, event) = (&self.build.workflow_name, &self.build.event);
-        let workflow = format!("name: {name}\non: {event}\n{WORKFLOW}");
+        let workflow = format!("name: {name}\non: {event}\n{}", self.recipe.workflow());
         let path = self.build.workflow_path.clone();
         repository.files.entry(path).or_insert(workflow);
     }
 
-    /// The commit, where the ref of the build says. One that is there already gains a ref and a `package.json`; the
-    /// `package.json` at the root stays that of the release that came first.
+    /// The commit, where the ref of the build says. One that is there already gains a ref and a manifest; the
+    /// manifest at the root stays that of the release that came first.
     fn commit(&self, repository: &mut Repository) {
         let build = &self.build;
         let at = to_the_second(self.at) - HOUR;
@@ -154,15 +145,7 @@ impl Origin {
             repository.tag(tag, &build.commit);
         }
         if let Some(commit) = repository.commits.get_mut(&build.commit) {
-            let directory = self
-                .package_json
-                .pointer("/repository/directory")
-                .and_then(Value::as_str);
-            let inner = directory.map(|directory| format!("{}/package.json", directory.trim_matches('/')));
-            for path in iter::once("package.json".to_owned()).chain(inner) {
-                let document = self.package_json.clone();
-                commit.package_jsons.entry(path).or_insert(document);
-            }
+            self.recipe.manifest.put_in(commit);
         }
     }
 
@@ -174,9 +157,10 @@ impl Origin {
         let number = named.unwrap_or_else(|| repository.pulls.len() as u64 + 1);
         let title = format!("Release {}", self.version);
         let mut commit = Commit::new(&build.commit, &format!("{title} (#{number})"), at);
-        commit.files = ["CHANGELOG.md", "package.json"]
-            .map(|name| (name.to_owned(), "modified".to_owned()))
-            .into();
+        let changes = self.recipe.changes.iter();
+        commit.files = changes
+            .map(|name| ((*name).to_owned(), "modified".to_owned()))
+            .collect();
         let base = branch.unwrap_or(&repository.default_branch).to_owned();
         let tips = &repository.branches;
         let tip = tips
@@ -225,9 +209,11 @@ impl Origin {
         let same = |run: &Run| run.id == build.run_id && run.attempt == build.run_attempt;
         if let Some(run) = repository.runs.iter_mut().find(|run| same(run)) {
             run.cover(self.at);
+            run.cover(self.until);
             return;
         }
-        let run = self.attempt(repository);
+        let mut run = self.attempt(repository);
+        run.cover(self.until);
         let attempts = (1..run.attempt).rev().take(FAILED_ATTEMPTS);
         let mut made = Vec::new();
         for (attempt, back) in attempts.zip(1..) {
@@ -240,7 +226,7 @@ impl Origin {
                     .jobs
                     .iter_mut()
                     .for_each(|job| job.id = job_id(build.run_id, attempt));
-                failed.skip_publish_and_sign_in("Run npm test");
+                failed.skip_publish_and_sign_in(self.recipe.last_before());
                 made.push(failed);
             }
         }
@@ -311,12 +297,14 @@ impl Origin {
     fn job(&self) -> Job {
         let build = &self.build;
         let (begin, end) = publish_step_around(self.at);
-        let total = BEFORE.iter().map(|(_, seconds)| seconds).sum();
+        let Recipe { before, after, .. } = self.recipe;
+        let total = before.iter().map(|(_, seconds)| seconds).sum();
         let mut clock = begin - SignedDuration::from_secs(total);
         let started_at = clock;
-        let publish = (PUBLISH_STEP, end.duration_since(begin).as_secs());
+        let publish = (self.recipe.publish, end.duration_since(begin).as_secs());
         let mut steps = Vec::new();
-        for ((name, seconds), number) in BEFORE.into_iter().chain([publish]).chain(AFTER).zip(1..) {
+        let all = before.iter().copied().chain([publish]).chain(after.iter().copied());
+        for ((name, seconds), number) in all.zip(1..) {
             let begin = clock;
             clock += SignedDuration::from_secs(seconds);
             steps.push(Step {
@@ -343,6 +331,25 @@ impl Origin {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             runner_group_name: Some(group.to_owned()),
             steps,
+        }
+    }
+}
+
+impl Manifest {
+    /// Puts it into the tree of a commit; what is there already stays.
+    fn put_in(&self, commit: &mut Commit) {
+        match self {
+            Self::PackageJson(document) => {
+                let directory = document.pointer("/repository/directory").and_then(Value::as_str);
+                let inner = directory.map(|directory| format!("{}/package.json", directory.trim_matches('/')));
+                for path in iter::once("package.json".to_owned()).chain(inner) {
+                    commit.package_jsons.entry(path).or_insert(document.clone());
+                }
+            }
+            Self::Text(path, content) => {
+                commit.texts.entry(path.clone()).or_insert(content.clone());
+            }
+            Self::Absent => {}
         }
     }
 }

@@ -3,22 +3,31 @@
 //! The shapes are those of <https://docs.github.com/rest>; what a verifier never reads is left out. Addresses within
 //! the answers that a client follows, of redirections and stored bundles, are absolute paths below [`PREFIX`].
 
+mod attesting;
 mod bend;
 mod commits;
 mod history;
 mod honest;
 mod model;
+mod recipe;
 mod refs;
+mod released;
 mod reply;
 mod route;
 mod run;
 mod runs;
+mod snappy;
 mod store;
 
+pub use attesting::Attesting;
 pub use model::{Commit, Person, Pull, Repository, Snappy, StoredAttestation, Tag, Visibility};
-pub use run::{Actor, Approval, Job, PUBLISH_STEP, ReferencedWorkflow, Run, Step};
+pub use recipe::PUBLISH_STEP;
+pub use released::{FilePublished, ReleasedFile};
+pub use run::{Actor, Approval, Job, ReferencedWorkflow, Run, Step};
+pub use store::RELEASE;
 
 pub(crate) use honest::Origin;
+pub(crate) use recipe::Recipe;
 
 use crate::{
     answer::{Answer, Body, Reply, Request},
@@ -61,6 +70,8 @@ pub struct GitHub {
     pub token: Option<String>,
     /// Whether every id is a string where GitHub's is a number.
     pub ids_as_strings: bool,
+    /// Whether a subject without attestations is answered with 404, instead of an empty list.
+    pub no_attestations_are_404: bool,
     /// Changes to the JSON of answers with status 200 whose path and query contain a text, in their order.
     pub edits: Vec<(String, AnswerEdit)>,
     /// How often each path was asked for, for [`Answer::FailTimes`].

@@ -105,6 +105,8 @@ pub struct Commit {
     pub files: Vec<(String, String)>,
     /// Every `package.json` in its tree by path: the document, or a string for one that holds only that version.
     pub package_jsons: BTreeMap<String, Value>,
+    /// Other files in its tree: path and content.
+    pub texts: BTreeMap<String, String>,
 }
 
 /// A pull request.
@@ -270,6 +272,7 @@ impl Commit {
             reason: "valid".to_owned(),
             files: Vec::new(),
             package_jsons: BTreeMap::new(),
+            texts: BTreeMap::new(),
         }
     }
 
@@ -279,9 +282,11 @@ impl Commit {
         "unsigned".clone_into(&mut self.reason);
     }
 
-    /// The content of the `package.json` at `path`.
-    pub(super) fn package_json(&self, path: &str) -> Option<String> {
-        let document = self.package_jsons.get(path)?;
+    /// The content of the file at `path`, if the commit has its own.
+    pub(super) fn content(&self, path: &str) -> Option<String> {
+        let Some(document) = self.package_jsons.get(path) else {
+            return self.texts.get(path).cloned();
+        };
         Some(match document.as_str() {
             Some(version) => format!("{:#}\n", json!({"version": version})),
             None => format!("{document:#}\n"),

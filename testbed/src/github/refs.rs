@@ -19,7 +19,7 @@ impl Look<'_> {
             return Resource::refusal(404, "Branch not found");
         };
         let mut document = self.branch_document(name, &commit.sha);
-        crate::npm::insert(&mut document, "commit", self.commit_document(commit));
+        crate::encoding::insert(&mut document, "commit", self.commit_document(commit));
         Resource::document(document)
     }
 

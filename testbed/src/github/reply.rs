@@ -72,7 +72,7 @@ impl Resource {
         let location = format!("{}{path}", super::PREFIX);
         let mut resource = Self::refusal(301, "Moved Permanently");
         if let Content::Document(document) = &mut resource.content {
-            crate::npm::insert(document, "url", json!(location));
+            crate::encoding::insert(document, "url", json!(location));
         }
         resource.headers.push(("location".to_owned(), location));
         resource

@@ -54,7 +54,7 @@ impl GitHub {
             let full_name = format!("{}/{}", percent_decode(owner), percent_decode(name));
             (self.named(&full_name), below, Some(full_name))
         } else {
-            return Resource::not_found();
+            return self.of_an_owner(path, query);
         };
         let Some(repository) = repository.filter(|repository| repository.is_shown()) else {
             return Resource::not_found();
@@ -75,6 +75,17 @@ impl GitHub {
             below,
         }
         .answer()
+    }
+
+    /// What the API says of an organisation or of a person: the attestations in their repositories, and nothing else.
+    fn of_an_owner(&self, path: &str, query: &str) -> Resource {
+        let decoded = percent_decode(path);
+        match decoded.split('/').collect::<Vec<_>>().as_slice() {
+            ["orgs" | "users", owner, "attestations", digest] => {
+                self.attestations_of_owner(owner, digest, &Query::parse(query), &format!("/{path}"))
+            }
+            _ => Resource::not_found(),
+        }
     }
 
     /// The repository that has that name, or had it while no other has it.
@@ -168,7 +179,7 @@ impl Look<'_> {
         for (name, value) in more.as_object().into_iter().flatten() {
             let absent = value.is_null() && name != "description";
             if !absent {
-                crate::npm::insert(&mut document, name, value.clone());
+                crate::encoding::insert(&mut document, name, value.clone());
             }
         }
         document
@@ -177,7 +188,7 @@ impl Look<'_> {
 
 impl Repository {
     /// Whether a client without membership sees it.
-    fn is_shown(&self) -> bool {
+    pub(super) fn is_shown(&self) -> bool {
         match self.visibility {
             Visibility::Public => !self.deleted,
             Visibility::Private => false,

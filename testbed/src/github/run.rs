@@ -1,9 +1,8 @@
 //! Workflow runs with their jobs and steps.
 
+use super::recipe::PUBLISH_STEPS;
 use jiff::{SignedDuration, Timestamp};
 
-/// The name of the step in which honest releases are published and signed.
-pub const PUBLISH_STEP: &str = "Run npm publish";
 /// An account that started something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -149,7 +148,7 @@ impl Run {
     ///
     /// When no job has it any more.
     pub fn publish_step_mut(&mut self) -> &mut Step {
-        self.step_mut(PUBLISH_STEP)
+        self.step_where(Step::publishes)
     }
 
     /// The first step of that name, in any job.
@@ -157,13 +156,18 @@ impl Run {
     /// # Panics
     ///
     /// When there is none.
+    pub fn step_mut(&mut self, name: &str) -> &mut Step {
+        self.step_where(|step| step.name == name)
+    }
+
+    /// The first step like that, in any job.
     #[expect(
         clippy::expect_used,
-        reason = "for tests: a name that no step has should stop the test that says it"
+        reason = "for tests: a step that does not exist should stop the test that changes it"
     )]
-    pub fn step_mut(&mut self, name: &str) -> &mut Step {
+    fn step_where(&mut self, wanted: impl Fn(&Step) -> bool) -> &mut Step {
         let mut steps = self.jobs.iter_mut().flat_map(|job| &mut job.steps);
-        steps.find(|step| step.name == name).expect("a step of that name")
+        steps.find(|step| wanted(step)).expect("such a step")
     }
 
     /// Ends the attempt with this conclusion; its jobs stay as they are.
@@ -177,6 +181,11 @@ impl Job {
     /// The index of the first step of that name.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.steps.iter().position(|step| step.name == name)
+    }
+
+    /// The index of the step that publishes.
+    pub(super) fn publish_position(&self) -> Option<usize> {
+        self.steps.iter().position(Step::publishes)
     }
 
     /// Ends the job with this conclusion; its steps stay as they are.
@@ -211,6 +220,11 @@ impl Step {
             started_at,
             completed_at,
         }
+    }
+
+    /// Whether it has the name of a step in which honest releases are published.
+    pub(super) fn publishes(&self) -> bool {
+        PUBLISH_STEPS.contains(&self.name.as_str())
     }
 
     /// Ends the step with this conclusion.

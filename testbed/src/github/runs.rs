@@ -139,7 +139,7 @@ impl Look<'_> {
             .map(|workflow| {
                 let mut document = json!({"path": workflow.path, "sha": workflow.sha});
                 if let Some(git_ref) = &workflow.git_ref {
-                    crate::npm::insert(&mut document, "ref", json!(git_ref));
+                    crate::encoding::insert(&mut document, "ref", json!(git_ref));
                 }
                 document
             })

@@ -1,31 +1,87 @@
-//! The attestation store: a list by subject digest, and the bundles behind addresses of their own.
+//! The attestation store: lists by subject digest, of a repository and of an owner, and the bundles behind addresses of
+//! their own.
 
-use super::{GitHub, Snappy, StoredAttestation, reply::Resource, route::Look};
-use serde_json::json;
+use super::{
+    GitHub, Repository, Snappy, StoredAttestation,
+    reply::{Query, Resource},
+    route::Look,
+    snappy::{framed, raw},
+};
+use crate::encoding::base64;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
 
 /// How many attestations a page has unless the client says otherwise.
 const PAGE: usize = 30;
-/// The most that one element or chunk holds: the format's blocks are of 64 KiB.
-const BLOCK: usize = 1 << 16;
+/// The predicate type of GitHub's attestations of immutable releases.
+pub const RELEASE: &str = "https://in-toto.io/attestation/release/v0.2";
+
+/// An item of the store with its repository and its place there.
+type Filed<'a> = (&'a Repository, usize, &'a StoredAttestation);
 
 impl Look<'_> {
-    /// The attestations of a subject: an empty list for one that has none.
+    /// The attestations of a subject in the repository.
     pub(super) fn attestations(&self, digest: &str) -> Resource {
-        let stored = self.repository.attestations.iter().enumerate();
-        let found: Vec<_> = stored.filter(|(_, stored)| stored.digest == digest).collect();
-        let (shown, resource) = self.list(PAGE, &found, |(index, stored)| {
-            json!({
-                "repository_id": self.repository.id,
-                "bundle_url": format!("{}/blobs/{}-{index}.json.sn", super::PREFIX, self.repository.id),
-                "initiator": "github-actions",
-                "bundle": stored.inline.then_some(&stored.bundle),
-            })
-        });
-        resource.with(json!({"attestations": shown}))
+        let path = format!("/repositories/{}/{}", self.repository.id, self.below);
+        let found = self.repository.filed(digest).collect();
+        self.github.page_of_attestations(found, &self.query, &path)
+    }
+}
+
+impl Repository {
+    /// Its attestations of a subject.
+    fn filed<'a>(&'a self, digest: &'a str) -> impl Iterator<Item = Filed<'a>> {
+        let stored = self.attestations.iter().enumerate();
+        let wanted = stored.filter(move |(_, stored)| stored.digest == digest);
+        wanted.map(move |(index, stored)| (self, index, stored))
     }
 }
 
 impl GitHub {
+    /// The attestations of a subject in all repositories of an owner that are shown.
+    pub(super) fn attestations_of_owner(&self, owner: &str, digest: &str, query: &Query, path: &str) -> Resource {
+        let is_theirs =
+            |repository: &&Repository| repository.owner().eq_ignore_ascii_case(owner) && repository.is_shown();
+        let repositories = self.repositories.iter().filter(is_theirs);
+        let found = repositories.flat_map(|repository| repository.filed(digest)).collect();
+        self.page_of_attestations(found, query, path)
+    }
+
+    /// The page that a query asks for: the kind of predicate, how many, and what they come after or before.
+    fn page_of_attestations(&self, mut found: Vec<Filed<'_>>, query: &Query, path: &str) -> Resource {
+        if let Some(wanted) = query.get("predicate_type") {
+            found.retain(|(_, _, stored)| stored.is_of(wanted));
+        }
+        if found.is_empty() && self.no_attestations_are_404 {
+            return Resource::not_found();
+        }
+        let size = query.get("per_page").and_then(|text| text.parse::<usize>().ok());
+        let size = size.map_or(PAGE, |size| size.clamp(1, 100));
+        let place = |name| query.get(name).and_then(place_at);
+        let begin = match (place("after"), place("before")) {
+            (Some(after), _) => after + 1,
+            (None, Some(before)) => before.saturating_sub(size),
+            (None, None) => 0,
+        };
+        let shown: Vec<_> = found.iter().skip(begin).take(size).map(item).collect();
+        let end = begin + shown.len();
+        let link = |relation: &str, name: &str, place: usize| {
+            let prefix = super::PREFIX;
+            format!(
+                "<{prefix}{path}?per_page={size}&{name}={}>; rel=\"{relation}\"",
+                cursor(place)
+            )
+        };
+        let next = (end < found.len()).then(|| link("next", "after", end - 1));
+        let previous = (begin > 0).then(|| link("prev", "before", begin));
+        let links: Vec<_> = next.into_iter().chain(previous).collect();
+        let mut resource = Resource::document(json!({"attestations": shown}));
+        if !links.is_empty() {
+            resource.headers.push(("link".to_owned(), links.join(", ")));
+        }
+        resource
+    }
+
     /// The stored bundle of that file name, whatever became of its repository.
     pub(super) fn blob(&self, name: &str) -> Resource {
         let name = name.split(['.', '?']).next().unwrap_or_default();
@@ -38,7 +94,45 @@ impl GitHub {
     }
 }
 
+/// An item of a list.
+fn item((repository, index, stored): &Filed<'_>) -> Value {
+    let by_github = stored.predicate_type().is_some_and(|predicate| predicate == RELEASE);
+    json!({
+        "repository_id": repository.id,
+        "bundle_url": format!("{}/blobs/{}-{index}.json.sn", super::PREFIX, repository.id),
+        "initiator": if by_github { "github" } else { "user" },
+        "bundle": stored.inline.then_some(&stored.bundle),
+    })
+}
+
+/// A place in a list, as clients send it back without a look at it.
+fn cursor(place: usize) -> String {
+    base64(format!("cursor:v2:{place}")).replace('=', "%3D")
+}
+
+/// The place that a cursor stands for.
+fn place_at(cursor: &str) -> Option<usize> {
+    let text = String::from_utf8(STANDARD.decode(cursor).ok()?).ok()?;
+    text.strip_prefix("cursor:v2:")?.parse().ok()
+}
+
 impl StoredAttestation {
+    /// The predicate type that the statement in the bundle has.
+    fn predicate_type(&self) -> Option<String> {
+        let payload = self.bundle.pointer("/dsseEnvelope/payload")?.as_str()?;
+        let statement: Value = serde_json::from_slice(&STANDARD.decode(payload).ok()?).ok()?;
+        Some(statement.get("predicateType")?.as_str()?.to_owned())
+    }
+
+    /// Whether it is of a kind that clients ask for by a short name or by the predicate type.
+    fn is_of(&self, wanted: &str) -> bool {
+        self.predicate_type().is_some_and(|predicate| match wanted {
+            "provenance" => predicate.starts_with("https://slsa.dev/provenance/"),
+            "release" => predicate == RELEASE,
+            _ => predicate == wanted,
+        })
+    }
+
     /// The bundle as it is stored.
     fn blob(&self) -> Resource {
         let bundle = self.bundle.to_string().into_bytes();
@@ -47,84 +141,5 @@ impl StoredAttestation {
             Snappy::Raw => Resource::bytes("application/x-snappy", raw(&bundle)),
             Snappy::Framed => Resource::bytes("application/x-snappy-framed", framed(&bundle)),
         }
-    }
-}
-
-/// Snappy's block format, of literals alone (`format_description.txt`, 1 and 2.1).
-fn raw(bytes: &[u8]) -> Vec<u8> {
-    let mut block = Vec::new();
-    let mut length = bytes.len();
-    while length >= 0x80 {
-        block.push(low_byte(length) | 0x80);
-        length >>= 7;
-    }
-    block.push(low_byte(length));
-    for literal in bytes.chunks(BLOCK) {
-        // Tag 61: a literal whose length, less one, follows in two bytes.
-        let less_one = literal.len() - 1;
-        block.extend([61 << 2, low_byte(less_one), low_byte(less_one >> 8)]);
-        block.extend(literal);
-    }
-    block
-}
-
-/// Snappy's framing format, of uncompressed chunks alone (`framing_format.txt`, 4.1 and 4.3).
-fn framed(bytes: &[u8]) -> Vec<u8> {
-    let mut stream = b"\xff\x06\x00\x00sNaPpY".to_vec();
-    for data in bytes.chunks(BLOCK) {
-        let length = data.len() + 4;
-        stream.extend([0x01, low_byte(length), low_byte(length >> 8), low_byte(length >> 16)]);
-        stream.extend(masked(crc32c(data)).to_le_bytes());
-        stream.extend(data);
-    }
-    stream
-}
-
-/// The lowest eight bits.
-fn low_byte(number: usize) -> u8 {
-    number.to_le_bytes()[0]
-}
-
-/// The masking of checksums (`framing_format.txt`, 3).
-fn masked(checksum: u32) -> u32 {
-    checksum.rotate_right(15).wrapping_add(0xa282_ead8)
-}
-
-/// CRC-32C (RFC 3720, appendix B.4), bit by bit.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let mut checksum = u32::MAX;
-    for byte in bytes {
-        checksum ^= u32::from(*byte);
-        for _ in 0..8 {
-            let carry = checksum & 1;
-            checksum = (checksum >> 1) ^ (carry * 0x82f6_3b78);
-        }
-    }
-    !checksum
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_checksum_of_the_digits_is_that_of_the_catalogue() {
-        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
-    }
-
-    #[test]
-    fn a_raw_block_announces_its_length_and_then_its_literal() {
-        let bytes = [7; 300];
-        let block = raw(&bytes);
-        assert_eq!(block.split_at(5).0, [0xac, 0x02, 61 << 2, 0x2b, 0x01]);
-        assert_eq!(block.split_at(5).1, bytes);
-    }
-
-    #[test]
-    fn a_framed_stream_begins_with_its_identifier() {
-        let stream = framed(b"abc");
-        assert_eq!(stream.split_at(10).0, b"\xff\x06\x00\x00sNaPpY");
-        assert_eq!(stream.split_at(14).0.split_at(10).1, [0x01, 7, 0, 0]);
-        assert!(stream.ends_with(b"abc"));
     }
 }

@@ -90,7 +90,7 @@ impl Feed {
             .map(|row| {
                 let mut shown = json!({"seq": row.seq, "id": row.id, "changes": [{"rev": row.revision}]});
                 if row.deleted {
-                    super::insert(&mut shown, "deleted", json!(true));
+                    crate::encoding::insert(&mut shown, "deleted", json!(true));
                 }
                 shown
             })

@@ -1,19 +1,15 @@
 //! The registry's endpoints as a pure function from a request to a reply.
 
-use super::{
-    feed::{Feed, FeedRow},
-    insert,
-};
+use super::feed::{Feed, FeedRow};
 use crate::{
     answer::{Answer, Reply, Request},
-    encoding::percent_decode,
-    release::{Published, apply},
+    attempts::Attempts,
+    edit::apply,
+    encoding::{insert, percent_decode},
+    release::Published,
 };
 use serde_json::{Map, Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The media type of the abbreviated packument.
 const ABBREVIATED: &str = "application/vnd.npm.install-v1+json";
@@ -97,7 +93,7 @@ pub struct Npm {
     pub(crate) answer: Answer,
     /// How it answers for its keys.
     pub(crate) keys_answer: Answer,
-    attempts: Mutex<BTreeMap<String, u32>>,
+    attempts: Attempts,
 }
 
 impl Npm {
@@ -171,7 +167,7 @@ impl Npm {
     /// The reply to `request`. It depends on earlier requests only where [`Answer::FailTimes`] says so.
     pub(crate) fn respond(&self, request: &Request) -> Reply {
         let path = percent_decode(request.path.split('?').next().unwrap_or_default());
-        let attempt = self.attempt(&path);
+        let attempt = self.attempts.count(&path);
         self.answer.reply(attempt, || self.resource(request, &path, attempt))
     }
 
@@ -266,14 +262,6 @@ impl Npm {
                 Reply::json(&document).conditional(request)
             }
         })
-    }
-
-    /// Counts the request, and says how many there were before it of the same resource.
-    fn attempt(&self, path: &str) -> u32 {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = attempts.entry(path.to_owned()).or_default();
-        *count += 1;
-        *count - 1
     }
 }
 

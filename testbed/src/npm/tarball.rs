@@ -1,8 +1,7 @@
 //! Package tarballs, made the same way every time.
 
-use flate2::{Compression, GzBuilder};
+use crate::archive;
 use serde_json::Value;
-use std::io::Write as _;
 
 /// The modification time that `npm pack` gives to every file: 1985-10-26T08:15:00Z.
 const PACKED_AT: u64 = 499_162_500;
@@ -10,11 +9,6 @@ const PACKED_AT: u64 = 499_162_500;
 /// A gzip-compressed tarball with `package/package.json` and two more files.
 ///
 /// Two calls with the same manifest give the same bytes.
-///
-/// # Panics
-///
-/// Never: writing to memory does not fail.
-#[expect(clippy::expect_used, reason = "writing to memory does not fail")]
 pub fn pack(package_json: &Value) -> Vec<u8> {
     let text = |member: &str| package_json.get(member).and_then(Value::as_str).unwrap_or_default();
     let files = [
@@ -28,39 +22,16 @@ pub fn pack(package_json: &Value) -> Vec<u8> {
             ),
         ),
         ("package/README.md", format!("# {}\n", text("name"))),
-    ];
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, content) in files {
-        let mut header = tar::Header::new_ustar();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        header.set_mtime(PACKED_AT);
-        header.set_entry_type(tar::EntryType::Regular);
-        archive
-            .append_data(&mut header, path, content.as_bytes())
-            .expect("a file is added in memory");
-    }
-    let archive = archive.into_inner().expect("an archive is finished in memory");
-    let mut compressed = GzBuilder::new()
-        .mtime(0)
-        .operating_system(0xff)
-        .write(Vec::new(), Compression::fast());
-    compressed.write_all(&archive).expect("memory takes all bytes");
-    compressed.finish().expect("a stream is finished in memory")
-}
-
-/// Changes exactly one byte, and leaves a valid archive with the same content: the header's operating system, unknown
-/// before, becomes Unix (RFC 1952, 2.3.1).
-pub(crate) fn swap_one_byte(tarball: &mut [u8]) {
-    if let Some(operating_system) = tarball.get_mut(9) {
-        *operating_system ^= 0xff ^ 0x03;
-    }
+    ]
+    .map(|(path, content)| (path.to_owned(), content));
+    archive::tar_gz(&files, PACKED_AT)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
+    use crate::archive::swap_one_byte;
     use flate2::read::GzDecoder;
     use serde_json::json;
     use std::io::Read as _;

@@ -3,18 +3,14 @@
 mod publish;
 
 use crate::{
-    Answer, BASE_TIME, Build, Claims, Flavour, Format, Parties, SignatureEncoding, World,
+    Answer, BASE_TIME, Build, Claims, Flavour, Format, Parties, SignatureEncoding, World, archive,
+    edit::Edits,
     github::{Commit, Origin, Repository, Run},
-    npm::{self, registry::Publisher, tarball},
+    npm::{self, registry::Publisher},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::{fmt, sync::Arc};
-
-/// A change to something between its making and its use.
-pub(crate) type Edit<T> = Arc<dyn Fn(&mut T) + Send + Sync>;
-/// Such changes, in their order.
-pub(crate) type Edits<T> = Vec<Edit<T>>;
 
 /// How the provenance attestation is made.
 #[derive(Debug, Clone)]
@@ -403,7 +399,7 @@ impl Release {
     /// Serves a tarball that differs in exactly one byte.
     #[must_use]
     pub fn tarball_swapped_by_one_byte(self) -> Self {
-        self.tarball(|bytes| tarball::swap_one_byte(bytes))
+        self.tarball(|bytes| archive::swap_one_byte(bytes))
     }
 
     /// Changes the version manifest, here and in the packument, after it was signed.
@@ -516,12 +512,5 @@ impl Release {
     pub fn tarball_answer(mut self, answer: Answer) -> Self {
         self.answers.tarball = answer;
         self
-    }
-}
-
-/// Applies the edits in their order.
-pub(crate) fn apply<T>(edits: &[Edit<T>], target: &mut T) {
-    for edit in edits {
-        edit(target);
     }
 }

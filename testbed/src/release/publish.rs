@@ -1,15 +1,17 @@
 //! Making everything that a release consists of, in the order in which it happens.
 
-use super::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release, apply};
+use super::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release};
 use crate::{
     Attestation, Claims, Flavour, Parties, SignatureEncoding, World,
     attestation::PUBLISH,
     build::{SLSA_V1, SLSA_V02},
     bundle::{Seal, Signer},
-    encoding::{base64, sha1, sha512},
-    github::Origin,
+    edit::apply,
+    encoding::{base64, insert, sha1, sha512},
+    github::{Origin, Recipe},
     keys::P256Key,
     npm::{self, registry::Publisher, tarball},
+    sealing::{Instance, Sealing},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -60,10 +62,12 @@ impl Release {
             build: self.build.clone(),
             version: self.version.clone(),
             at: self.at,
-            package_json: package_json.clone(),
+            until: self.at,
+            recipe: Recipe::npm(package_json.clone()),
             run: self.run.clone(),
             commit: self.commit.clone(),
             repository: self.repository.clone(),
+            stored: Vec::new(),
         }
     }
 
@@ -94,22 +98,7 @@ impl Release {
         let mut statement = self.build.provenance_statement(plan.flavour, &self.purl(), sha512);
         apply(&self.statement, &mut statement);
 
-        let key = P256Key::generate();
-        let authority = &plan.parties.certificate_authority.certificate_authority;
-        let certificate = authority.issue(&claims, key.spki(), plan.certified_at, &plan.parties.ct_log.ct_log);
-        let mut bundle = Seal {
-            signer: Signer::Certificate {
-                key: &key,
-                certificate: &certificate,
-                authorities: authority.chain(),
-            },
-            keyid: &plan.keyid,
-            encoding: plan.encoding,
-            format: &plan.format,
-            parties: &plan.parties,
-            at: plan.logged_at,
-        }
-        .bundle(statement.to_string().as_bytes());
+        let mut bundle = plan.sealing().seal(&claims, &statement);
         apply(&self.bundle, &mut bundle);
         let predicate_type = statement
             .get("predicateType")
@@ -143,10 +132,11 @@ impl Release {
                 key,
                 hint: plan.hint.as_deref().unwrap_or(&key_id),
             },
-            keyid: plan.keyid.as_deref().unwrap_or(&key_id),
+            keyid: Some(plan.keyid.as_deref().unwrap_or(&key_id)),
             encoding: plan.encoding,
             format: &plan.format,
-            parties: &plan.parties,
+            log: &plan.parties.log,
+            timestamp_authority: &plan.parties.timestamp_authority.timestamp_authority,
             at: plan.logged_at,
         }
         .bundle(statement.to_string().as_bytes());
@@ -182,7 +172,7 @@ impl Release {
                 npm::METADATA_HOST,
                 self.version
             );
-            npm::insert(
+            insert(
                 &mut dist,
                 "attestations",
                 json!({"url": url, "provenance": {"predicateType": predicate_type}}),
@@ -196,19 +186,34 @@ impl Release {
             }
         });
         let mut manifest = package_json;
-        npm::insert(&mut manifest, "_id", json!(id));
-        npm::insert(&mut manifest, "gitHead", json!(self.build.commit));
-        npm::insert(&mut manifest, "_nodeVersion", json!("24.11.0"));
-        npm::insert(&mut manifest, "_npmVersion", json!("12.0.2"));
-        npm::insert(&mut manifest, "_hasShrinkwrap", json!(false));
-        npm::insert(&mut manifest, "_npmUser", publisher.npm_user());
-        npm::insert(
+        insert(&mut manifest, "_id", json!(id));
+        insert(&mut manifest, "gitHead", json!(self.build.commit));
+        insert(&mut manifest, "_nodeVersion", json!("24.11.0"));
+        insert(&mut manifest, "_npmVersion", json!("12.0.2"));
+        insert(&mut manifest, "_hasShrinkwrap", json!(false));
+        insert(&mut manifest, "_npmUser", publisher.npm_user());
+        insert(
             &mut manifest,
             "maintainers",
             json!([{"name": "alice", "email": "alice@example.com"}]),
         );
-        npm::insert(&mut manifest, "dist", dist);
+        insert(&mut manifest, "dist", dist);
         manifest
+    }
+}
+
+impl Provenance {
+    /// How it is signed.
+    fn sealing(&self) -> Sealing {
+        Sealing {
+            format: self.format.clone(),
+            encoding: self.encoding,
+            keyid: Some(self.keyid.clone()),
+            instance: Instance::PublicGood,
+            parties: self.parties.clone(),
+            certified_at: self.certified_at,
+            logged_at: self.logged_at,
+        }
     }
 }
 

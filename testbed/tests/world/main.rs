@@ -10,9 +10,11 @@ mod bundles;
 mod demonstration;
 mod feed;
 mod github;
+mod pypi;
 mod registry;
 mod serving;
 mod speed;
+mod stored;
 
 use serde_json::Value;
 use sigstore::{

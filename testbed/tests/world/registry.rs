@@ -221,12 +221,18 @@ fn a_truncated_answer_is_half_of_the_announced_one() {
 }
 
 #[test]
-fn the_trust_material_is_written_as_two_files() {
+fn the_trust_material_is_written_as_three_files() {
     let directory = std::env::temp_dir().join(format!("testbed-trust-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     Scenario::new().write_trust(&directory).unwrap();
     let read = |name| std::fs::read_to_string(directory.join(name)).unwrap();
     assert_eq!(read("trusted_root.json"), World::shared().trusted_root_json());
+    let of_github: Value = serde_json::from_str(&read("trusted_root.github.json")).unwrap();
+    assert_eq!(of_github, World::shared().github_trusted_root());
+    assert_eq!(
+        of_github["certificateAuthorities"][0]["subject"]["organization"],
+        "GitHub, Inc."
+    );
     let keys: Value = serde_json::from_str(&read("npm-keys.json")).unwrap();
     assert_eq!(keys["keys"].as_array().unwrap().len(), 4);
     assert_eq!(keys["keys"][0]["publicKey"]["validFor"]["end"], "2025-01-29T00:00:00Z");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 use testbed::github::{Person, Run};
-use testbed::{Body, Publisher, Quota, Release, Reply, Request, Universe};
+use testbed::{Body, Party, Publisher, Quota, Release, Reply, Request, Universe};
 
 use super::chance::Chance;
 use super::ledger::{Ledger, Upstream};
@@ -292,6 +292,25 @@ impl Earth {
         proper(&mut state)
     }
 
+    /// The quota is that of the hour, and told in every answer.
+    fn github(&self, request: &Request) -> Reply {
+        self.reply(Upstream::GitHub, request, |state| {
+            let hour = state.now.as_second().div_euclid(3600);
+            let reset = Timestamp::from_second((hour + 1) * 3600).unwrap_or(state.now);
+            let quota = state.universe.quota.get_or_insert(Quota {
+                limit: QUOTA,
+                remaining: QUOTA,
+                reset,
+            });
+            if quota.reset != reset {
+                (quota.remaining, quota.reset) = (QUOTA, reset);
+            }
+            let reply = state.universe.github_reply(request);
+            self.note_run(&request.path, &reply, state.now);
+            reply
+        })
+    }
+
     /// Every run that is shown is written down.
     fn note_run(&self, path: &str, reply: &Reply, now: Timestamp) {
         let mut ledger = self.ledger();
@@ -311,33 +330,16 @@ impl Earth {
 }
 
 impl Parties for Earth {
-    fn npm(&self, request: &Request) -> Reply {
-        self.reply(Upstream::Npm, request, |state| state.universe.npm_reply(request))
-    }
-
-    fn npm_feed(&self, request: &Request) -> Reply {
-        self.reply(Upstream::NpmFeed, request, |state| {
-            state.universe.npm_feed_reply(request)
-        })
-    }
-
-    /// The quota is that of the hour, and told in every answer.
-    fn github(&self, request: &Request) -> Reply {
-        self.reply(Upstream::GitHub, request, |state| {
-            let hour = state.now.as_second().div_euclid(3600);
-            let reset = Timestamp::from_second((hour + 1) * 3600).unwrap_or(state.now);
-            let quota = state.universe.quota.get_or_insert(Quota {
-                limit: QUOTA,
-                remaining: QUOTA,
-                reset,
-            });
-            if quota.reset != reset {
-                (quota.remaining, quota.reset) = (QUOTA, reset);
-            }
-            let reply = state.universe.github_reply(request);
-            self.note_run(&request.path, &reply, state.now);
-            reply
-        })
+    fn reply(&self, party: Party, request: &Request) -> Reply {
+        match party {
+            Party::Npm => self.reply(Upstream::Npm, request, |state| state.universe.npm_reply(request)),
+            Party::NpmFeed => self.reply(Upstream::NpmFeed, request, |state| {
+                state.universe.npm_feed_reply(request)
+            }),
+            Party::GitHub => self.github(request),
+            // Nobody in this world publishes there.
+            Party::Rekor | Party::Pypi => trouble(Manner::Unavailable),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a build knows about itself: the one source of the certificate's claims and of the provenance statement.
 
-use serde_json::{Value, json};
+mod predicates;
 
 /// The continuous-integration service that ran a build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,11 +107,23 @@ impl Build {
             Some((scope, name)) => (scope.to_owned(), name.to_owned()),
             None => (format!("{name}-project"), name.to_owned()),
         };
-        let commit = hex::encode(crate::encoding::sha1(format!("{name}@{version}").as_bytes()));
+        Self::named(name, &owner, &repository, version)
+    }
+
+    /// A release of `version` of the Python project `name`, in its normalised form.
+    pub fn for_project(name: &str, version: &str) -> Self {
+        Self::named(&format!("pypi {name}"), &format!("{name}-py"), name, version)
+    }
+
+    /// A release of `version` of what `owner` and `repository` are named after.
+    ///
+    /// Ids, commit and run are derived from `seed` and version.
+    pub(crate) fn named(seed: &str, owner: &str, repository: &str, version: &str) -> Self {
+        let commit = hex::encode(crate::encoding::sha1(format!("{seed}@{version}").as_bytes()));
         let git_ref = format!("refs/tags/v{version}");
         Self {
             provider: Provider::GitHub,
-            repository_id: number(&format!("repository {name}"), 700_000_000, 200_000_000).to_string(),
+            repository_id: number(&format!("repository {seed}"), 700_000_000, 200_000_000).to_string(),
             owner_id: number(&format!("owner {owner}"), 9_000_000, 90_000_000).to_string(),
             repository: format!("{owner}/{repository}"),
             workflow_path: ".github/workflows/publish.yml".to_owned(),
@@ -120,7 +132,7 @@ impl Build {
             workflow_commit: commit.clone(),
             signer: None,
             event: "release".to_owned(),
-            run_id: number(&format!("run {name}@{version}"), 20_000_000_000, 1_000_000_000),
+            run_id: number(&format!("run {seed}@{version}"), 20_000_000_000, 1_000_000_000),
             run_attempt: 1,
             runner_environment: "github-hosted".to_owned(),
             environment: None,
@@ -230,171 +242,10 @@ impl Build {
             }
         }
     }
-
-    /// The provenance statement of `flavour` about `subject` with `sha512`, in hexadecimal.
-    pub fn provenance_statement(&self, flavour: Flavour, subject: &str, sha512: &str) -> Value {
-        let (statement_type, predicate_type, predicate) = match flavour {
-            Flavour::SlsaV1 => ("https://in-toto.io/Statement/v1", SLSA_V1, self.slsa_v1()),
-            Flavour::SlsaV02 => ("https://in-toto.io/Statement/v0.1", SLSA_V02, self.slsa_v02()),
-            Flavour::NodeBuilder => ("https://in-toto.io/Statement/v0.1", SLSA_V02, self.slsa_node_builder()),
-            Flavour::GitLab => ("https://in-toto.io/Statement/v0.1", SLSA_V02, self.slsa_gitlab()),
-        };
-        json!({
-            "_type": statement_type,
-            "subject": [{"name": subject, "digest": {"sha512": sha512}}],
-            "predicateType": predicate_type,
-            "predicate": predicate,
-        })
-    }
-
-    fn source_uri(&self) -> String {
-        format!("git+{}@{}", self.repository_uri(), self.git_ref)
-    }
-
-    /// `https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1`, as the npm command line fills it.
-    fn slsa_v1(&self) -> Value {
-        json!({
-            "buildDefinition": {
-                "buildType": "https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1",
-                "externalParameters": {"workflow": {
-                    "ref": self.workflow_ref,
-                    "repository": self.repository_uri(),
-                    "path": self.workflow_path,
-                }},
-                "internalParameters": {"github": {
-                    "event_name": self.event,
-                    "repository_id": self.repository_id,
-                    "repository_owner_id": self.owner_id,
-                }},
-                "resolvedDependencies": [{"uri": self.source_uri(), "digest": {"gitCommit": self.commit}}],
-            },
-            "runDetails": {
-                "builder": {"id": format!("https://github.com/actions/runner/{}", self.runner_environment)},
-                "metadata": {"invocationId": self.invocation_uri()},
-            },
-        })
-    }
-
-    fn workflow_ref_claim(&self) -> String {
-        format!("{}/{}@{}", self.repository, self.workflow_path, self.workflow_ref)
-    }
-
-    fn slsa_v02(&self) -> Value {
-        json!({
-            "buildType": "https://github.com/npm/cli/gha/v2",
-            "builder": {"id": "https://github.com/actions/runner"},
-            "invocation": {
-                "configSource": {
-                    "uri": self.source_uri(),
-                    "digest": {"sha1": self.commit},
-                    "entryPoint": self.workflow_path,
-                },
-                "parameters": {},
-                "environment": {
-                    "GITHUB_EVENT_NAME": self.event,
-                    "GITHUB_REF": self.git_ref,
-                    "GITHUB_REPOSITORY": self.repository,
-                    "GITHUB_REPOSITORY_ID": self.repository_id,
-                    "GITHUB_REPOSITORY_OWNER_ID": self.owner_id,
-                    "GITHUB_RUN_ATTEMPT": self.run_attempt.to_string(),
-                    "GITHUB_RUN_ID": self.run_id.to_string(),
-                    "GITHUB_SHA": self.commit,
-                    "GITHUB_WORKFLOW_REF": self.workflow_ref_claim(),
-                    "GITHUB_WORKFLOW_SHA": self.workflow_commit,
-                },
-            },
-            "metadata": {
-                "buildInvocationId": format!("{}-{}", self.run_id, self.run_attempt),
-                "completeness": {"parameters": false, "environment": false, "materials": false},
-                "reproducible": false,
-            },
-            "materials": [{"uri": self.source_uri(), "digest": {"sha1": self.commit}}],
-        })
-    }
-
-    fn slsa_node_builder(&self) -> Value {
-        let mut predicate = self.slsa_v02();
-        if let Some(members) = predicate.as_object_mut() {
-            members.insert(
-                "buildType".to_owned(),
-                json!("https://github.com/slsa-framework/slsa-github-generator/delegator-generic@v0"),
-            );
-            members.insert(
-                "builder".to_owned(),
-                json!({"id": format!("{GENERATOR}/builder_nodejs_slsa3.yml@refs/tags/v1.10.0")}),
-            );
-            members.insert(
-                "metadata".to_owned(),
-                json!({
-                    "buildInvocationId": format!("{}-{}", self.run_id, self.run_attempt),
-                    "completeness": {"parameters": true},
-                }),
-            );
-        }
-        let environment = predicate
-            .pointer_mut("/invocation/environment")
-            .and_then(Value::as_object_mut);
-        if let Some(environment) = environment {
-            let kind = if self.git_ref.starts_with("refs/tags/") {
-                "tag"
-            } else {
-                "branch"
-            };
-            environment.insert("GITHUB_ACTOR_ID".to_owned(), json!(self.owner_id));
-            environment.insert("GITHUB_TRIGGERING_ACTOR_ID".to_owned(), json!(self.owner_id));
-            environment.insert("GITHUB_REF_TYPE".to_owned(), json!(kind));
-            environment.insert("GITHUB_RUN_NUMBER".to_owned(), json!("22"));
-        }
-        if let Some(parameters) = predicate.pointer_mut("/invocation/parameters") {
-            *parameters = json!({"inputs": {
-                "directory": ".",
-                "node-version": "",
-                "node-version-file": "",
-                "rekor-log-public": false,
-                "run-scripts": "ci, build",
-            }});
-        }
-        predicate
-    }
-
-    fn slsa_gitlab(&self) -> Value {
-        let reference = self.git_ref.rsplit('/').next().unwrap_or_default();
-        json!({
-            "buildType": "https://github.com/npm/cli/gitlab/v0alpha1",
-            "builder": {"id": format!("{}/-/runners/12270831", self.repository_uri())},
-            "invocation": {
-                "configSource": {
-                    "uri": format!("git+{}", self.repository_uri()),
-                    "digest": {"sha1": self.commit},
-                    "entryPoint": "publish",
-                },
-                "parameters": {
-                    "CI": "true",
-                    "CI_PROJECT_ID": self.repository_id,
-                    "CI_PROJECT_NAMESPACE": self.owner(),
-                    "CI_PROJECT_PATH": self.repository,
-                    "CI_COMMIT_SHA": self.commit,
-                    "CI_JOB_ID": self.run_id.to_string(),
-                },
-                "environment": {
-                    "name": "12-blue.shared.runners-manager.gitlab.com/default",
-                    "architecture": "linux/amd64",
-                    "server": self.provider.server(),
-                    "project": self.repository,
-                    "job": {"id": self.run_id.to_string()},
-                    "pipeline": {"id": (self.run_id / 2).to_string(), "ref": reference},
-                },
-            },
-            "metadata": {
-                "buildInvocationId": self.invocation_uri(),
-                "completeness": {"parameters": true, "environment": true, "materials": false},
-                "reproducible": false,
-            },
-            "materials": [{"uri": format!("git+{}", self.repository_uri()), "digest": {"sha1": self.commit}}],
-        })
-    }
 }
 
+/// The type of in-toto statements, v1.
+pub(crate) const STATEMENT_V1: &str = "https://in-toto.io/Statement/v1";
 /// SLSA provenance, v1.
 pub(crate) const SLSA_V1: &str = "https://slsa.dev/provenance/v1";
 /// SLSA provenance, v0.2.
