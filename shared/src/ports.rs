@@ -47,7 +47,16 @@ pub enum Keep {
 /// How many redirects are followed where requests are not counted.
 pub const REDIRECTS: u8 = 5;
 
-/// One GET.
+/// What a question consists of that is more than a URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Post {
+    /// The `Content-Type` header.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: String,
+}
+
+/// One question to an upstream: a GET, or a POST that asks.
 #[derive(Clone)]
 pub struct Request {
     /// Which question it answers.
@@ -65,6 +74,8 @@ pub struct Request {
     /// The answer to the same question at an earlier look. With its entity tag the request is conditional, and a 304
     /// yields this answer again.
     pub previous: Option<Observation>,
+    /// What is sent with it; a GET if that is nothing. Only a question that changes nothing may be sent so.
+    pub post: Option<Post>,
     /// Whether caches on the way must not answer.
     pub uncached: bool,
     /// Whether trouble that may pass is asked about again at once, rather than at the next look.

@@ -108,7 +108,8 @@ impl Judge {
             for artifact in &self.authenticate(dossier, now).artifacts {
                 match &artifact.examination {
                     Availability::Present(_) => {
-                        releases.extend(release.clone().and_then(|release| attested(release, artifact)));
+                        let release = release.clone().and_then(|release| attested(release, artifact));
+                        releases.extend(release.filter(|new| releases.iter().all(|known| known.version != new.version)));
                     }
                     Availability::Unavailable(trouble) => {
                         is_complete &= !UnknownReason::from(trouble.reason).may_pass();
@@ -221,14 +222,13 @@ impl DeclaredDigests {
 
 /// The release, if an authentic provenance by a build service is about what the registry serves.
 fn attested(release: PastRelease, authenticated: &Authenticated) -> Option<PastRelease> {
-    let package = &authenticated.release.package;
     let declared = authenticated.release.metadata.present()?.declared_digest.as_ref()?;
     let provenances = authenticated.examination.present()?.authentic_provenances();
     let about_it: Vec<_> = provenances
         .iter()
         .filter(|provenance| {
             let subject = &provenance.attestation.statement.subject;
-            package.is_named_by(&subject.name) && subject.digest(declared.algorithm()) == Some(declared)
+            authenticated.release.is_named_by(&subject.name) && subject.digest(declared.algorithm()) == Some(declared)
         })
         .collect();
     let by = |wanted: fn(&Issuer) -> bool| {

@@ -88,6 +88,10 @@ pub(super) fn nonempty(evidence: &Evidence<'_>) -> Finding {
             }
             Err(Refusal::Forged { .. }) | Ok(_) => None,
         });
+    let count = |finding: Finding| match evidence.authenticated.release.served_nothing {
+        Some(nothing) => count(finding).observing("the registry serves", nothing),
+        None => count(finding),
+    };
     count(match undecided {
         Some(detail) => Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), detail.clone()),
         None => Finding::new(

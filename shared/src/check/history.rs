@@ -243,6 +243,10 @@ pub(super) fn downgrade_crossline(evidence: &Evidence<'_>) -> Finding {
 pub(super) fn publish_mode_changed(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::HistPublishModeChanged;
     let (metadata, _published_at) = attempt!(evidence.dated(check));
+    if !evidence.authenticated.release.terms.names_publishers {
+        let summary = "the registry does not say who publishes, or how";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
     let Some(mode) = &metadata.publish_mode else {
         let summary = "the metadata does not say how the version was published";
         return Finding::new(check, Outcome::Unknown(UnknownReason::Stripped), summary);
@@ -300,6 +304,10 @@ pub(super) fn publish_mode_changed(evidence: &Evidence<'_>) -> Finding {
 pub(super) fn publisher_changed(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::HistPublisherChanged;
     let (metadata, _published_at) = attempt!(evidence.dated(check));
+    if !evidence.authenticated.release.terms.names_publishers {
+        let summary = "the registry does not say who publishes, or how";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
     let publisher = match (&metadata.publish_mode, &metadata.publisher) {
         (_, Some(publisher)) => publisher.as_str(),
         (Some(_), None) => {

@@ -147,6 +147,10 @@ pub(super) fn publish_mode(evidence: &Evidence<'_>) -> Finding {
         Ok(metadata) => metadata,
         Err(finding) => return finding,
     };
+    if !evidence.authenticated.release.terms.names_publishers {
+        let summary = "the registry does not say who publishes, or how";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
     let Some(mode) = &metadata.publish_mode else {
         return Finding::new(
             check,

@@ -3,8 +3,10 @@
 //! An ecosystem is one module with one implementation of [`Registry`], and one line in the list below. The checks know none
 //! of them; they see a [`Release`] for each artifact.
 
+mod answer;
 pub mod npm;
 mod release;
+pub mod pypi;
 
 use std::collections::BTreeSet;
 
@@ -291,4 +293,28 @@ pub async fn look(coordinate: &Coordinate, look: &Look<'_>) -> Result<Dossier, L
 /// Reads a dossier: what it holds of each artifact of the version, of one at least.
 pub fn read(dossier: &Dossier) -> Vec<Release> {
     dossier.package.ecosystem().registry().read(dossier)
+}
+
+/// The first `limit` versions of a list: of each line in turn the first that is left, the line of `version` before the others,
+/// those in the order in which the list names them.
+fn evenly<'a>(
+    versions: impl IntoIterator<Item = &'a str>,
+    version: &str,
+    limit: usize,
+    line: impl Fn(&str) -> Option<Line>,
+) -> Vec<&'a str> {
+    let own = line(version);
+    let mut lines: Vec<(Option<Line>, Vec<&str>)> = vec![(own, Vec::new())];
+    for candidate in versions {
+        let of_candidate = line(candidate);
+        match lines.iter_mut().find(|(line, _)| *line == of_candidate) {
+            Some((_, members)) => members.push(candidate),
+            None => lines.push((of_candidate, vec![candidate])),
+        }
+    }
+    let longest = lines.iter().map(|(_, members)| members.len()).max().unwrap_or_default();
+    (0..longest)
+        .flat_map(|round| lines.iter().filter_map(move |(_, members)| members.get(round).copied()))
+        .take(limit)
+        .collect()
 }

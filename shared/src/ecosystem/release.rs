@@ -169,6 +169,8 @@ pub struct Release {
     pub metadata: Availability<Metadata>,
     /// The attestations, as served.
     pub attestations: Availability<Vec<UnverifiedAttestation>>,
+    /// What kind of nothing the registry serves, where what it serves as attestations holds none.
+    pub served_nothing: Option<&'static str>,
     /// Digest of the attestations' document.
     pub attestations_evidence: Option<Digest>,
     /// The artifact. Where its bytes first contradicted the metadata, the second download.
@@ -182,6 +184,8 @@ pub struct Release {
 pub struct Terms {
     /// The types of predicates that are evaluated. All others are listed.
     pub evaluates: &'static [PredicateType],
+    /// Whether the registry's metadata says who published a version, and how.
+    pub names_publishers: bool,
     /// Whether the registry signs its metadata. Where it does, metadata without a signature was stripped.
     pub registry_signs: bool,
     /// The publish attestation that the registry signs with a key of its own, by the value of its `registry`; `None` where

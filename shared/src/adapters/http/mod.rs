@@ -182,6 +182,7 @@ struct Question<'a> {
     at: Timestamp,
     /// An earlier answer with the entity tag that makes the request conditional on it.
     previous: Option<(&'a Response, HeaderValue)>,
+    post: Option<&'a Post>,
     uncached: bool,
     insist: bool,
     redirects: u8,
@@ -199,6 +200,7 @@ impl Fetch for HttpFetch {
             limit: request.limit,
             at: request.at,
             previous: previous.and_then(|previous| condition(previous, &request)),
+            post: request.post.as_ref(),
             uncached: request.uncached,
             insist: request.insist,
             redirects: request.redirects,

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use futures::future::{join, join_all};
 use serde_json::Value;
-use url::Url;
 
-use super::packument::{evenly, excerpt};
+use super::packument::excerpt;
 use super::read;
-use crate::availability::{Availability, UnavailableReason};
+use super::rules::line;
+use crate::availability::Availability;
 use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Response, Subject};
-use crate::ecosystem::{Look, LookFault, Resolved};
+use crate::ecosystem::answer::{Ask, path_on, retry_after};
+use crate::ecosystem::{Look, LookFault, Resolved, evenly};
 use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
-use crate::ports::{Keep, REDIRECTS, Request};
+use crate::ports::{Keep, Request};
 
 /// The largest packument that is read, in bytes. The largest public ones have some tens of megabytes.
 pub(super) const PACKUMENT_LIMIT: u64 = 64 << 20;
@@ -119,13 +120,6 @@ fn undecided(coordinate: &Coordinate, observations: Vec<Observation>, detail: &s
     }
 }
 
-fn retry_after(observation: &Observation) -> Option<u64> {
-    match &observation.answer {
-        Answer::Unanswered { retry_after, .. } => *retry_after,
-        Answer::Answered(_) => None,
-    }
-}
-
 /// Of how many earlier versions the attestations are asked for at a first look.
 const BACK_VERSIONS: usize = 12;
 
@@ -146,7 +140,7 @@ pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeS
         previous: None,
         ..*look
     };
-    let (look, back) = (&look, evenly(attested, version, BACK_VERSIONS));
+    let (look, back) = (&look, evenly(attested, version, BACK_VERSIONS, line));
     let unknown = back.into_iter().filter(|version| !known.contains(*version));
     let dossiers = unknown.map(|version| async move {
         let package = PackageVersion::new(name.clone(), version).ok()?;
@@ -236,15 +230,6 @@ fn artifact_request(
     request(look, subject, &path, "*/*", Keep::NpmTarball, TARBALL_LIMIT)
 }
 
-/// The path of a URL from metadata, relative to the configured base. Its host is thrown away: hosts never come from
-/// metadata.
-fn path_on(base: &Url, declared: &str) -> Option<String> {
-    let declared = Url::parse(declared).ok()?;
-    let prefix = base.path().trim_end_matches('/');
-    let path = declared.path().strip_prefix(prefix).unwrap_or(declared.path());
-    path.starts_with('/').then(|| path.to_owned())
-}
-
 fn conventional_tarball_path(package: &PackageVersion) -> String {
     let (_scope, bare) = package.name().scope_and_name();
     format!("/{}/-/{bare}-{}.tgz", package.name(), percent_encode(package.version()))
@@ -272,51 +257,23 @@ pub(super) fn request(
     keep: Keep,
     limit: u64,
 ) -> Result<Request, LookFault> {
-    let base = look.upstreams.npm.as_str().trim_end_matches('/');
-    let url = Url::parse(&format!("{base}{path}")).map_err(|source| LookFault::Upstream {
-        detail: format!("the configured base URL of npm cannot carry {path}: {source}"),
-        retry_after: None,
-    })?;
     // Documents are asked for conditionally. Artifacts are hashed anew at every look: that their bytes stay the same is
     // what is to be found out.
-    let previous = match subject {
-        Subject::Packument | Subject::VersionManifest | Subject::Attestations => {
-            look.previous.and_then(|dossier| dossier.observation(subject)).cloned()
-        }
-        Subject::Artifact
-        | Subject::ArtifactAgain
-        | Subject::Run
-        | Subject::RunSnapshot
-        | Subject::RunFirstMissed
-        | Subject::OlderRuns
-        | Subject::Jobs(_)
-        | Subject::Approvals
-        | Subject::Repository
-        | Subject::DeclaredRepository
-        | Subject::Commit
-        | Subject::OnDefaultBranch
-        | Subject::OnRef
-        | Subject::Tags
-        | Subject::PullRequests
-        | Subject::ManifestAtCommit
-        | Subject::StoredAttestations
-        | Subject::StoredBundle(_)
-        | Subject::ChangeFeed
-        | Subject::ProjectIndex
-        | Subject::Formula => None,
-    };
-    Ok(Request {
+    let is_document = matches!(
         subject,
-        url,
+        Subject::Packument | Subject::VersionManifest | Subject::Attestations
+    );
+    let previous = look.previous.filter(|_| is_document);
+    let ask = Ask {
+        subject,
+        base: &look.upstreams.npm,
+        path: path.to_owned(),
         accept,
         keep,
         limit,
-        at: look.at,
-        previous,
-        uncached: false,
-        insist: true,
-        redirects: REDIRECTS,
-    })
+        previous: previous.and_then(|dossier| dossier.observation(subject)),
+    };
+    ask.request(look.at)
 }
 
 fn package_version(name: &PackageName, version: &str) -> Result<PackageVersion, LookFault> {
@@ -332,43 +289,4 @@ fn no_such_tag(coordinate: &Coordinate) -> LookFault {
         coordinate.name,
         coordinate.selector.as_str()
     ))
-}
-
-/// What an answer that proves nothing amounts to.
-pub(super) fn unavailable_status(status: u16) -> Option<UnavailableReason> {
-    match status {
-        200 | 404 | 410 => None,
-        401 | 403 | 451 => Some(UnavailableReason::Private),
-        429 => Some(UnavailableReason::RateLimited),
-        500.. => Some(UnavailableReason::Unreachable),
-        _ => Some(UnavailableReason::Malformed),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_of_a_tarball_url_is_thrown_away() {
-        let base = Url::parse("http://127.0.0.1:1/").unwrap();
-        assert_eq!(
-            path_on(&base, "https://evil.example/a/-/a-1.0.0.tgz").as_deref(),
-            Some("/a/-/a-1.0.0.tgz")
-        );
-    }
-
-    #[test]
-    fn a_base_with_a_path_is_not_doubled() {
-        let base = Url::parse("https://mirror.example/api/npm/").unwrap();
-        let declared = "https://mirror.example/api/npm/a/-/a-1.0.0.tgz";
-        assert_eq!(path_on(&base, declared).as_deref(), Some("/a/-/a-1.0.0.tgz"));
-    }
-
-    #[test]
-    fn a_tarball_url_that_is_none_gives_no_path() {
-        let base = Url::parse("http://127.0.0.1:1/").unwrap();
-        assert_eq!(path_on(&base, "../../etc"), None);
-        assert_eq!(path_on(&base, "data:text/plain,x"), None);
-    }
 }

@@ -11,7 +11,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::rules::line;
-use crate::history::{Line, SETTLED};
+use crate::ecosystem::evenly;
+use crate::history::SETTLED;
 use crate::package::{PackageName, Selector};
 
 /// How many versions before the requested one are kept, by name and time alone: enough to tell a habit.
@@ -115,9 +116,9 @@ impl Packument {
         let (old, recent): (Vec<_>, Vec<_>) = served.partition(|(at, _)| is_old(*at));
         let old = old.into_iter().map(|(_at, candidate)| candidate);
         let recent = recent.into_iter().map(|(_at, candidate)| candidate);
-        let mut described = evenly(old, version, DESCRIBED);
+        let mut described = evenly(old, version, DESCRIBED, line);
         let left = DESCRIBED - described.len();
-        described.extend(evenly(recent, version, left));
+        described.extend(evenly(recent, version, left, line));
         described
     }
 
@@ -125,25 +126,6 @@ impl Packument {
     pub(super) fn manifest(&self, version: &str) -> Option<Value> {
         serde_json::from_str(self.versions.get(version)?.get()).ok()
     }
-}
-
-/// The first `limit` versions of a list: of each line in turn the first that is left, the line of `version` before the
-/// others, those in the order in which the list names them.
-pub(super) fn evenly<'a>(versions: impl IntoIterator<Item = &'a str>, version: &str, limit: usize) -> Vec<&'a str> {
-    let own = line(version);
-    let mut lines: Vec<(Option<Line>, Vec<&str>)> = vec![(own, Vec::new())];
-    for candidate in versions {
-        let of_candidate = line(candidate);
-        match lines.iter_mut().find(|(line, _)| *line == of_candidate) {
-            Some((_, members)) => members.push(candidate),
-            None => lines.push((of_candidate, vec![candidate])),
-        }
-    }
-    let longest = lines.iter().map(|(_, members)| members.len()).max().unwrap_or_default();
-    (0..longest)
-        .flat_map(|round| lines.iter().filter_map(move |(_, members)| members.get(round).copied()))
-        .take(limit)
-        .collect()
 }
 
 /// A time as the registry writes it.

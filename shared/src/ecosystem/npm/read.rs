@@ -7,11 +7,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::REGISTRY_IDENTITY;
-use super::ask::unavailable_status;
 use super::packument::Packument;
 use crate::attestation::{PredicateType, UnverifiedAttestation};
 use crate::availability::{Availability, Unavailable, UnavailableReason};
-use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject};
+use crate::dossier::{ArchiveMember, Body, Dossier, Observation, Subject};
+use crate::ecosystem::answer::{archive, document, response, unavailable};
 use crate::ecosystem::{
     Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, PublishMode, RegistrySignature,
     Release, Terms,
@@ -37,11 +37,13 @@ pub(super) fn read(dossier: &Dossier) -> Release {
         package: dossier.package.clone(),
         about: String::new(),
         attestations,
+        served_nothing: None,
         attestations_evidence: answered.map(|response| response.sha256.clone()),
         artifact: artifact(dossier),
         metadata,
         terms: Terms {
             evaluates: EVALUATED,
+            names_publishers: true,
             registry_signs: true,
             countersigned_by: Some(REGISTRY_IDENTITY),
             subject: ExpectedSubject::Purl,
@@ -97,66 +99,6 @@ pub(super) fn artifact_contradicts_metadata(dossier: &Dossier) -> bool {
         .as_ref()
         .or(metadata.declared_sha1.as_ref())
         .is_some_and(|declared| !artifact.has_digest(declared))
-}
-
-fn response(observation: &Observation) -> Option<&Response> {
-    match &observation.answer {
-        Answer::Answered(response) => Some(response),
-        Answer::Unanswered { .. } => None,
-    }
-}
-
-fn unavailable(source: &str, reason: UnavailableReason, detail: impl Into<String>) -> Unavailable {
-    Unavailable {
-        source: source.to_owned(),
-        reason,
-        detail: detail.into(),
-    }
-}
-
-/// A complete answer with status 200, an authoritative absence, or trouble.
-fn successful(observation: &Observation) -> Availability<&Response> {
-    match &observation.answer {
-        Answer::Unanswered { reason, detail, .. } => {
-            Availability::Unavailable(unavailable(&observation.url, *reason, detail.clone()))
-        }
-        Answer::Answered(response) => match (response.status, unavailable_status(response.status)) {
-            (200, _) => Availability::Present(response),
-            (status, None) => Availability::Absent {
-                because: format!("the registry answered {status} to {}", observation.url),
-            },
-            (status, Some(reason)) => Availability::Unavailable(unavailable(
-                &observation.url,
-                reason,
-                format!("the registry answered with status {status}"),
-            )),
-        },
-    }
-}
-
-/// The document that a complete answer with status 200 holds, an authoritative absence, or trouble.
-pub(super) fn document<T>(
-    observation: &Observation,
-    parse: impl Fn(&[u8]) -> Option<T>,
-    what: &str,
-) -> Availability<T> {
-    let response = match successful(observation) {
-        Availability::Present(response) => response,
-        Availability::Absent { because } => return Availability::Absent { because },
-        Availability::Unavailable(trouble) => return Availability::Unavailable(trouble),
-    };
-    let parsed = match &response.kept {
-        Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => parse(bytes),
-        Kept::Archive { .. } | Kept::Nothing => None,
-    };
-    parsed.map_or_else(
-        || {
-            let kind = response.content_type.as_deref().unwrap_or("no content type");
-            let detail = format!("the answer ({} bytes, {kind}) is not {what}", response.size);
-            Availability::Unavailable(unavailable(&observation.url, UnavailableReason::Malformed, detail))
-        },
-        Availability::Present,
-    )
 }
 
 fn metadata(dossier: &Dossier) -> Availability<Metadata> {
@@ -386,22 +328,12 @@ fn artifact(dossier: &Dossier) -> Availability<Downloaded> {
 
 fn downloaded(observation: &Observation) -> Availability<Downloaded> {
     let trouble = |reason, detail: String| Availability::Unavailable(unavailable(&observation.url, reason, detail));
-    let response = match successful(observation) {
-        Availability::Present(response) => response,
-        // A version whose metadata is served and whose bytes are not is trouble, not proof.
-        Availability::Absent { because } => return trouble(UnavailableReason::NotRetained, because),
-        Availability::Unavailable(problem) => return Availability::Unavailable(problem),
+    let archive = match archive(observation) {
+        Ok(archive) => archive,
+        Err(problem) => return Availability::Unavailable(problem),
     };
-    let Kept::Archive { sha512, sha1, manifest } = &response.kept else {
-        return trouble(
-            UnavailableReason::Malformed,
-            "the answer was not read as an archive".to_owned(),
-        );
-    };
-    if response.size == 0 {
-        return trouble(UnavailableReason::Malformed, "the artifact is empty".to_owned());
-    }
-    let manifest = match manifest {
+    let response = archive.response;
+    let manifest = match archive.member {
         ArchiveMember::NotAnArchive => {
             let kind = response.content_type.as_deref().unwrap_or("no content type");
             let detail = format!("the answer ({} bytes, {kind}) is not a tarball", response.size);
@@ -426,9 +358,9 @@ fn downloaded(observation: &Observation) -> Availability<Downloaded> {
     };
     Availability::Present(Downloaded {
         name: observation.url.rsplit('/').next().unwrap_or_default().to_owned(),
-        sha512: sha512.clone(),
+        sha512: archive.sha512.clone(),
         sha256: response.sha256.clone(),
-        sha1: sha1.clone(),
+        sha1: archive.sha1.clone(),
         size: response.size,
         manifest,
     })

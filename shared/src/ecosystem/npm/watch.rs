@@ -10,9 +10,9 @@ use serde_json::Value;
 use url::Url;
 
 use super::ask::{JSON, PACKUMENT_LIMIT, package_path, request};
-use super::read::document;
 use crate::availability::Availability;
-use crate::dossier::{Answer, Observation, Subject};
+use crate::dossier::Subject;
+use crate::ecosystem::answer::{document, upstream};
 use crate::ecosystem::{FeedPage, ListedVersion, Listing, Look, LookFault};
 use crate::package::{Ecosystem, PackageName, PackageVersion};
 use crate::ports::{Keep, REDIRECTS, Request};
@@ -158,6 +158,7 @@ async fn ask_feed<T: Serialize + for<'de> Deserialize<'de> + 'static>(
             limit: PAGE_LIMIT,
             at: look.at,
             previous: None,
+            post: None,
             uncached: false,
             insist: true,
             redirects: REDIRECTS,
@@ -171,15 +172,5 @@ async fn ask_feed<T: Serialize + for<'de> Deserialize<'de> + 'static>(
         Availability::Present(found) => Ok(found),
         Availability::Absent { because } => Err(upstream(&observed, &because)),
         Availability::Unavailable(trouble) => Err(upstream(&observed, &trouble.detail)),
-    }
-}
-
-fn upstream(observed: &Observation, detail: &str) -> LookFault {
-    LookFault::Upstream {
-        detail: format!("{}: {detail}", observed.url),
-        retry_after: match &observed.answer {
-            Answer::Unanswered { retry_after, .. } => *retry_after,
-            Answer::Answered(_) => None,
-        },
     }
 }
