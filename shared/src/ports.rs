@@ -42,6 +42,9 @@ pub enum Keep {
     /// Digests of a gzipped tar archive, and the bytes of `package.json` in its top folder; the archive itself is streamed
     /// and neither held in memory nor written to disk.
     NpmTarball,
+    /// Digests of a Python distribution, and the bytes of the core metadata in it: `PKG-INFO` of a source distribution,
+    /// `METADATA` of a wheel.
+    Distribution,
 }
 
 /// How many redirects are followed where requests are not counted.

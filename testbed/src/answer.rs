@@ -46,6 +46,8 @@ pub struct Request {
     pub accept: Option<String>,
     /// The `If-None-Match` header.
     pub if_none_match: Option<String>,
+    /// The `If-Modified-Since` header.
+    pub if_modified_since: Option<String>,
     /// The `Authorization` header.
     pub authorization: Option<String>,
     /// The body.

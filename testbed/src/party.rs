@@ -13,11 +13,23 @@ pub enum Party {
     GitHub,
     /// PyPI with its files.
     Pypi,
+    /// Homebrew's formula API.
+    Homebrew,
+    /// The registry of Homebrew's bottles.
+    Bottles,
 }
 
 impl Party {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Npm, Self::NpmFeed, Self::Rekor, Self::GitHub, Self::Pypi];
+    pub const ALL: [Self; 7] = [
+        Self::Npm,
+        Self::NpmFeed,
+        Self::Rekor,
+        Self::GitHub,
+        Self::Pypi,
+        Self::Homebrew,
+        Self::Bottles,
+    ];
 
     /// The first segment of its address.
     pub fn name(self) -> &'static str {
@@ -27,6 +39,8 @@ impl Party {
             Self::Rekor => "rekor",
             Self::GitHub => "github",
             Self::Pypi => "pypi",
+            Self::Homebrew => "homebrew",
+            Self::Bottles => "bottles",
         }
     }
 

@@ -1,8 +1,8 @@
 //! What every party of a supply chain does.
 
 use crate::{
-    Answer, GitHub, Party, Published, Pypi, PypiPublished, PypiRelease, Release, Reply, Request, Served, World,
-    encoding::pem, github::Origin, npm::Npm,
+    Answer, GitHub, Homebrew, Party, Published, Pypi, PypiPublished, PypiRelease, Release, Reply, Request, Served,
+    World, encoding::pem, github::Origin, npm::Npm,
 };
 use serde_json::Value;
 use std::{
@@ -17,6 +17,7 @@ pub struct Scenario {
     world: World,
     npm: Mutex<Npm>,
     pypi: Mutex<Pypi>,
+    homebrew: Mutex<Homebrew>,
     rekor: Answer,
     github: Mutex<GitHub>,
 }
@@ -39,6 +40,7 @@ impl Scenario {
             world: world.clone(),
             npm: Mutex::new(Npm::new(world.npm_keys_endpoint())),
             pypi: Mutex::default(),
+            homebrew: Mutex::default(),
             rekor: Answer::Normal,
             github: Mutex::default(),
         }
@@ -167,6 +169,18 @@ impl Scenario {
         self.pypi().respond(request)
     }
 
+    /// Homebrew, to change it: before it is served, and between two looks while it is.
+    ///
+    /// Nobody is answered while the guard is held.
+    pub fn homebrew(&self) -> MutexGuard<'_, Homebrew> {
+        self.homebrew.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reply of Homebrew's formula API to a plain `GET` of `path`, without a socket.
+    pub fn homebrew_response(&self, path: &str) -> Reply {
+        self.reply(Party::Homebrew, &Request::get(path))
+    }
+
     /// The logs' reply to a plain `GET` of `path`, without a socket.
     pub fn rekor_response(&self, path: &str) -> Reply {
         self.rekor_reply(&Request::get(path))
@@ -228,6 +242,8 @@ impl Scenario {
             Party::Rekor => self.rekor_reply(request),
             Party::GitHub => self.github_reply(request),
             Party::Pypi => self.pypi_reply(request),
+            Party::Homebrew => self.homebrew().respond(request),
+            Party::Bottles => self.homebrew().respond_bottles(request),
         }
     }
 

@@ -94,6 +94,16 @@ impl Served {
         self.url(Party::Pypi)
     }
 
+    /// The base address of Homebrew's formula API, without a trailing slash.
+    pub fn homebrew_url(&self) -> String {
+        self.url(Party::Homebrew)
+    }
+
+    /// The base address of the registry of Homebrew's bottles, without a trailing slash.
+    pub fn bottles_url(&self) -> String {
+        self.url(Party::Bottles)
+    }
+
     /// The base address of a party, without a trailing slash.
     pub fn url(&self, party: Party) -> String {
         format!("http://{}/{}", self.address, party.name())
@@ -190,6 +200,7 @@ async fn handle(
         path: path.to_owned(),
         accept: header_text(&head.headers, &header::ACCEPT),
         if_none_match: header_text(&head.headers, &header::IF_NONE_MATCH),
+        if_modified_since: header_text(&head.headers, &header::IF_MODIFIED_SINCE),
         authorization: header_text(&head.headers, &header::AUTHORIZATION),
         body: to_bytes(body, MAX_REQUEST).await.unwrap_or_default().to_vec(),
     };

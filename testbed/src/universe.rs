@@ -1,7 +1,8 @@
 //! A supply chain of many packages, of which a question costs as much as of one.
 
 use crate::{
-    GitHub, Npm, Published, Pypi, PypiPublished, Quota, Reply, Request, World,
+    FilePublished, FormulaPublished, GitHub, Homebrew, Npm, Published, Pypi, PypiPublished, Quota, Reply, Request,
+    World,
     encoding::percent_decode,
     github::{Origin, Run},
 };
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 pub struct Universe {
     npm: Npm,
     pypi: Pypi,
+    homebrew: Homebrew,
     /// What there is at each repository's number: a GitHub with that repository alone.
     forges: BTreeMap<u64, GitHub>,
     /// The numbers by every name that a repository has or had, in lower case.
@@ -28,6 +30,7 @@ impl Universe {
         Self {
             npm: Npm::new(world.npm_keys_endpoint()),
             pypi: Pypi::default(),
+            homebrew: Homebrew::default(),
             forges: BTreeMap::new(),
             names: BTreeMap::new(),
             quota: None,
@@ -44,6 +47,11 @@ impl Universe {
         &mut self.pypi
     }
 
+    /// Homebrew.
+    pub fn homebrew(&mut self) -> &mut Homebrew {
+        &mut self.homebrew
+    }
+
     /// Publishes a release, and leaves on GitHub what it comes from. GitHub keeps its run until a retention is ended here:
     /// that which a scenario ends by itself is undone.
     pub fn publish(&mut self, release: Published) {
@@ -57,6 +65,19 @@ impl Universe {
             self.leave(origin);
         }
         self.pypi.publish(release);
+    }
+
+    /// The same in Homebrew.
+    pub fn publish_in_homebrew(&mut self, formula: FormulaPublished) {
+        for origin in &formula.origins {
+            self.leave(origin);
+        }
+        self.homebrew.publish(formula);
+    }
+
+    /// Leaves on GitHub what released files come from, and what attests them.
+    pub fn publish_files(&mut self, files: &FilePublished) {
+        self.leave(&files.origin);
     }
 
     fn leave(&mut self, origin: &Origin) {
@@ -119,6 +140,16 @@ impl Universe {
     /// PyPI's reply to `request`.
     pub fn pypi_reply(&self, request: &Request) -> Reply {
         self.pypi.respond(request)
+    }
+
+    /// The reply of Homebrew's formula API to `request`.
+    pub fn homebrew_reply(&self, request: &Request) -> Reply {
+        self.homebrew.respond(request)
+    }
+
+    /// The reply of the registry of Homebrew's bottles to `request`.
+    pub fn bottles_reply(&self, request: &Request) -> Reply {
+        self.homebrew.respond_bottles(request)
     }
 
     /// GitHub's reply to `request`, which counts against the quota of all.

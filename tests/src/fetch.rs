@@ -31,7 +31,7 @@ impl Parties for Scenario {
 }
 
 /// Asks the parties of a scenario, each under hosts whose names begin in their own way: `github.`, `feed.` for npm's feed,
-/// `pypi.` and `files.` for PyPI. Any other host is npm's.
+/// `pypi.` and `files.` for PyPI, `formulae.` for Homebrew's API and `bottles.` for its registry. Any other host is npm's.
 ///
 /// It keeps the contract of the port with the simplest means and shares no code with the adapter that speaks HTTP, so that
 /// a test that runs over both compares two readings of the contract.
@@ -119,7 +119,9 @@ impl ScenarioFetch {
         let mut redirects = 0;
         loop {
             let reply = self.parties.reply(party, &asked);
-            let location = reply.header("location").filter(|_| matches!(reply.status, 301 | 302));
+            let location = reply
+                .header("location")
+                .filter(|_| matches!(reply.status, 301 | 302 | 307));
             match location.and_then(|location| location.strip_prefix(prefix)) {
                 None => return Ok((reply, redirects)),
                 Some(_) if redirects == allowed => {
@@ -151,7 +153,12 @@ impl ScenarioFetch {
                 self.follow(party, testbed::github::PREFIX, asked, request.redirects)?
             }
             Party::Pypi => self.follow(party, testbed::pypi::PREFIX, asked, request.redirects)?,
-            Party::Npm | Party::NpmFeed | Party::Rekor => (self.parties.reply(party, &asked), 0),
+            Party::Bottles => {
+                let authorization = Some(testbed::homebrew::ANONYMOUS.to_owned());
+                let asked = testbed::Request { authorization, ..asked };
+                self.follow(party, testbed::homebrew::PREFIX, asked, request.redirects)?
+            }
+            Party::Npm | Party::NpmFeed | Party::Rekor | Party::Homebrew => (self.parties.reply(party, &asked), 0),
         };
         if let Some(trouble) = trouble_of(&reply) {
             return Err(trouble);
@@ -192,6 +199,8 @@ fn party_at(host: &str) -> Party {
         "github" => Party::GitHub,
         "feed" => Party::NpmFeed,
         "pypi" | "files" => Party::Pypi,
+        "formulae" => Party::Homebrew,
+        "bottles" => Party::Bottles,
         _ => Party::Npm,
     }
 }

@@ -73,6 +73,11 @@ pub(super) fn source_repo(evidence: &Evidence<'_>) -> Finding {
             (false, Some(_)) => other_name(evidence, expected),
             (false, None) => (Outcome::Fail(None), ANOTHER_REPOSITORY),
         };
+        // Where nobody demands it, releases may be built in a repository of their own.
+        let outcome = match outcome {
+            Outcome::Fail(shade) if !release.terms.binds_repository => Outcome::Warn(shade),
+            outcome => outcome,
+        };
         Finding::new(check, outcome, summary)
             .observing("certificate 1.12 source repository", proven)
             .observing(*place, expected.clone())

@@ -6,7 +6,7 @@
 mod answer;
 pub mod npm;
 mod release;
-pub mod pypi;
+mod pypi;
 
 use std::collections::BTreeSet;
 
@@ -49,6 +49,8 @@ macro_rules! ecosystems {
 ecosystems! {
     /// npm.
     Npm = npm::Npm;
+    /// PyPI.
+    PyPi = pypi::PyPi;
 }
 
 impl Ecosystem {

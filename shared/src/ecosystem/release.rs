@@ -184,6 +184,9 @@ pub struct Release {
 pub struct Terms {
     /// The types of predicates that are evaluated. All others are listed.
     pub evaluates: &'static [PredicateType],
+    /// Whether the repository that a package names has to be the one that is built: the registry demands it, or it is no claim of
+    /// the package's.
+    pub binds_repository: bool,
     /// Whether the registry's metadata says who published a version, and how.
     pub names_publishers: bool,
     /// Whether the registry signs its metadata. Where it does, metadata without a signature was stripped.

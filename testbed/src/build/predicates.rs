@@ -25,7 +25,7 @@ impl Build {
     }
 
     /// `https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1`, as the npm command line fills it.
-    fn slsa_v1(&self) -> Value {
+    pub(crate) fn slsa_v1(&self) -> Value {
         json!({
             "buildDefinition": {
                 "buildType": "https://slsa-framework.github.io/github-actions-buildtypes/workflow/v1",

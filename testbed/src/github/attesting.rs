@@ -8,7 +8,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde_json::Value;
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 /// An attestation in GitHub's store. Made honest, then bent by small methods.
 #[derive(Clone, Default)]
@@ -84,6 +84,11 @@ impl Attesting {
         self
     }
 
+    /// When it is logged or stamped, if that was said.
+    pub(crate) fn time(&self) -> Option<Timestamp> {
+        self.at
+    }
+
     /// Signs a statement, and files it under each digest of its subjects.
     pub(crate) fn store(
         &self,
@@ -93,7 +98,7 @@ impl Attesting {
         statement: Value,
     ) -> Vec<StoredAttestation> {
         let subjects = statement.get("subject").and_then(Value::as_array).into_iter().flatten();
-        let digests: Vec<String> = subjects
+        let digests: BTreeSet<String> = subjects
             .filter_map(|subject| subject.get("digest")?.as_object())
             .flatten()
             .filter_map(|(algorithm, digest)| Some(format!("{algorithm}:{}", digest.as_str()?)))

@@ -158,9 +158,7 @@ impl Origin {
         let title = format!("Release {}", self.version);
         let mut commit = Commit::new(&build.commit, &format!("{title} (#{number})"), at);
         let changes = self.recipe.changes.iter();
-        commit.files = changes
-            .map(|name| ((*name).to_owned(), "modified".to_owned()))
-            .collect();
+        commit.files = changes.map(|name| (name.clone(), "modified".to_owned())).collect();
         let base = branch.unwrap_or(&repository.default_branch).to_owned();
         let tips = &repository.branches;
         let tip = tips
@@ -297,7 +295,7 @@ impl Origin {
     fn job(&self) -> Job {
         let build = &self.build;
         let (begin, end) = publish_step_around(self.at);
-        let Recipe { before, after, .. } = self.recipe;
+        let Recipe { before, after, .. } = &self.recipe;
         let total = before.iter().map(|(_, seconds)| seconds).sum();
         let mut clock = begin - SignedDuration::from_secs(total);
         let started_at = clock;

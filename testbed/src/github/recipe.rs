@@ -8,29 +8,18 @@ type TimedStep = (&'static str, i64);
 
 /// The name of the step in which honest npm packages are published and signed.
 pub const PUBLISH_STEP: &str = "Run npm publish";
-/// The steps in which honest releases of every ecosystem are published and signed.
-pub(super) const PUBLISH_STEPS: [&str; 7] = [
-    PUBLISH_STEP,
-    PYPA_STEP,
-    TWINE_STEP,
-    UV_STEP,
-    BOTTLES_STEP,
-    BACKFILL_STEP,
-    ATTEST_STEP,
-];
-
 /// The action of the Python Packaging Authority, which signs and uploads.
 const PYPA_STEP: &str = "Run pypa/gh-action-pypi-publish@release/v1";
 /// Twine.
 const TWINE_STEP: &str = "Run twine upload --attestations dist/*";
 /// uv.
 const UV_STEP: &str = "Run uv publish";
-/// The step of Homebrew that attests and uploads bottles.
-const BOTTLES_STEP: &str = "Run Homebrew/actions/pull-bottles@main";
-/// The step that attested the bottles of earlier years.
-const BACKFILL_STEP: &str = "Run ./backfill_signatures.sh";
+/// The step in which Homebrew's workflows attest bottles, before they upload them.
+const BOTTLES_STEP: &str = "Generate build provenance";
 /// The action that attests whatever was built.
 const ATTEST_STEP: &str = "Run actions/attest-build-provenance@v3";
+/// The steps in which honest releases of every ecosystem are signed.
+pub(super) const PUBLISH_STEPS: [&str; 6] = [PUBLISH_STEP, PYPA_STEP, TWINE_STEP, UV_STEP, BOTTLES_STEP, ATTEST_STEP];
 
 const CHECKOUT: TimedStep = ("Run actions/checkout@v6", 3);
 const AFTER_CHECKOUT: TimedStep = ("Post Run actions/checkout@v6", 1);
@@ -47,7 +36,7 @@ pub(crate) struct Recipe {
     /// The steps after it.
     pub(super) after: &'static [TimedStep],
     /// The files that the commit of a release changes.
-    pub(super) changes: &'static [&'static str],
+    pub(super) changes: Vec<String>,
     /// What says the version in the repository.
     pub(super) manifest: Manifest,
 }
@@ -76,7 +65,7 @@ impl Recipe {
             ],
             publish: PUBLISH_STEP,
             after: &[("Post Run actions/setup-node@v6", 1), AFTER_CHECKOUT, COMPLETE],
-            changes: &["CHANGELOG.md", "package.json"],
+            changes: changes(["CHANGELOG.md", "package.json"]),
             manifest: Manifest::PackageJson(package_json),
         }
     }
@@ -93,7 +82,7 @@ impl Recipe {
             ],
             publish: PYPA_STEP,
             after: &[("Post Run actions/setup-python@v6", 1), AFTER_CHECKOUT, COMPLETE],
-            changes: &["CHANGELOG.md", "pyproject.toml"],
+            changes: changes(["CHANGELOG.md", "pyproject.toml"]),
             manifest: Manifest::Text("pyproject.toml".to_owned(), pyproject),
         }
     }
@@ -128,7 +117,34 @@ impl Recipe {
             before: &[SET_UP, CHECKOUT, ("Run make dist", 51)],
             publish: ATTEST_STEP,
             after: &[("Run gh release upload", 4), AFTER_CHECKOUT, COMPLETE],
-            changes: &["CHANGELOG.md"],
+            changes: changes(["CHANGELOG.md"]),
+            manifest: Manifest::Absent,
+        }
+    }
+
+    /// Of Homebrew's bottles, for a formula at `path`.
+    pub(crate) fn bottles(path: &str, formula: String) -> Self {
+        Self {
+            before: &[SET_UP, ("Set up Homebrew", 14), ("Pull bottles", 23)],
+            publish: BOTTLES_STEP,
+            after: &[("Upload bottles to GitHub Packages", 9), ("Push commits", 4), COMPLETE],
+            changes: changes([path]),
+            manifest: Manifest::Text(path.to_owned(), formula),
+        }
+    }
+
+    /// Of Homebrew's bottles of earlier years, whatever they are of.
+    pub(crate) fn backfill() -> Self {
+        Self {
+            before: &[
+                SET_UP,
+                ("Set up Homebrew", 14),
+                ("Tap brew verify", 3),
+                ("Fetch bottles", 302),
+            ],
+            publish: BOTTLES_STEP,
+            after: &[COMPLETE],
+            changes: changes(["README.md"]),
             manifest: Manifest::Absent,
         }
     }
@@ -137,13 +153,14 @@ impl Recipe {
     pub(super) fn workflow(&self) -> String {
         let mut text = "jobs:\n  publish:\n    runs-on: ubuntu-latest\n    steps:\n".to_owned();
         let before = self.before.iter().map(|(name, _)| *name);
-        for command in before
-            .chain([self.publish])
-            .filter_map(|name| name.strip_prefix("Run "))
-        {
-            let key = if command.contains('@') { "uses" } else { "run" };
+        for name in before.chain([self.publish]).filter(|name| *name != SET_UP.0) {
+            let (key, value) = match name.strip_prefix("Run ") {
+                Some(action) if action.contains('@') => ("uses", action),
+                Some(command) => ("run", command),
+                None => ("name", name),
+            };
             // Writing to a string does not fail.
-            let _ = writeln!(text, "      - {key}: {command}");
+            let _ = writeln!(text, "      - {key}: {value}");
         }
         text
     }
@@ -152,4 +169,9 @@ impl Recipe {
     pub(super) fn last_before(&self) -> &'static str {
         self.before.last().map_or(SET_UP.0, |(name, _)| name)
     }
+}
+
+/// The paths of the files that a commit changes.
+fn changes<const N: usize>(paths: [&str; N]) -> Vec<String> {
+    paths.map(str::to_owned).into()
 }

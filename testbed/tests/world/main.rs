@@ -10,6 +10,7 @@ mod bundles;
 mod demonstration;
 mod feed;
 mod github;
+mod homebrew;
 mod pypi;
 mod registry;
 mod serving;

@@ -338,7 +338,7 @@ impl Parties for Earth {
             }),
             Party::GitHub => self.github(request),
             // Nobody in this world publishes there.
-            Party::Rekor | Party::Pypi => trouble(Manner::Unavailable),
+            Party::Rekor | Party::Pypi | Party::Homebrew | Party::Bottles => trouble(Manner::Unavailable),
         }
     }
 }

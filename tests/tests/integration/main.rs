@@ -19,6 +19,7 @@ mod defects;
 mod forge;
 mod forge_theorems;
 mod history;
+mod pypi;
 mod record;
 mod refusals;
 mod service;

@@ -36,7 +36,7 @@ pub use self::upstream::Upstream;
 use self::upstream::{Guarded, Upstreams};
 use crate::availability::UnavailableReason;
 use crate::dossier::{Answer, Observation, Response};
-use crate::ports::{Fetch, Keep, REDIRECTS, Request};
+use crate::ports::{Fetch, Keep, Post, REDIRECTS, Request};
 
 /// Longer header values are not recorded.
 const HEADER_LIMIT: usize = 1024;
@@ -390,7 +390,14 @@ impl HttpFetch {
             .get_or_try_init(|| async { self.build() })
             .await
             .map_err(|error| broken(&error))?;
-        let mut request = client.get(url.clone()).header(header::ACCEPT, question.accept);
+        let request = match question.post {
+            Some(post) => client
+                .post(url.clone())
+                .header(header::CONTENT_TYPE, post.content_type)
+                .body(post.body.clone()),
+            None => client.get(url.clone()),
+        };
+        let mut request = request.header(header::ACCEPT, question.accept);
         if let Some((_previous, etag)) = &question.previous {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
@@ -399,7 +406,7 @@ impl HttpFetch {
                 .header(header::CACHE_CONTROL, "no-cache")
                 .header(header::PRAGMA, "no-cache");
         }
-        if matches!(question.keep, Keep::NpmTarball) {
+        if matches!(question.keep, Keep::NpmTarball | Keep::Distribution) {
             // It is compressed already, and its digests are of the bytes as the registry holds them.
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use super::REGISTRY_IDENTITY;
 use super::packument::Packument;
 use crate::attestation::{PredicateType, UnverifiedAttestation};
-use crate::availability::{Availability, Unavailable, UnavailableReason};
+use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{ArchiveMember, Body, Dossier, Observation, Subject};
 use crate::ecosystem::answer::{archive, document, response, unavailable};
 use crate::ecosystem::{
@@ -43,6 +43,7 @@ pub(super) fn read(dossier: &Dossier) -> Release {
         metadata,
         terms: Terms {
             evaluates: EVALUATED,
+            binds_repository: true,
             names_publishers: true,
             registry_signs: true,
             countersigned_by: Some(REGISTRY_IDENTITY),

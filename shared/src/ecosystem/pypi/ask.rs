@@ -7,11 +7,11 @@ use futures::future::{join, join_all};
 
 use super::document::{MEDIA_TYPE, parse};
 use super::excerpt::excerpt;
-use super::index::{Index, IndexFile, ProvenanceLink, latest};
+use super::index::{IndexFile, ProvenanceLink, latest};
 use super::{provenance, read, version};
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Response, Subject};
-use crate::ecosystem::answer::{Ask, document, retry_after};
+use crate::ecosystem::answer::{Ask, retry_after};
 use crate::ecosystem::{Look, LookFault, Resolved, evenly};
 use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
 use crate::ports::{Keep, Request};

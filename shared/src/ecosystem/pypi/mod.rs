@@ -5,14 +5,17 @@
 
 mod ask;
 mod bundle;
-pub mod document;
-pub mod excerpt;
-pub mod filename;
-pub mod index;
-pub mod provenance;
+mod changes;
+mod document;
+mod excerpt;
+mod filename;
+mod index;
+mod metadata;
+mod provenance;
 mod read;
-pub mod version;
+mod version;
 mod watch;
+mod xml_rpc;
 
 use std::collections::BTreeSet;
 
@@ -61,7 +64,7 @@ impl Registry for PyPi {
     }
 
     fn channel(&self, version: &str) -> Channel {
-        version::channel(version)
+        version::channel(version).map_or(Channel::Stable, Channel::Prerelease)
     }
 
     /// Versions are stamped while distributions are built, more often than not.

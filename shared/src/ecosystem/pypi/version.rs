@@ -2,7 +2,7 @@
 
 use pep440_rs::{PrereleaseKind, Version};
 
-use crate::history::{Channel, Line};
+use crate::history::Line;
 
 /// The longest name that is accepted. PyPI sets no limit of its own; the longest public names have about 80 characters,
 /// and a longer name than this fits no file system.
