@@ -33,7 +33,9 @@ impl Fetch for Registry {
             Keep::Excerpt(select) => Kept::Excerpt {
                 body: Body(select(&bytes).unwrap_or_else(|| bytes.clone())),
             },
-            Keep::NpmTarball => archive(&bytes),
+            Keep::NpmTarball | Keep::Distribution => archive(&bytes),
+            // What is measured has no such body.
+            Keep::Digests => Kept::Nothing,
         };
         Observation {
             subject: request.subject,

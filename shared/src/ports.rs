@@ -45,6 +45,8 @@ pub enum Keep {
     /// Digests of a Python distribution, and the bytes of the core metadata in it: `PKG-INFO` of a source distribution,
     /// `METADATA` of a wheel.
     Distribution,
+    /// Digests of the body, whatever it is; it is streamed, and nothing of it is kept.
+    Digests,
 }
 
 /// How many redirects are followed where requests are not counted.

@@ -240,7 +240,11 @@ fn keep(keep: &Keep, bytes: &[u8]) -> Kept {
                 body: Body(bytes.iter().copied().take(GLIMPSE).collect()),
             },
         },
-        Keep::NpmTarball => Kept::Archive {
+        Keep::Digests => Kept::Digests {
+            sha512: Digest::sha512_of(bytes),
+            sha1: sha1_of(bytes),
+        },
+        Keep::NpmTarball | Keep::Distribution => Kept::Archive {
             sha512: Digest::sha512_of(bytes),
             sha1: sha1_of(bytes),
             manifest: manifest(bytes),

@@ -44,7 +44,7 @@ pub fn no_address() -> Upstreams {
         pypi: url("http://pypi.testbed.example/"),
         pypi_files: url("http://pypi.testbed.example/"),
         pypi_feed: None,
-        homebrew: url("http://homebrew.testbed.example/"),
+        homebrew: url("http://formulae.testbed.example/"),
         bottles: url("http://bottles.testbed.example/"),
         github: url("http://github.testbed.example/"),
     }

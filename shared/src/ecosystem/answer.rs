@@ -111,7 +111,7 @@ pub(super) fn document<T>(
     };
     let parsed = match &response.kept {
         Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => parse(bytes),
-        Kept::Archive { .. } | Kept::Nothing => None,
+        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
     };
     parsed.map_or_else(
         || {

@@ -267,6 +267,7 @@ impl HttpFetch {
             limit,
             at,
             previous: None,
+            post: None,
             uncached: false,
             insist: true,
             redirects: REDIRECTS,

@@ -780,7 +780,7 @@ fn say_headers(call: &Call, stream: &mut TcpStream) {
 async fn body_at(fetcher: &HttpFetch, url: Url) -> String {
     match response(fetcher.fetch(request(url)).await).kept {
         Kept::Whole { body } => String::from_utf8(body.0).unwrap(),
-        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Nothing => panic!("no body"),
+        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => panic!("no body"),
     }
 }
 

@@ -227,11 +227,11 @@ mod tests {
     fn described_versions_are_taken_from_each_line_in_turn_and_from_the_own_line_first() {
         let versions = ["3.1.0", "2.5.0", "3.0.0", "2.4.0", "1.9.0", "3.1.0-rc.1", "2.3.0"];
         assert_eq!(
-            evenly(versions, "2.5.1", 6),
+            evenly(versions, "2.5.1", 6, line),
             ["2.5.0", "3.1.0", "1.9.0", "3.1.0-rc.1", "2.4.0", "3.0.0"]
         );
-        assert_eq!(evenly(versions, "4.0.0", 2), ["3.1.0", "2.5.0"]);
-        assert!(evenly([], "1.0.0", 2).is_empty());
+        assert_eq!(evenly(versions, "4.0.0", 2, line), ["3.1.0", "2.5.0"]);
+        assert!(evenly([], "1.0.0", 2, line).is_empty());
     }
 
     #[test]

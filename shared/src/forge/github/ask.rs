@@ -748,6 +748,6 @@ fn tag_of(observation: &Observation, destination: &Destination) -> bool {
 pub(super) fn parsed<T: DeserializeOwned>(observation: &Observation) -> Option<T> {
     match &observation.success()?.kept {
         Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => serde_json::from_slice(bytes).ok(),
-        Kept::Archive { .. } | Kept::Nothing => None,
+        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
     }
 }

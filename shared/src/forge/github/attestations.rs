@@ -164,7 +164,7 @@ pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
 fn bundle_of(fetched: &Observation) -> Option<Box<RawValue>> {
     match &fetched.success()?.kept {
         Kept::Whole { body: Body(bytes) } => RawValue::from_string(String::from_utf8(unpack(bytes)?).ok()?).ok(),
-        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Nothing => None,
+        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
     }
 }
 
