@@ -33,8 +33,9 @@ impl Fetch for Registry {
             Keep::Excerpt(select) => Kept::Excerpt {
                 body: Body(select(&bytes).unwrap_or_else(|| bytes.clone())),
             },
-            Keep::NpmTarball | Keep::Distribution => archive(&bytes),
-            // What is measured has no such body.
+            Keep::NpmTarball => archive(&bytes, package_manifest(&bytes)),
+            // Nothing but npm is measured.
+            Keep::Distribution => archive(&bytes, ArchiveMember::Missing),
             Keep::Digests => Kept::Nothing,
         };
         Observation {
@@ -87,15 +88,18 @@ pub(crate) fn collect(
     Ok(dossier.context("the registry in memory answers at once")??)
 }
 
-fn archive(bytes: &[u8]) -> Kept {
-    let sha1 = digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes);
-    let manifest = match package_json(bytes) {
+fn package_manifest(bytes: &[u8]) -> ArchiveMember {
+    match package_json(bytes) {
         Ok(Some(bytes)) => ArchiveMember::Found { body: Body(bytes) },
         Ok(None) => ArchiveMember::Missing,
         Err(source) => ArchiveMember::Unreadable {
             detail: source.to_string(),
         },
-    };
+    }
+}
+
+fn archive(bytes: &[u8], manifest: ArchiveMember) -> Kept {
+    let sha1 = digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes);
     match Digest::new(DigestAlgorithm::Sha1, sha1.as_ref()) {
         Ok(sha1) => Kept::Archive {
             sha512: Digest::sha512_of(bytes),

@@ -42,8 +42,9 @@ pub enum Keep {
     /// Digests of a gzipped tar archive, and the bytes of `package.json` in its top folder; the archive itself is streamed
     /// and neither held in memory nor written to disk.
     NpmTarball,
-    /// Digests of a Python distribution, and the bytes of the core metadata in it: `PKG-INFO` of a source distribution,
-    /// `METADATA` of a wheel.
+    /// Digests of a Python distribution, and the bytes of its core metadata: `PKG-INFO` in the top folder of a source
+    /// distribution, `METADATA` in the `.dist-info` folder of a wheel. A gzipped tar archive is streamed; a zip archive, which
+    /// can only be read from its end, is held in memory up to a limit, and beyond it only digested.
     Distribution,
     /// Digests of the body, whatever it is; it is streamed, and nothing of it is kept.
     Digests,

@@ -109,7 +109,8 @@ impl Judge {
                 match &artifact.examination {
                     Availability::Present(_) => {
                         let release = release.clone().and_then(|release| attested(release, artifact));
-                        releases.extend(release.filter(|new| releases.iter().all(|known| known.version != new.version)));
+                        releases
+                            .extend(release.filter(|new| releases.iter().all(|known| known.version != new.version)));
                     }
                     Availability::Unavailable(trouble) => {
                         is_complete &= !UnknownReason::from(trouble.reason).may_pass();

@@ -244,10 +244,15 @@ fn keep(keep: &Keep, bytes: &[u8]) -> Kept {
             sha512: Digest::sha512_of(bytes),
             sha1: sha1_of(bytes),
         },
-        Keep::NpmTarball | Keep::Distribution => Kept::Archive {
+        Keep::NpmTarball => Kept::Archive {
             sha512: Digest::sha512_of(bytes),
             sha1: sha1_of(bytes),
             manifest: manifest(bytes),
+        },
+        Keep::Distribution => Kept::Archive {
+            sha512: Digest::sha512_of(bytes),
+            sha1: sha1_of(bytes),
+            manifest: hekate::adapters::http::read_core_metadata(bytes),
         },
     }
 }

@@ -358,13 +358,14 @@ mod tests {
             "https://token.actions.githubusercontent.com.evil.example",
             "http://token.actions.githubusercontent.com",
             "https://token.actions.githubusercontent.com:8443",
-            "https://accounts.google.com",
+            "https://accounts.google.com.evil.example",
             "https://github.com/login/oauth",
             "nonsense",
         ] {
             assert!(matches!(Issuer::from_url(text), Issuer::Other(_)), "{text}");
         }
         assert!(matches!(Issuer::from_url("https://gitlab.com"), Issuer::OtherCi(_)));
+        assert_eq!(Issuer::from_url("https://accounts.google.com"), Issuer::GoogleAccount);
     }
 
     #[test]

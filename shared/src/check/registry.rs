@@ -96,6 +96,7 @@ pub(super) fn signature(evidence: &Evidence<'_>) -> Finding {
 /// Compares the digest with the one that was first seen.
 pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::RegIntegrityStable;
+    let place = evidence.authenticated.release.terms.digest_place;
     let metadata = match metadata(check, evidence) {
         Ok(metadata) => metadata,
         Err(finding) => return finding,
@@ -113,10 +114,10 @@ pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
     let Some((first, digest)) = first else {
         let summary = "the version is seen for the first time";
         return Finding::new(check, Outcome::NotApplicable(Some(Shade::FirstSeen)), summary)
-            .observing("metadata digest", now.to_string());
+            .observing(place, now.to_string());
     };
     if digest.algorithm() != now.algorithm() {
-        return not_comparable(check, first, digest).observing("metadata digest", now.to_string());
+        return not_comparable(check, first, digest).observing(place, now.to_string());
     }
     let (outcome, summary) = if digest == now {
         (Outcome::Pass(None), "the integrity is the one that was first seen")
@@ -127,7 +128,7 @@ pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
         )
     };
     Finding::new(check, outcome, summary)
-        .observing("metadata digest", now.to_string())
+        .observing(place, now.to_string())
         .observing(format!("first seen {}", first.at), digest.to_string())
         .citing([metadata.evidence.clone()])
 }

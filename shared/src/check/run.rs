@@ -66,10 +66,7 @@ impl Evidence<'_> {
 
 /// The run, or the finding that nothing can be said of it.
 pub(super) fn sighted(check: CheckId, trace: &Trace) -> Result<(&Sight, &Seen<wire::Run>), Finding> {
-    let sight = trace
-        .run
-        .as_ref()
-        .ok_or_else(|| not_looked_at(check))?;
+    let sight = trace.run.as_ref().ok_or_else(|| not_looked_at(check))?;
     match (sight, sight.run()) {
         (_, Some(run)) => Ok((sight, run)),
         (Sight::Unavailable(trouble), None) => Err(Finding::unavailable(check, trouble)),

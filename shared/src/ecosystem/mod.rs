@@ -4,10 +4,11 @@
 //! of them; they see a [`Release`] for each artifact.
 
 mod answer;
+pub mod github;
 mod homebrew;
 pub mod npm;
+pub mod pypi;
 mod release;
-mod pypi;
 
 use std::collections::BTreeSet;
 
@@ -54,6 +55,8 @@ ecosystems! {
     PyPi = pypi::PyPi;
     /// Homebrew.
     Homebrew = homebrew::Homebrew;
+    /// Files that somebody released on GitHub, each by its digest.
+    GitHub = github::GitHub;
 }
 
 impl Ecosystem {

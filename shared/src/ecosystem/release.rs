@@ -198,6 +198,8 @@ pub struct Terms {
     pub subject: ExpectedSubject,
     /// The algorithm of subjects' digests.
     pub digest: DigestAlgorithm,
+    /// Where the registry's metadata names the digest of an artifact, for people.
+    pub digest_place: &'static str,
     /// Whether an account that is nobody's build may sign, where the registry names it. Such are not correlated.
     pub accounts_sign: bool,
 }

@@ -264,7 +264,9 @@ pub fn decide(judged: &[Judged<'_>], inputs: &Inputs<'_>) -> Verdict {
     let undecided_for = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
     let settled_for = SignedDuration::from_secs(i64::from(inputs.policy.settled_for));
     let later = |wait| inputs.now.checked_add(wait).unwrap_or(Timestamp::MAX);
-    let next_look_at = if status.is_settled() {
+    let next_look_at = if !inputs.dossier.package.ecosystem().registry().is_served() {
+        None
+    } else if status.is_settled() {
         let unfinished = judged.iter().zip(&decisions);
         let unfinished =
             unfinished.filter_map(|(artifact, decision)| unfinished_of(&artifact.findings, decision.status));

@@ -1,8 +1,8 @@
 //! Attestations as PyPI serves them: that what is read of them verifies as what was signed, and nothing else does.
 
-use hekate::attestation::{Refusal, TrustMaterial, TrustOrigin};
+use hekate::attestation::{PredicateType, Refusal, TrustMaterial, TrustOrigin, UnverifiedAttestation};
 use hekate::ecosystem::pypi::filename::is_same_distribution;
-use hekate::ecosystem::pypi::provenance::{PUBLISH, Provenance, ServedAttestation, parse};
+use hekate::ecosystem::pypi::provenance::{PUBLISH, Provenance, parse};
 use hekate::package::DigestAlgorithm;
 use hekate_tests::corpus::{Corpus, NPM_KEYS, TRUSTED_ROOT};
 use serde_json::{Value, json};
@@ -40,7 +40,7 @@ fn material() -> TrustMaterial {
     TrustMaterial::new(&world.trusted_root_json(), &world.npm_keys_json(), TrustOrigin::Files).unwrap()
 }
 
-fn listed(attestations: &[Value]) -> Vec<ServedAttestation> {
+fn listed(attestations: &[Value]) -> Vec<UnverifiedAttestation> {
     let publisher = json!({"kind": "GitHub", "repository": "o/r", "workflow": "release.yml"});
     let bundles = json!([{"publisher": publisher, "attestations": attestations}]);
     match parse(
@@ -55,7 +55,7 @@ fn listed(attestations: &[Value]) -> Vec<ServedAttestation> {
 
 fn refusal(attestation: &Value) -> Option<Refusal> {
     let listed = listed(std::slice::from_ref(attestation));
-    material().verify(&listed[0].attestation, now()).err()
+    material().verify(&listed[0], now()).err()
 }
 
 /// Every place of a value that can be taken out, as JSON pointers to its parents with the last step.
@@ -71,9 +71,9 @@ fn members(value: &Value, at: &str, found: &mut Vec<(String, String)>) {
 #[test]
 fn an_attestation_in_the_form_of_pep_740_verifies_as_the_bundle_that_it_was() {
     let listed = listed(&[generated()]);
-    let verified = material().verify(&listed[0].attestation, now()).unwrap();
-    assert_eq!(verified.declared_predicate_type, "https://slsa.dev/provenance/v1");
-    assert!(verified.log.proof && verified.log.promise);
+    let verified = material().verify(&listed[0], now()).unwrap();
+    assert_eq!(verified.statement.predicate_type, PredicateType::SlsaProvenanceV1);
+    assert!(verified.log.is_some_and(|log| log.proof && log.promise));
 }
 
 #[test]
@@ -90,12 +90,12 @@ fn an_attestation_without_one_of_its_parts_never_verifies_and_hides_none_beside_
             .unwrap()
             .remove(name);
         let listed = listed(&[broken, whole.clone()]);
-        let refused = material().verify(&listed[0].attestation, now()).unwrap_err();
+        let refused = material().verify(&listed[0], now()).unwrap_err();
         assert!(
             matches!(refused, Refusal::Forged { .. }),
             "{parent}/{name}: {refused:?}"
         );
-        material().verify(&listed[1].attestation, now()).unwrap();
+        material().verify(&listed[1], now()).unwrap();
     }
 }
 
@@ -103,7 +103,7 @@ fn an_attestation_without_one_of_its_parts_never_verifies_and_hides_none_beside_
 fn what_is_no_attestation_is_refused_and_never_passed_over() {
     for value in [json!(null), json!(7), json!({}), json!([]), json!({"version": 1})] {
         let listed = listed(std::slice::from_ref(&value));
-        assert_eq!(listed[0].attestation.declared_predicate_type, PUBLISH);
+        assert_eq!(listed[0].declared_predicate_type.as_deref(), Some(PUBLISH));
         assert!(matches!(refusal(&value), Some(Refusal::Forged { .. })), "{value}");
     }
 }
@@ -161,7 +161,7 @@ fn every_recorded_attestation_verifies_but_the_drafts_from_before_the_format_was
     let (mut authentic, mut drafts) = (0, 0);
     for (path, value) in &recorded {
         let listed = listed(std::slice::from_ref(value));
-        let attestation = &listed[0].attestation;
+        let attestation = &listed[0];
         // Some were made against Sigstore's staging instance, whose log has another name.
         let is_staged = value.to_string().contains("sigstage");
         let (material, foreign) = if is_staged {
@@ -176,7 +176,11 @@ fn every_recorded_attestation_verifies_but_the_drafts_from_before_the_format_was
         match material.verify(attestation, now()) {
             Ok(verified) => {
                 assert!(value.get("envelope").is_some(), "{path} is a draft");
-                assert_eq!(verified.declared_predicate_type, PUBLISH, "{path}");
+                assert_eq!(
+                    verified.statement.predicate_type,
+                    PredicateType::PypiPublishV1,
+                    "{path}"
+                );
                 assert!(verified.statement.subject.digest(DigestAlgorithm::Sha256).is_some());
                 authentic += 1;
             }
@@ -208,11 +212,7 @@ fn every_recorded_attestation_names_the_file_that_it_was_made_for() {
         let root = String::from_utf8(corpus.read(root).unwrap()).unwrap();
         let material = TrustMaterial::new(&root, &keys, TrustOrigin::Files).unwrap();
         let listed = listed(std::slice::from_ref(value));
-        let subject = material
-            .verify(&listed[0].attestation, now())
-            .unwrap()
-            .statement
-            .subject;
+        let subject = material.verify(&listed[0], now()).unwrap().statement.subject;
         let recorded_as = path.rsplit('/').next().unwrap();
         let filename = [".publish.attestation.json", ".attestation.json", ".provenance.json"]
             .iter()

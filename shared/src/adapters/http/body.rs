@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::npm_manifest::read_npm_manifest;
+use super::python_metadata::read_core_metadata;
 use super::{Trouble, broken};
 use crate::availability::UnavailableReason;
 use crate::dossier::{ArchiveMember, Body, Kept};
@@ -59,7 +60,8 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
             })
             .await
         }
-        Keep::NpmTarball | Keep::Distribution => archive(response, limit).await,
+        Keep::NpmTarball => archive(response, limit, |chunks| read_npm_manifest(chunks)).await,
+        Keep::Distribution => archive(response, limit, |chunks| read_core_metadata(chunks)).await,
         Keep::Digests => digested(response, limit).await,
     }
 }
@@ -166,9 +168,14 @@ async fn streamed(
     Ok(body)
 }
 
-async fn archive(response: reqwest::Response, limit: u64) -> Result<ReadBody, Trouble> {
+/// Digests an archive while `read` looks for its manifest.
+async fn archive(
+    response: reqwest::Response,
+    limit: u64,
+    read: fn(&mut Chunks) -> ArchiveMember,
+) -> Result<ReadBody, Trouble> {
     let framed = is_framed(&response);
-    let body = streamed(response, limit, digest).await?;
+    let body = streamed(response, limit, move |chunks| digest(chunks, read)).await?;
     let unreadable = matches!(
         &body.kept,
         Kept::Archive {
@@ -185,8 +192,8 @@ async fn archive(response: reqwest::Response, limit: u64) -> Result<ReadBody, Tr
     Ok(body)
 }
 
-fn digest(mut chunks: Chunks) -> ReadBody {
-    let manifest = read_npm_manifest(&mut chunks);
+fn digest(mut chunks: Chunks, read: fn(&mut Chunks) -> ArchiveMember) -> ReadBody {
+    let manifest = read(&mut chunks);
     chunks.drain();
     let (body, sha512, sha1) = chunks.digests();
     ReadBody {

@@ -9,6 +9,7 @@
 
 mod body;
 mod npm_manifest;
+mod python_metadata;
 mod refusal;
 #[cfg(test)]
 pub(super) mod testing;
@@ -31,6 +32,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use url::Url;
 
 pub use self::npm_manifest::read_npm_manifest;
+pub use self::python_metadata::read_core_metadata;
 use self::refusal::refusal;
 pub use self::upstream::Upstream;
 use self::upstream::{Guarded, Upstreams};

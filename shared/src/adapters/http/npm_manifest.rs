@@ -16,7 +16,7 @@ use thiserror::Error;
 use crate::dossier::{ArchiveMember, Body};
 
 /// The largest manifest that is kept, in bytes.
-const MANIFEST_LIMIT: u64 = 2 << 20;
+pub(super) const MANIFEST_LIMIT: u64 = 2 << 20;
 /// How far an archive is unpacked, in bytes.
 const UNPACKED_LIMIT: u64 = 1 << 30;
 /// The longest extended header, in bytes; node-tar ignores longer ones.
@@ -34,14 +34,18 @@ enum Unreadable {
     Truncated,
     #[error("the archive has a header that is not a tar header")]
     Header,
-    #[error("the archive's package.json is larger than {0} bytes")]
-    Manifest(u64),
+    #[error("the archive's {0} is larger than {1} bytes")]
+    Manifest(&'static str, u64),
     #[error("an extended header of the archive is larger than {EXTENSION_LIMIT} bytes")]
     Extension,
     #[error("programs that unpack the archive disagree about {0}")]
     Disputed(&'static str),
-    #[error("the archive holds several different files that unpack to package.json")]
-    Several,
+    #[error("programs that unpack the archive disagree about a {0} that is not a regular file")]
+    NotAFile(&'static str),
+    #[error("programs that unpack the archive disagree about the name of its {0}")]
+    Name(&'static str),
+    #[error("the archive holds several different files that unpack to {0}")]
+    Several(&'static str),
 }
 
 #[derive(Clone, Copy)]
@@ -50,12 +54,34 @@ struct Limits {
     unpacked: u64,
 }
 
+/// Which member of an archive is wanted.
+pub(super) struct Wanted {
+    /// What it is called, for people.
+    pub(super) name: &'static str,
+    /// Whether an entry of this path is it, to everybody.
+    pub(super) is_it: fn(&str) -> bool,
+    /// Whether some reader or file system would take an entry of this path for it.
+    pub(super) may_be_it: fn(&str) -> bool,
+}
+
+/// What npm reads.
+const PACKAGE_JSON: Wanted = Wanted {
+    name: "package.json",
+    is_it: unpacks_to_manifest,
+    may_be_it: may_unpack_to_manifest,
+};
+
 /// Reads `package.json` out of a gzipped tar archive.
 ///
 /// The archive is read to its end, as far as it unpacks to at most 1 GiB, because a later entry overwrites an earlier
 /// one. Bytes after the end of the gzip stream are left unread unless they begin another gzip member.
 /// Memory stays within a few times the manifest's limit of 2 MiB, whatever the archive says about itself.
-pub fn read_npm_manifest(mut archive: impl BufRead) -> ArchiveMember {
+pub fn read_npm_manifest(archive: impl BufRead) -> ArchiveMember {
+    read_member(archive, &PACKAGE_JSON)
+}
+
+/// Reads another member out of a gzipped tar archive, with the same care.
+pub(super) fn read_member(mut archive: impl BufRead, wanted: &Wanted) -> ArchiveMember {
     // RFC 1952, 2.3.1: a gzip member begins with these two bytes. Chunks may be as short as one byte, and a stream that
     // begins with the first of them is left to the reader below to judge.
     match archive.fill_buf() {
@@ -65,6 +91,7 @@ pub fn read_npm_manifest(mut archive: impl BufRead) -> ArchiveMember {
     }
     read_within(
         archive,
+        wanted,
         Limits {
             manifest: MANIFEST_LIMIT,
             unpacked: UNPACKED_LIMIT,
@@ -72,8 +99,8 @@ pub fn read_npm_manifest(mut archive: impl BufRead) -> ArchiveMember {
     )
 }
 
-fn read_within(archive: impl BufRead, limits: Limits) -> ArchiveMember {
-    match find_manifest(archive, limits) {
+fn read_within(archive: impl BufRead, wanted: &Wanted, limits: Limits) -> ArchiveMember {
+    match find_member(archive, wanted, limits) {
         Ok(Some(bytes)) => ArchiveMember::Found { body: Body(bytes) },
         Ok(None) => ArchiveMember::Missing,
         Err(unreadable) => ArchiveMember::Unreadable {
@@ -82,7 +109,7 @@ fn read_within(archive: impl BufRead, limits: Limits) -> ArchiveMember {
     }
 }
 
-fn find_manifest(archive: impl BufRead, limits: Limits) -> Result<Option<Vec<u8>>, Unreadable> {
+fn find_member(archive: impl BufRead, wanted: &Wanted, limits: Limits) -> Result<Option<Vec<u8>>, Unreadable> {
     let mut unpacked = Unpacked {
         inner: Members::new(archive).take(limits.unpacked),
         limit: limits.unpacked,
@@ -144,20 +171,20 @@ fn find_manifest(archive: impl BufRead, limits: Limits) -> Result<Option<Vec<u8>
                     }
                     continue;
                 }
-                let exact = unpacks_to_manifest(&text);
-                if !exact && !may_unpack_to_manifest(&text) {
+                let exact = (wanted.is_it)(&text);
+                if !exact && !(wanted.may_be_it)(&text) {
                     unpacked.skip(entry.size)?;
                     continue;
                 }
                 if entry.kind != Kind::File {
-                    return Err(Unreadable::Disputed("a package.json that is not a regular file"));
+                    return Err(Unreadable::NotAFile(wanted.name));
                 }
                 if entry.size > limits.manifest {
-                    return Err(Unreadable::Manifest(limits.manifest));
+                    return Err(Unreadable::Manifest(wanted.name, limits.manifest));
                 }
                 let bytes = unpacked.body(entry.size)?;
                 if manifest.as_ref().is_some_and(|earlier| *earlier != bytes) {
-                    return Err(Unreadable::Several);
+                    return Err(Unreadable::Several(wanted.name));
                 }
                 manifest = Some(bytes);
                 name_is_exact |= exact;
@@ -166,7 +193,7 @@ fn find_manifest(archive: impl BufRead, limits: Limits) -> Result<Option<Vec<u8>
     }
     unpacked.finish()?;
     if manifest.is_some() && !name_is_exact {
-        return Err(Unreadable::Disputed("the name of its package.json"));
+        return Err(Unreadable::Name(wanted.name));
     }
     Ok(manifest)
 }
@@ -757,6 +784,7 @@ mod tests {
         let archive = gzip(&[file("package/package.json", &[b' '; 2000]), end()].concat());
         let member = read_within(
             archive.as_slice(),
+            &PACKAGE_JSON,
             Limits {
                 manifest: 1000,
                 unpacked: UNPACKED_LIMIT,
@@ -777,6 +805,7 @@ mod tests {
         );
         let member = read_within(
             archive.as_slice(),
+            &PACKAGE_JSON,
             Limits {
                 manifest: MANIFEST_LIMIT,
                 unpacked: 100_000,

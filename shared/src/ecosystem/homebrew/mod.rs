@@ -33,7 +33,7 @@ const BACKFILL: (&str, &str) = ("trailofbits", "homebrew-brew-verify");
 const BACKFILLED_UNTIL: jiff::Timestamp = jiff::Timestamp::constant(1_710_374_400, 0);
 
 /// Homebrew.
-pub struct Homebrew;
+pub(super) struct Homebrew;
 
 #[async_trait]
 impl Registry for Homebrew {

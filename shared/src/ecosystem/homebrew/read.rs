@@ -120,6 +120,7 @@ fn terms(signed: Signed, name: String, is_for_all: bool) -> Terms {
             is_same,
         },
         digest: DigestAlgorithm::Sha256,
+        digest_place: "formula sha256",
         accounts_sign: false,
     }
 }

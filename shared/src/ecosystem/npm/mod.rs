@@ -22,7 +22,7 @@ use crate::package::{Coordinate, PackageName, Selector};
 const REGISTRY_IDENTITY: &str = "https://registry.npmjs.org";
 
 /// npm.
-pub struct Npm;
+pub(super) struct Npm;
 
 #[async_trait]
 impl Registry for Npm {

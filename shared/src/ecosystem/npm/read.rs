@@ -49,6 +49,7 @@ pub(super) fn read(dossier: &Dossier) -> Release {
             countersigned_by: Some(REGISTRY_IDENTITY),
             subject: ExpectedSubject::Purl,
             digest: DigestAlgorithm::Sha512,
+            digest_place: "metadata dist.integrity",
             accounts_sign: false,
         },
     }

@@ -48,7 +48,9 @@ pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<
             }
         }
     };
-    let previous = look.previous.and_then(|dossier| dossier.observation(Subject::ProjectIndex));
+    let previous = look
+        .previous
+        .and_then(|dossier| dossier.observation(Subject::ProjectIndex));
     let request = index_ask(name, look, Keep::Excerpt(Arc::new(reduce)), previous).request(look.at)?;
     let observed = look.fetch.fetch(request).await;
     let index = match read::index(name, &observed) {
@@ -68,7 +70,9 @@ pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<
     };
     let files = index.files_of(version);
     if files.is_empty() {
-        return Err(LookFault::NotFound(format!("{name} has no files of a version {version}")));
+        return Err(LookFault::NotFound(format!(
+            "{name} has no files of a version {version}"
+        )));
     }
     if let Some(spelled) = index.spelling_of(version).filter(|spelled| *spelled != version) {
         let detail = format!("{name} has no version {version}: the index spells it {spelled}");
@@ -96,7 +100,10 @@ fn undecided(coordinate: &Coordinate, index: Observation, detail: &str) -> Resul
             observations: vec![index],
         }),
         Err(_tag) => Err(LookFault::Upstream {
-            detail: format!("which version of {} is the latest could not be asked: {detail}", coordinate.name),
+            detail: format!(
+                "which version of {} is the latest could not be asked: {detail}",
+                coordinate.name
+            ),
             retry_after: retry_after(&index),
         }),
     }
@@ -145,7 +152,11 @@ fn earlier_bytes(file: &IndexFile, look: &Look<'_>) -> Option<Observation> {
     let part = look.previous?.part(&file.filename);
     [Subject::ArtifactAgain, Subject::Artifact]
         .into_iter()
-        .find_map(|subject| part.observation(subject).filter(|known| known.success().is_some()).cloned())
+        .find_map(|subject| {
+            part.observation(subject)
+                .filter(|known| known.success().is_some())
+                .cloned()
+        })
         .map(|known| Observation {
             subject: Subject::Artifact,
             ..known
@@ -190,7 +201,10 @@ fn not_yet(file: &IndexFile, look: &Look<'_>) -> Observation {
         at: look.at,
         answer: Answer::Unanswered {
             reason: UnavailableReason::Unreachable,
-            detail: format!("one look downloads {} GiB at most: a later look downloads this file", LOOK_LIMIT >> 30),
+            detail: format!(
+                "one look downloads {} GiB at most: a later look downloads this file",
+                LOOK_LIMIT >> 30
+            ),
             retry_after: None,
         },
     }
@@ -281,7 +295,10 @@ fn provenance_ask<'a>(
 }
 
 fn file_request(file: &IndexFile, subject: Subject, look: &Look<'_>) -> Result<Request, LookFault> {
-    let path = file.path.clone().ok_or_else(|| LookFault::NotFound("the index gives no address".to_owned()))?;
+    let path = file
+        .path
+        .clone()
+        .ok_or_else(|| LookFault::NotFound("the index gives no address".to_owned()))?;
     let ask = Ask {
         subject,
         base: &look.upstreams.pypi_files,
@@ -307,4 +324,3 @@ fn of_file(package: &PackageVersion, file: &str) -> Result<PackageVersion, LookF
         .and_then(PackageVersion::try_from)
         .map_err(|source| LookFault::NotFound(source.to_string()))
 }
-

@@ -14,21 +14,19 @@ use thiserror::Error;
 
 use super::xml_rpc::{Value, answer};
 
-/// The path of the interface below PyPI's address.
-pub const PATH: &str = "/pypi";
 /// The media type of requests and answers.
-pub const MEDIA_TYPE: &str = "text/xml";
+pub(super) const MEDIA_TYPE: &str = "text/xml";
 
 /// The most rows that are read of one answer; PyPI's own limit.
 const ROW_LIMIT: usize = 50_000;
 
 /// The body of the request for the last event's serial.
-pub fn last_serial_request() -> String {
+pub(super) fn last_serial_request() -> String {
     call("changelog_last_serial", "")
 }
 
 /// The body of the request for what happened after an event.
-pub fn since_serial_request(serial: u64) -> String {
+pub(super) fn since_serial_request(serial: u64) -> String {
     // `<int>` has 32 bits by the specification. PyPI's serials had eight digits in 2024, and its reader takes any length.
     call(
         "changelog_since_serial",
@@ -44,7 +42,7 @@ fn call(method: &str, parameters: &str) -> String {
 
 /// Something that happened to a project.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalRow {
+pub(super) struct JournalRow {
     /// The project's name, as it is written there.
     pub name: String,
     /// The version, where it concerns one.
@@ -59,7 +57,7 @@ pub struct JournalRow {
 
 /// Why an answer is none.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum JournalError {
+pub(super) enum JournalError {
     /// The method reports a fault: too many requests, say.
     #[error("the interface reports fault {code}: {message}")]
     Fault {
@@ -81,7 +79,7 @@ pub(super) fn malformed(detail: impl Into<String>) -> JournalError {
 }
 
 /// Reads the answer that names the last event's serial.
-pub fn last_serial(bytes: &[u8]) -> Result<u64, JournalError> {
+pub(super) fn last_serial(bytes: &[u8]) -> Result<u64, JournalError> {
     match answer(bytes, value_limit(1))? {
         Value::Number(serial) => u64::try_from(serial).map_err(|_source| malformed("a serial below zero")),
         Value::Text(_) | Value::List(_) | Value::Members(_) | Value::Nothing => Err(malformed("no serial")),
@@ -90,7 +88,7 @@ pub fn last_serial(bytes: &[u8]) -> Result<u64, JournalError> {
 
 /// Reads the answer that lists what happened, in the order of serials. A row of another shape spoils the whole answer: what
 /// is read over here would be missed for ever.
-pub fn rows(bytes: &[u8]) -> Result<Vec<JournalRow>, JournalError> {
+pub(super) fn rows(bytes: &[u8]) -> Result<Vec<JournalRow>, JournalError> {
     rows_within(bytes, ROW_LIMIT)
 }
 

@@ -13,7 +13,7 @@ use super::version::normalize;
 use crate::package::{Digest, DigestAlgorithm};
 
 /// The media type to ask for.
-pub const MEDIA_TYPE: &str = "application/vnd.pypi.simple.v1+json";
+pub(super) const MEDIA_TYPE: &str = "application/vnd.pypi.simple.v1+json";
 
 /// The document as it is served, each file still as text.
 #[derive(Serialize, Deserialize)]
@@ -114,7 +114,7 @@ fn path_of(name: &str, url: &str) -> Option<String> {
 }
 
 /// Reads an index; `None` if the bytes are none. A file that cannot be read is passed over, like by an installer.
-pub fn parse(bytes: &[u8]) -> Option<Index> {
+pub(super) fn parse(bytes: &[u8]) -> Option<Index> {
     let wire = Wire::parse(bytes)?;
     let status = wire
         .project_status

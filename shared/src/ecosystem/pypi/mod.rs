@@ -8,10 +8,10 @@ mod bundle;
 mod changes;
 mod document;
 mod excerpt;
-mod filename;
+pub mod filename;
 mod index;
 mod metadata;
-mod provenance;
+pub mod provenance;
 mod read;
 mod version;
 mod watch;
@@ -28,7 +28,7 @@ use crate::history::{Channel, Line};
 use crate::package::{Coordinate, PackageName, Selector};
 
 /// PyPI.
-pub struct PyPi;
+pub(super) struct PyPi;
 
 #[async_trait]
 impl Registry for PyPi {

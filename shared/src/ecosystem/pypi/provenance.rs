@@ -233,14 +233,8 @@ mod tests {
                     email: "a@b".to_owned(),
                 },
             ),
-            (
-                json!({"kind": "CircleCI", "project_id": "1"}),
-                other("CircleCI"),
-            ),
-            (
-                json!({"kind": "GitHub", "repository": "o/r"}),
-                other("GitHub"),
-            ),
+            (json!({"kind": "CircleCI", "project_id": "1"}), other("CircleCI")),
+            (json!({"kind": "GitHub", "repository": "o/r"}), other("GitHub")),
             (json!({"kind": 7}), other("")),
             (json!(null), other("")),
             (json!([]), other("")),

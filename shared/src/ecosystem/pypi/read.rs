@@ -10,9 +10,7 @@ use crate::attestation::{PredicateType, RepositoryUri, UnverifiedAttestation};
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{ArchiveMember, Body, Dossier, Observation, Subject};
 use crate::ecosystem::answer::{archive, document, response, unavailable};
-use crate::ecosystem::{
-    Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, Release, Terms,
-};
+use crate::ecosystem::{Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, Release, Terms};
 use crate::package::{Digest, DigestAlgorithm, PackageName};
 
 /// What PyPI serves: what a trusted publisher signed as it uploaded, and provenances of the build. Certificates sign both.
@@ -107,6 +105,7 @@ fn terms(names: Vec<String>) -> Terms {
             is_same: is_same_distribution,
         },
         digest: DigestAlgorithm::Sha256,
+        digest_place: "index hashes.sha256",
         accounts_sign: true,
     }
 }
@@ -196,7 +195,12 @@ fn attestations(
         let trouble = unavailable("PyPI", UnavailableReason::Unsupported, detail);
         return (Availability::Unavailable(trouble), None);
     };
-    let trouble = |reason, detail: String| (Availability::Unavailable(unavailable(&served.url, reason, detail)), None);
+    let trouble = |reason, detail: String| {
+        (
+            Availability::Unavailable(unavailable(&served.url, reason, detail)),
+            None,
+        )
+    };
     if response(served).is_some_and(|response| response.status == 403) {
         let detail = "the index serves no attestations of any file for now";
         return trouble(UnavailableReason::Unreachable, detail.to_owned());
@@ -262,7 +266,9 @@ fn artifact(file: &IndexFile, part: &Dossier) -> Availability<Downloaded> {
             because: "the distribution has no core metadata".to_owned(),
         },
         // Formats of old, and files that are larger than what is unpacked: their bytes are compared all the same.
-        ArchiveMember::NotAnArchive => Availability::Unavailable(unreadable("the distribution is of a format that is not unpacked")),
+        ArchiveMember::NotAnArchive => {
+            Availability::Unavailable(unreadable("the distribution is of a format that is not unpacked"))
+        }
         ArchiveMember::Unreadable { detail } => Availability::Unavailable(unreadable(detail)),
     };
     Availability::Present(Downloaded {

@@ -12,7 +12,7 @@ const VERSION_LIMIT: usize = 128;
 
 /// Checks a name against the rule of the core metadata's `Name`: ASCII letters and digits, with `.`, `_` and `-` between
 /// them (<https://packaging.python.org/en/latest/specifications/name-normalization/>).
-pub fn check_name(text: &str) -> Result<(), &'static str> {
+pub(super) fn check_name(text: &str) -> Result<(), &'static str> {
     let is_edge = |character: Option<char>| character.is_some_and(|character| character.is_ascii_alphanumeric());
     if text.is_empty() {
         Err("it is empty")
@@ -32,7 +32,7 @@ pub fn check_name(text: &str) -> Result<(), &'static str> {
 
 /// The one spelling of a name by which an index knows a project: lower case, and one hyphen for every run of hyphens,
 /// underscores and periods (PEP 503, "Normalized Names").
-pub fn normalize(text: &str) -> String {
+pub(super) fn normalize(text: &str) -> String {
     let mut normal = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -46,7 +46,7 @@ pub fn normalize(text: &str) -> String {
 
 /// Checks a version against PEP 440, with everything that its appendix B tolerates in writing. Releases from before that
 /// rule, such as `2004d-beta`, cannot be asked for by version.
-pub fn check_version(text: &str) -> Result<(), &'static str> {
+pub(super) fn check_version(text: &str) -> Result<(), &'static str> {
     if text.len() > VERSION_LIMIT {
         Err("it is longer than 128 characters")
     } else if text.trim() != text {
@@ -68,7 +68,7 @@ pub(super) fn parse(text: &str) -> Option<Version> {
 
 /// Whether two texts mean the same version: `1.0`, `v1.0` and `1.0.0` do, and `1.0-beta1` is `1.0b1` (PEP 440, "Version
 /// specifiers" and "Normalization"). What is no such version is the same only as its own text.
-pub fn is_same(one: &str, other: &str) -> bool {
+pub(super) fn is_same(one: &str, other: &str) -> bool {
     Identity::of(one) == Identity::of(other)
 }
 
@@ -90,7 +90,7 @@ impl Identity {
 
 /// The line of a version; `None` if it is none that PEP 440 knows. Developmental releases are prereleases, and
 /// post-releases belong to what they come after.
-pub fn line(version: &str) -> Option<Line> {
+pub(super) fn line(version: &str) -> Option<Line> {
     let version = parse(version)?;
     let mut numbers = version.release().iter().copied();
     let major = numbers.next().unwrap_or_default();
@@ -101,7 +101,7 @@ pub fn line(version: &str) -> Option<Line> {
 /// The channel of a version that an installer picks only if it is asked to: `a`, `b`, `rc` or `dev`, and `dev` of all that
 /// is a developmental release of something. `None` for what everybody gets, post-releases among it, and for what is no
 /// version.
-pub fn channel(version: &str) -> Option<String> {
+pub(super) fn channel(version: &str) -> Option<String> {
     let version = parse(version)?;
     if version.is_dev() {
         return Some("dev".to_owned());
@@ -112,11 +112,6 @@ pub fn channel(version: &str) -> Option<String> {
         PrereleaseKind::Rc => "rc",
     };
     Some(name.to_owned())
-}
-
-/// Whether an installer picks it only if it is asked to (PEP 440, "Handling of pre-releases").
-pub fn is_prerelease(version: &str) -> bool {
-    parse(version).is_some_and(|version| version.any_prerelease())
 }
 
 #[cfg(test)]
@@ -243,7 +238,6 @@ mod tests {
             ("old-style", None),
         ] {
             assert_eq!(channel(version).as_deref(), expected, "{version}");
-            assert_eq!(is_prerelease(version), expected.is_some(), "{version}");
         }
     }
 }
