@@ -149,7 +149,17 @@ impl ScenarioFetch {
         let (reply, redirects) = match party {
             Party::GitHub => {
                 let authorization = self.token.clone();
-                let asked = testbed::Request { authorization, ..asked };
+                // Addresses in GitHub's documents stand below the party's own prefix.
+                let path = asked
+                    .path
+                    .strip_prefix(testbed::github::PREFIX)
+                    .unwrap_or(&asked.path)
+                    .to_owned();
+                let asked = testbed::Request {
+                    path,
+                    authorization,
+                    ..asked
+                };
                 self.follow(party, testbed::github::PREFIX, asked, request.redirects)?
             }
             Party::Pypi => self.follow(party, testbed::pypi::PREFIX, asked, request.redirects)?,

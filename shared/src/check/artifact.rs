@@ -74,7 +74,8 @@ pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
                 "the registry serves other bytes than its metadata names",
             )
         };
-        let finding = finding(outcome, summary).observing(evidence.authenticated.release.terms.digest_place, declared.to_string());
+        let finding = finding(outcome, summary)
+            .observing(evidence.authenticated.release.terms.digest_place, declared.to_string());
         return match &metadata.declared_sha1 {
             Some(weak) if weak_contradicts => finding
                 .observing("metadata dist.shasum", weak.to_string())

@@ -119,8 +119,7 @@ impl Registry for GitHub {
 
     async fn resolve(&self, coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
         let not_found = |detail: String| LookFault::NotFound(detail);
-        let package =
-            PackageVersion::try_from(coordinate.clone()).map_err(|source| not_found(source.to_string()))?;
+        let package = PackageVersion::try_from(coordinate.clone()).map_err(|source| not_found(source.to_string()))?;
         let not_at_hand = || {
             not_found(format!(
                 "the file {} is not at hand: a released file is verified where it lies, by \
@@ -184,13 +183,7 @@ impl Registry for GitHub {
         Ok(0)
     }
 
-    async fn feed_page(
-        &self,
-        _feed: &Url,
-        since: u64,
-        _limit: usize,
-        _look: &Look<'_>,
-    ) -> Result<FeedPage, LookFault> {
+    async fn feed_page(&self, _feed: &Url, since: u64, _limit: usize, _look: &Look<'_>) -> Result<FeedPage, LookFault> {
         Ok(FeedPage {
             names: Vec::new(),
             rows: 0,

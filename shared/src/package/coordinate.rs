@@ -416,9 +416,7 @@ fn name_as_written(purl: &str) -> Option<String> {
     let path = path.split(['?', '#']).next().unwrap_or(path).trim_matches('/');
     let last = path.rfind('/').map_or(0, |slash| slash + 1);
     // An `@` that begins a segment belongs to a scope; the last one further on begins the version.
-    let version = path
-        .rfind('@')
-        .filter(|index| *index > last);
+    let version = path.rfind('@').filter(|index| *index > last);
     let (name, _version) = path.split_at_checked(version.unwrap_or(path.len()))?;
     Some(
         percent_encoding::percent_decode_str(name)

@@ -702,7 +702,9 @@ async fn an_archive_that_cannot_be_read_is_digested_all_the_same() {
                 assert_eq!(sha512, Digest::sha512_of(&bytes));
                 assert!(!matches!(manifest, ArchiveMember::Found { .. }));
             }
-            Kept::Whole { .. } | Kept::Excerpt { .. } | Kept::Digests { .. } | Kept::Nothing => panic!("not an archive"),
+            Kept::Whole { .. } | Kept::Excerpt { .. } | Kept::Digests { .. } | Kept::Nothing => {
+                panic!("not an archive")
+            }
         }
     }
 }

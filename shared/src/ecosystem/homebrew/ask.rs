@@ -113,19 +113,14 @@ pub(super) async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
         .iter()
         .map(|bottle| collect_bottle(&dossier.package, bottle, look))
         .collect();
-    let parts: Vec<Vec<(String, Vec<Observation>)>> =
-        futures::stream::iter(parts).buffered(AT_ONCE).collect().await;
+    let parts: Vec<Vec<(String, Vec<Observation>)>> = futures::stream::iter(parts).buffered(AT_ONCE).collect().await;
     for (about, part) in parts.into_iter().flatten() {
         dossier.observe_part(&about, part);
     }
     dossier
 }
 
-async fn collect_bottle(
-    package: &PackageVersion,
-    bottle: &Bottle,
-    look: &Look<'_>,
-) -> Vec<(String, Vec<Observation>)> {
+async fn collect_bottle(package: &PackageVersion, bottle: &Bottle, look: &Look<'_>) -> Vec<(String, Vec<Observation>)> {
     let (mut own, attestations) = join(bytes(bottle, look), attestations(package, bottle, look)).await;
     let (stored, backfilled) = attestations;
     own.extend(stored);

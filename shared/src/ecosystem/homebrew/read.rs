@@ -57,7 +57,11 @@ pub(super) fn read(dossier: &Dossier) -> Vec<Release> {
     let observation = dossier.observation(Subject::Formula);
     let found = match observation {
         Some(observation) => formula(dossier.package.name(), observation),
-        None => Availability::Unavailable(unavailable("Homebrew", UnavailableReason::Unreachable, "nothing was asked")),
+        None => Availability::Unavailable(unavailable(
+            "Homebrew",
+            UnavailableReason::Unreachable,
+            "nothing was asked",
+        )),
     };
     let formula = match found {
         Availability::Present(formula) => formula,

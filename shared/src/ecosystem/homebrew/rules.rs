@@ -89,7 +89,16 @@ mod tests {
         ] {
             assert_eq!(name(text), Ok(spelled.to_owned()));
         }
-        for text in ["", "@3", "../etc", "user/tap/name", "a b", "a?b", ".hidden", &"a".repeat(129)] {
+        for text in [
+            "",
+            "@3",
+            "../etc",
+            "user/tap/name",
+            "a b",
+            "a?b",
+            ".hidden",
+            &"a".repeat(129),
+        ] {
             assert!(name(text).is_err(), "{text}");
         }
     }
@@ -135,6 +144,9 @@ mod tests {
         ] {
             assert!(!is_merged_into(subject, all), "{subject}");
         }
-        assert!(!is_merged_into("tree--2.1.sonoma.bottle.tar.gz", "tree--2.1.sonoma.bottle.tar.gz"));
+        assert!(!is_merged_into(
+            "tree--2.1.sonoma.bottle.tar.gz",
+            "tree--2.1.sonoma.bottle.tar.gz"
+        ));
     }
 }

@@ -123,6 +123,10 @@ impl Tracer<'_> {
             self.look_for_a_missing_run().await;
             // Of a repository that is private or gone, nothing else is shown either.
             if !self.has(Subject::Repository) {
+                // Where nothing but the name that is expected ties it to a repository, that one may still tell that it is another.
+                if !self.registry().has_inner_manifest() {
+                    self.settle(&[Subject::DeclaredRepository]).await;
+                }
                 self.carry_everything();
                 return;
             }

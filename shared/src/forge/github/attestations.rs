@@ -107,7 +107,10 @@ fn still_standing(url: &Url, look: &Look<'_>) -> Option<Vec<Observation>> {
     let is_recent = !age.is_negative() && age < STAND;
     let stands = is_recent && list.url == url.as_str() && read(previous).present().is_some();
     let is_of_store = |observation: &&Observation| {
-        let asked = matches!(observation.subject, Subject::StoredAttestations | Subject::StoredBundle(_));
+        let asked = matches!(
+            observation.subject,
+            Subject::StoredAttestations | Subject::StoredBundle(_)
+        );
         asked && observation.about.is_empty()
     };
     stands.then(|| previous.observations.iter().filter(is_of_store).cloned().collect())
@@ -116,12 +119,12 @@ fn still_standing(url: &Url, look: &Look<'_>) -> Option<Vec<Observation>> {
 /// The bundle that an earlier look read at the same address. The address is signed anew in every list, and what is stored
 /// there is one attestation for good.
 fn known_bundle<'a>(url: &Url, look: &Look<'a>) -> Option<&'a Observation> {
-    let is_same = |known: &str| {
-        Url::parse(known).is_ok_and(|known| known.origin() == url.origin() && known.path() == url.path())
-    };
-    let mut known = look.previous?.observations.iter().filter(|observation| {
-        matches!(observation.subject, Subject::StoredBundle(_)) && observation.about.is_empty()
-    });
+    let is_same =
+        |known: &str| Url::parse(known).is_ok_and(|known| known.origin() == url.origin() && known.path() == url.path());
+    let mut known =
+        look.previous?.observations.iter().filter(|observation| {
+            matches!(observation.subject, Subject::StoredBundle(_)) && observation.about.is_empty()
+        });
     known.find(|known| is_same(&known.url) && bundle_of(known).is_some())
 }
 
