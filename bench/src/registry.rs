@@ -36,6 +36,7 @@ impl Fetch for Registry {
             Keep::NpmTarball => archive(&bytes, package_manifest(&bytes)),
             // Nothing but npm is measured.
             Keep::Distribution => archive(&bytes, ArchiveMember::Missing),
+            Keep::Digests => Kept::Nothing,
         };
         Observation {
             subject: request.subject,

@@ -36,10 +36,13 @@ pub(crate) struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Verify versions of packages
+    /// Verify versions of packages, or released files
     ///
     /// Fetches what the registry serves of each version, verifies its attestations, and compares all of it. The verdict is
     /// kept in the store, so that a second look is fast and remembers the first.
+    ///
+    /// With --file, verifies files that you have, by what GitHub's store holds of their digests: whether a workflow of the
+    /// repository that you expect built them.
     #[command(after_help = EXIT_STATUS)]
     Verify(Verify),
     /// Verify every package of a lockfile or a bill of materials
@@ -99,8 +102,14 @@ pub(crate) enum Requirement {
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// A purl such as pkg:npm/%40scope/name@1.2.3, or npm:@scope/name@1.2.3; without a version, what `latest` names
-    #[arg(required = true, value_name = "PACKAGE")]
+    #[arg(required_unless_present = "files", value_name = "PACKAGE")]
     pub(crate) packages: Vec<String>,
+    /// A file that was released, wherever it comes from; may be given several times
+    #[arg(long = "file", value_name = "FILE", requires = "repository")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The repository on GitHub that is to have built the files
+    #[arg(long, value_name = "OWNER/NAME", requires = "files")]
+    pub(crate) repository: Option<String>,
     /// How verdicts are printed on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(crate) format: Format,

@@ -5,6 +5,7 @@ mod bundle;
 mod cli;
 mod demo;
 mod exit;
+mod file;
 mod list;
 mod record;
 mod replay;

@@ -18,6 +18,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::{Format, Verify};
 use crate::exit::{Exit, Failure};
+use crate::file::{AtHand, Brought};
 use crate::screen::{self, Printer};
 use crate::{Done, store};
 
@@ -28,7 +29,14 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Prints the verdict on each package, in the order given.
 pub(crate) async fn run(arguments: Verify) -> Done {
-    let coordinates = parse(&arguments.packages)?;
+    let mut coordinates = parse(&arguments.packages)?;
+    let repository = arguments.repository.as_deref().unwrap_or_default();
+    let files = if arguments.files.is_empty() {
+        Vec::new()
+    } else {
+        Brought::read_all(&arguments.files, repository).map_err(Failure::input)?
+    };
+    coordinates.extend(files.iter().map(|file| file.coordinate.clone()));
     if arguments.dossier.is_some() && coordinates.len() > 1 {
         return Err(Failure::input(anyhow::anyhow!(
             "--dossier saves one case: give one package"
@@ -36,7 +44,11 @@ pub(crate) async fn run(arguments: Verify) -> Done {
     }
     let config = wiring::config_from_environment().map_err(Failure::input)?;
     let embedded = store::open(&config).await?;
-    let service = service(&config, &embedded)?;
+    let mut service = alone(&config, &embedded)?;
+    if !files.is_empty() {
+        service.fetch = Arc::new(AtHand::new(service.fetch, &files));
+    }
+    let service = Arc::new(service);
     // A remembered verdict has no case to save.
     let fresh = arguments.fresh || arguments.dossier.is_some();
 
@@ -92,15 +104,19 @@ pub(crate) fn service(
     config: &Config,
     embedded: &hekate::adapters::embedded::EmbeddedDynamoDb,
 ) -> Result<Arc<Service>, Failure> {
+    alone(config, embedded).map(Arc::new)
+}
+
+/// The same before anybody shares it.
+fn alone(config: &Config, embedded: &hekate::adapters::embedded::EmbeddedDynamoDb) -> Result<Service, Failure> {
     let (queue, _nobody) = in_process::queue(std::num::NonZeroUsize::MIN);
-    let service = wiring::service(
+    wiring::service(
         config,
         Arc::new(embedded.store()),
         Arc::new(queue),
         Arc::new(LogAnnouncer),
     )
-    .map_err(Failure::input)?;
-    Ok(Arc::new(service))
+    .map_err(Failure::input)
 }
 
 /// Looks at several coordinates at once, and gives the results in their order.

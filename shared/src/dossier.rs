@@ -191,6 +191,13 @@ pub enum Kept {
         /// The package manifest inside.
         manifest: ArchiveMember,
     },
+    /// Digests alone, of a body of any kind.
+    Digests {
+        /// SHA-512 of the body.
+        sha512: Digest,
+        /// SHA-1 of it, by which nothing is ever decided where there is anything better.
+        sha1: Digest,
+    },
     /// Nothing: the status alone is the answer, as for a 404.
     Nothing,
 }

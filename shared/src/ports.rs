@@ -46,6 +46,8 @@ pub enum Keep {
     /// distribution, `METADATA` in the `.dist-info` folder of a wheel. A gzipped tar archive is streamed; a zip archive, which
     /// can only be read from its end, is held in memory up to a limit, and beyond it only digested.
     Distribution,
+    /// Digests of the body, whatever it is; it is streamed, and nothing of it is kept.
+    Digests,
 }
 
 /// How many redirects are followed where requests are not counted.

@@ -149,7 +149,17 @@ impl ScenarioFetch {
         let (reply, redirects) = match party {
             Party::GitHub => {
                 let authorization = self.token.clone();
-                let asked = testbed::Request { authorization, ..asked };
+                // Addresses in GitHub's documents stand below the party's own prefix.
+                let path = asked
+                    .path
+                    .strip_prefix(testbed::github::PREFIX)
+                    .unwrap_or(&asked.path)
+                    .to_owned();
+                let asked = testbed::Request {
+                    path,
+                    authorization,
+                    ..asked
+                };
                 self.follow(party, testbed::github::PREFIX, asked, request.redirects)?
             }
             Party::Pypi => self.follow(party, testbed::pypi::PREFIX, asked, request.redirects)?,
@@ -239,6 +249,10 @@ fn keep(keep: &Keep, bytes: &[u8]) -> Kept {
             None => Kept::Whole {
                 body: Body(bytes.iter().copied().take(GLIMPSE).collect()),
             },
+        },
+        Keep::Digests => Kept::Digests {
+            sha512: Digest::sha512_of(bytes),
+            sha1: sha1_of(bytes),
         },
         Keep::NpmTarball => Kept::Archive {
             sha512: Digest::sha512_of(bytes),

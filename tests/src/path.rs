@@ -27,7 +27,8 @@ pub fn judge(trust: TrustMaterial) -> Judge {
 
 /// The material that trusts the authorities of `world`.
 pub fn trust_in(world: &World, origin: TrustOrigin) -> Result<TrustMaterial, TrustError> {
-    TrustMaterial::new(&world.trusted_root_json(), &world.npm_keys_json(), origin)
+    TrustMaterial::new(&world.trusted_root_json(), &world.npm_keys_json(), origin)?
+        .with_github_root(&world.github_trusted_root_json())
 }
 
 /// Base URLs for a `Fetch` that opens no socket: each party is a host of its own.

@@ -4,6 +4,7 @@
 
 mod bundle;
 mod demo;
+mod files;
 mod replay;
 mod serve;
 mod verify;

@@ -114,6 +114,8 @@ pub struct UnverifiedAttestation {
     subjects: Subjects,
     /// Who may have issued its certificate.
     instances: Instances,
+    /// Until when its signer's word counted, if it does no more.
+    until: Option<Timestamp>,
     /// The Sigstore bundle, as JSON text.
     bundle: Box<RawValue>,
     /// SHA-256 of that text.
@@ -143,6 +145,7 @@ impl UnverifiedAttestation {
             declared_publisher: None,
             subjects: Subjects::One,
             instances: Instances::PublicGood,
+            until: None,
             bundle,
             digest,
         }
@@ -171,6 +174,15 @@ impl UnverifiedAttestation {
     pub fn of_github_too(self) -> Self {
         Self {
             instances: Instances::GitHubToo,
+            ..self
+        }
+    }
+
+    /// The same, by a signer whose word counted until a time, and counts for nothing that was signed later.
+    #[must_use]
+    pub fn signed_until(self, until: Timestamp) -> Self {
+        Self {
+            until: Some(until),
             ..self
         }
     }
@@ -315,6 +327,10 @@ impl TrustMaterial {
             return Err(Refusal::NoTrustedTime(format!(
                 "it was logged at {signed_at}, and by this machine's clock it is {now}"
             )));
+        }
+        if let Some(until) = attestation.until.filter(|until| signed_at > *until) {
+            let detail = format!("its signer's word counts until {until}, and it was signed at {signed_at}");
+            return Err(forged(RefusedPart::Signature, detail));
         }
         let label = attestation.declared_predicate_type.as_deref();
         if let Some(label) = label.filter(|label| statement.predicate_type != PredicateType::from_uri(label)) {

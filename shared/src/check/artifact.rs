@@ -8,7 +8,12 @@ use crate::ecosystem::{Downloaded, InnerManifest};
 /// Passes if the registry's metadata has the version. A version that it does not have gets no verdict at all.
 pub(super) fn exists(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::ArtExists;
-    match &evidence.authenticated.release.metadata {
+    let release = &evidence.authenticated.release;
+    if !evidence.registry().is_served() {
+        let summary = "no registry serves it: whoever asks brings the bytes";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
+    match &release.metadata {
         Availability::Present(metadata) => Finding::new(check, Outcome::Pass(None), "the registry lists the version")
             .citing([metadata.evidence.clone()]),
         Availability::Absent { because } => {
@@ -102,6 +107,10 @@ pub(super) fn tarball_integrity(evidence: &Evidence<'_>) -> Finding {
 /// A manifest may rename the package on publication, as npm's `publishConfig.name` does.
 pub(super) fn tarball_manifest(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::ArtTarballManifest;
+    if !evidence.registry().has_inner_manifest() {
+        let summary = "what is served has no manifest of its own";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
     let artifact = match downloaded(check, evidence) {
         Ok(artifact) => artifact,
         Err(finding) => return finding,

@@ -8,7 +8,7 @@ use crate::attestation::{
     Agreement, BuildType, CertificateIdentity, Claim, DeclaredPublisher, Issuer, ProvenanceClaims, Refusal,
     RefusedPart, RepositoryUri, Row, RunInvocation, Signer, WorkflowRef,
 };
-use crate::authenticate::{Examined, Provenance};
+use crate::authenticate::{Examination, Examined, Provenance};
 use crate::availability::Availability;
 
 /// Whether the registry signs a publish attestation of its own besides what the build signs.
@@ -26,6 +26,10 @@ pub(super) fn present(evidence: &Evidence<'_>) -> Finding {
     let countersigned = is_countersigned(evidence);
     let complete = !examination.provenances.is_empty() && !(countersigned && examination.publishes.is_empty());
     let (outcome, summary) = match (complete, countersigned) {
+        (false, false) if is_of_a_release_only(evidence, examination) => (
+            Outcome::NotApplicable(Some(Shade::Absent)),
+            "GitHub attests the release that the file is of, and nothing attests its build",
+        ),
         (true, true) => (
             Outcome::Pass(None),
             "the registry serves a provenance and a publish attestation",
@@ -49,6 +53,11 @@ pub(super) fn present(evidence: &Evidence<'_>) -> Finding {
     }
 }
 
+/// Whether all that there is are attestations of an immutable release, which say nothing of a build.
+fn is_of_a_release_only(evidence: &Evidence<'_>, examination: &Examination) -> bool {
+    !is_countersigned(evidence) && examination.provenances.is_empty() && !examination.publishes.is_empty()
+}
+
 /// The vacuity rule: an empty list verifies nothing. At least one attestation of the build must be authentic, and one publish
 /// attestation where the registry signs those.
 pub(super) fn nonempty(evidence: &Evidence<'_>) -> Finding {
@@ -57,6 +66,10 @@ pub(super) fn nonempty(evidence: &Evidence<'_>) -> Finding {
         Ok(examination) => examination,
         Err(finding) => return finding,
     };
+    if is_of_a_release_only(evidence, examination) {
+        let summary = "nothing attests a build";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::Absent)), summary);
+    }
     let provenances = examination.authentic_provenances().len();
     let publications = examination.authentic_publications().len();
     let count = |finding: Finding| {
@@ -156,6 +169,9 @@ pub(super) fn publish_sig(evidence: &Evidence<'_>) -> Finding {
     };
     if !is_countersigned(evidence) {
         let findings = examination.publishes.iter().map(|examined| {
+            if let Some(other) = about_other_bytes(evidence, examined) {
+                return other;
+            }
             judge_signature(check, examined, |signer| match signer {
                 Signer::Certificate(certificate) => match certificate.subject_alternative_name.as_deref() {
                     Some(name @ GITHUB_RELEASES) => Ok(("certificate subject alternative name", name.to_owned())),
@@ -175,6 +191,25 @@ pub(super) fn publish_sig(evidence: &Evidence<'_>) -> Finding {
         })
     });
     worst(findings).unwrap_or_else(|| not_run(check, "the registry serves no publish attestation"))
+}
+
+/// The finding that an authentic attestation of a release has not these bytes among the files of it.
+fn about_other_bytes(evidence: &Evidence<'_>, examined: &Examined) -> Option<Finding> {
+    let release = &evidence.authenticated.release;
+    let artifact = release.artifact.present()?;
+    let subject = &examined.result.as_ref().ok()?.statement.subject;
+    let own = artifact.digest(release.terms.digest);
+    let attested = subject.digest(release.terms.digest);
+    (attested != Some(own)).then(|| {
+        let summary = "GitHub attests a release that has not this file";
+        Finding::new(CheckId::AttPublishSig, Outcome::Fail(None), summary)
+            .observing(
+                "release attestation subject",
+                attested.map_or_else(|| "(none)".to_owned(), ToString::to_string),
+            )
+            .observing("the file", own.to_string())
+            .citing([examined.bundle.clone()])
+    })
 }
 
 /// Passes if every provenance is signed by a certificate of the trusted authority that was logged and valid when it

@@ -9,6 +9,7 @@ use super::{
 use crate::attestation::{CertificateIdentity, Issuer, Refusal, RefusedPart, TrustMaterial};
 use crate::authenticate::{Authenticated, Examination, Examined, Provenance};
 use crate::availability::Availability;
+use crate::ecosystem::Registry;
 use crate::forge::github::{NoDestination, Trace};
 use crate::history::{Channel, Line, PastRelease, SETTLED};
 use crate::policy::Policy;
@@ -113,6 +114,11 @@ impl Evidence<'_> {
             )),
             Availability::Unavailable(trouble) => Err(Finding::unavailable(check, trouble)),
         }
+    }
+
+    /// The rules of the ecosystem.
+    pub(super) fn registry(&self) -> &'static dyn Registry {
+        self.authenticated.release.package.ecosystem().registry()
     }
 
     /// When the version was published, as the registry says.

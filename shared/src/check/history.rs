@@ -169,20 +169,23 @@ fn nothing_lost(evidence: &Evidence<'_>, check: CheckId, announced: bool) -> Fin
 pub(super) fn downgrade(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::HistDowngrade;
     attempt!(evidence.without_attestation(check));
-    attempt!(evidence.dated(check));
-    let own = evidence.own_line();
-    let named = own.map_or_else(|| "(none)".to_owned(), |own| own.to_string());
-    let earlier = evidence.earlier();
-    let of_line: Vec<Earlier<'_>> = earlier
-        .into_iter()
-        .filter(|earlier| evidence.is_on(own, earlier.version))
-        .collect();
     if let Some(sibling) = evidence.attested_sibling() {
         let summary = "other files of this version are attested, and this one is not";
         return Finding::new(check, Outcome::Fail(Some(Shade::Downgraded)), summary)
             .observing("attested file", sibling)
             .observing("registry", "no attestation");
     }
+    let own = evidence.own_line();
+    // Where only the latest version is kept up, every other that is known came before it.
+    if own != Some(Line::Only) {
+        attempt!(evidence.dated(check));
+    }
+    let named = own.map_or_else(|| "(none)".to_owned(), |own| own.to_string());
+    let earlier = evidence.earlier();
+    let of_line: Vec<Earlier<'_>> = earlier
+        .into_iter()
+        .filter(|earlier| evidence.is_on(own, earlier.version))
+        .collect();
     let Some(last) = evidence.attested().find(|past| evidence.is_on(own, &past.version)) else {
         return nothing_lost(evidence, check, of_line.iter().any(|earlier| earlier.attested))
             .observing("release line", named);

@@ -100,6 +100,11 @@ fn other_name(evidence: &Evidence<'_>, expected: &str) -> (Outcome, &'static str
         let summary = "the package gives the repository that was built another of its names";
         return (Outcome::Warn(Some(Shade::Renamed)), summary);
     }
+    // Whoever expects a repository by rule expects the one that has its name: another id is another repository, whatever became
+    // of that one. A package may have named a repository that has since lost its name to another.
+    if !evidence.registry().has_inner_manifest() && declared.is_some() {
+        return (Outcome::Fail(None), ANOTHER_REPOSITORY);
+    }
     let present = trace
         .and_then(|trace| trace.repository.as_ref())
         .and_then(Availability::present)

@@ -15,9 +15,10 @@ use crate::verdict::{Status, Verdict};
 /// it proves, and of one that authoritatively has no attestation that it has none. Nothing of one that was refused.
 ///
 /// Of several artifacts the first speaks for all in what it proves, and each for itself in whether it proves anything: a
-/// version is attested if all of its artifacts are. One file of a version is no release.
+/// version is attested if all of its artifacts are. One file of a version is no release, and neither is one that nobody serves.
 pub fn past_release(verdict: &Verdict, artifacts: &[Evidence<'_>]) -> Option<PastRelease> {
-    if !verdict.status.is_settled() || verdict.package.file().is_some() {
+    let is_served = verdict.package.ecosystem().registry().is_served();
+    if !verdict.status.is_settled() || verdict.package.file().is_some() || !is_served {
         return None;
     }
     let releases = artifacts.iter().map(|evidence| of_artifact(verdict, evidence));

@@ -43,9 +43,10 @@ pub(super) struct Steps<'a> {
 impl<'a> Steps<'a> {
     pub(super) fn new(trace: &'a Trace, jobs: &'a [wire::Job], habit: &[&str]) -> Self {
         let places = places(jobs);
+        let registry = trace.destination.package.ecosystem().registry();
         let run = trace.run.as_ref().and_then(crate::forge::github::Sight::run);
         Self {
-            publishing: Publishing::of(&places, habit),
+            publishing: Publishing::of(&places, habit, registry.attesting_publishes()),
             places,
             signed_at: trace.destination.signed_at,
             over: run.is_some_and(|run| run.value.status == "completed"),

@@ -262,6 +262,10 @@ pub(super) fn ref_exists(evidence: &Evidence<'_>) -> Finding {
 pub(super) fn tag_matches_version(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::SrcTagMatchesVersion;
     let trace = attempt!(evidence.traced(check));
+    if !evidence.registry().is_versioned_by_its_source() {
+        let summary = "versions are not those of the repository, and have no tags there";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
     let Some(tags) = attempt!(replied(check, trace.tags.as_ref(), "tags")) else {
         let summary = "GitHub shows no tags";
         return Finding::new(check, Outcome::Unknown(UnknownReason::NotRetained), summary);
@@ -556,6 +560,10 @@ pub(super) fn commit_to_publish_age(evidence: &Evidence<'_>) -> Finding {
 pub(super) fn version_in_commit(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::SrcVersionInCommit;
     let trace = attempt!(evidence.traced(check));
+    if evidence.registry().manifest().is_none() {
+        let summary = "no file of the source names the version, as a rule";
+        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    }
     let package = &trace.destination.package;
     let stamped = |version: &str| version.is_empty() || version.starts_with("0.0.0");
     let found = attempt!(replied(check, trace.manifest.as_ref(), "the manifest at the commit"))

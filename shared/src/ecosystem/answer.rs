@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::{Look, LookFault};
+use super::{Downloaded, Look, LookFault};
 use crate::availability::{Availability, Unavailable, UnavailableReason};
 use crate::dossier::{Answer, ArchiveMember, Body, Kept, Observation, Response, Subject};
 use crate::package::Digest;
@@ -111,7 +111,7 @@ pub(super) fn document<T>(
     };
     let parsed = match &response.kept {
         Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => parse(bytes),
-        Kept::Archive { .. } | Kept::Nothing => None,
+        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
     };
     parsed.map_or_else(
         || {
@@ -188,6 +188,33 @@ pub(super) fn archive(observation: &Observation) -> Result<Archive<'_>, Unavaila
         sha512,
         sha1,
         member: manifest,
+    })
+}
+
+/// A file that is no archive that is read, by its digests. One whose metadata is served and whose bytes are not is trouble, not
+/// proof; so is one without any.
+pub(super) fn digested(observation: &Observation, name: &str) -> Availability<Downloaded> {
+    let trouble = |reason, detail: &str| Availability::Unavailable(unavailable(&observation.url, reason, detail));
+    let response = match successful(observation) {
+        Availability::Present(response) => response,
+        Availability::Absent { because } => return trouble(UnavailableReason::NotRetained, &because),
+        Availability::Unavailable(problem) => return Availability::Unavailable(problem),
+    };
+    let Kept::Digests { sha512, sha1 } = &response.kept else {
+        return trouble(UnavailableReason::Malformed, "the answer was not digested");
+    };
+    if response.size == 0 {
+        return trouble(UnavailableReason::Malformed, "the file is empty");
+    }
+    Availability::Present(Downloaded {
+        name: name.to_owned(),
+        sha512: sha512.clone(),
+        sha256: response.sha256.clone(),
+        sha1: sha1.clone(),
+        size: response.size,
+        manifest: Availability::Absent {
+            because: "it has no manifest of its own".to_owned(),
+        },
     })
 }
 

@@ -4,6 +4,8 @@
 //! of them; they see a [`Release`] for each artifact.
 
 mod answer;
+pub mod github;
+mod homebrew;
 pub mod npm;
 pub mod pypi;
 mod release;
@@ -51,6 +53,10 @@ ecosystems! {
     Npm = npm::Npm;
     /// PyPI.
     PyPi = pypi::PyPi;
+    /// Homebrew.
+    Homebrew = homebrew::Homebrew;
+    /// Files that somebody released on GitHub, each by its digest.
+    GitHub = github::GitHub;
 }
 
 impl Ecosystem {
@@ -127,6 +133,21 @@ pub trait Registry: Send + Sync {
     /// The file in a source repository that names the package and its version, in the package's folder; `None` where there is
     /// none that is usual.
     fn manifest(&self) -> Option<&'static str>;
+
+    /// Whether what is served holds a manifest of its own, by which it names package and version.
+    fn has_inner_manifest(&self) -> bool {
+        true
+    }
+
+    /// Whether a version is one of its source repository, which may have a tag for it.
+    fn is_versioned_by_its_source(&self) -> bool {
+        true
+    }
+
+    /// Whether somebody serves the bytes. Where nobody does, whoever asks brings them, and nobody looks again by himself.
+    fn is_served(&self) -> bool {
+        true
+    }
 
     /// Whether a workflow's step that attests is one that publishes, since nothing is published that was not attested there.
     fn attesting_publishes(&self) -> bool;

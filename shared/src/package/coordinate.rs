@@ -415,11 +415,9 @@ fn name_as_written(purl: &str) -> Option<String> {
     let (_kind, path) = rest.trim_start_matches('/').split_once('/')?;
     let path = path.split(['?', '#']).next().unwrap_or(path).trim_matches('/');
     let last = path.rfind('/').map_or(0, |slash| slash + 1);
-    // An `@` that begins a segment belongs to a scope; one further on begins the version.
-    let version = path
-        .char_indices()
-        .find(|&(index, character)| character == '@' && index > last);
-    let (name, _version) = path.split_at_checked(version.map_or(path.len(), |(index, _)| index))?;
+    // An `@` that begins a segment belongs to a scope; the last one further on begins the version.
+    let version = path.rfind('@').filter(|index| *index > last);
+    let (name, _version) = path.split_at_checked(version.unwrap_or(path.len()))?;
     Some(
         percent_encoding::percent_decode_str(name)
             .decode_utf8()

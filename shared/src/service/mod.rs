@@ -145,8 +145,8 @@ impl Service {
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
         match &coordinate.selector {
-            Selector::Version(version) => {
-                let package = PackageVersion::new(coordinate.name.clone(), version)
+            Selector::Version(_) => {
+                let package = PackageVersion::try_from(coordinate.clone())
                     .map_err(|source| LookFault::NotFound(source.to_string()))?;
                 self.of_version(&package, None, freshness, now).await
             }
@@ -297,6 +297,10 @@ impl Service {
 
     /// A version that the registry does not know any more keeps its verdict, marked; one that was never looked at has none.
     async fn gone(&self, package: &PackageVersion, fault: LookFault, now: Timestamp) -> Result<Looked, ServiceFault> {
+        // What nobody serves is not gone where it is not at hand.
+        if !package.ecosystem().registry().is_served() {
+            return Err(fault.into());
+        }
         match (fault.side(), self.store.current(package).await?) {
             (FaultSide::Caller, Some(_)) => {}
             (FaultSide::Caller | FaultSide::Upstream | FaultSide::Ours, _) => return Err(fault.into()),

@@ -166,11 +166,16 @@ impl Decision {
             of(CheckId::IdIssuer),
             Some(Outcome::Unknown(UnknownReason::Unsupported))
         );
+        // Nothing that is served names a repository there: who is expected to have built it is all that ties it to anybody.
+        let is_untied = of(CheckId::ArtTarballManifest) == Some(Outcome::NotApplicable(Some(Shade::NotOfEcosystem)));
         let blocking: Vec<CheckId> = REQUIRED_FOR_ATTESTED
             .iter()
             .copied()
+            .chain(is_untied.then_some(CheckId::IdSourceRepo))
             .filter(|&check| match of(check) {
                 Some(Outcome::Pass(_)) => false,
+                // The repository has, or had, the name that is expected.
+                Some(Outcome::Warn(Some(Shade::Renamed))) => check != CheckId::IdSourceRepo,
                 // No registry of the ecosystem signs; GitHub's own instance has no log, and its rules took the place of one.
                 Some(Outcome::NotApplicable(Some(Shade::NotOfEcosystem))) => check != CheckId::AttPublishSig,
                 Some(Outcome::NotApplicable(Some(Shade::Timestamped))) => check != CheckId::LogInclusion,
@@ -264,7 +269,9 @@ pub fn decide(judged: &[Judged<'_>], inputs: &Inputs<'_>) -> Verdict {
     let undecided_for = SignedDuration::from_secs(i64::from(inputs.policy.undecided_for));
     let settled_for = SignedDuration::from_secs(i64::from(inputs.policy.settled_for));
     let later = |wait| inputs.now.checked_add(wait).unwrap_or(Timestamp::MAX);
-    let next_look_at = if status.is_settled() {
+    let next_look_at = if !inputs.dossier.package.ecosystem().registry().is_served() {
+        None
+    } else if status.is_settled() {
         let unfinished = judged.iter().zip(&decisions);
         let unfinished =
             unfinished.filter_map(|(artifact, decision)| unfinished_of(&artifact.findings, decision.status));

@@ -256,7 +256,7 @@ fn with_a_snapshot(dossier: &Dossier) -> Option<Dossier> {
     let shown = dossier.observation(Subject::Run)?.clone();
     let run: Value = match &shown.success()?.kept {
         Kept::Excerpt { body: Body(bytes) } => serde_json::from_slice(bytes).ok()?,
-        Kept::Whole { .. } | Kept::Archive { .. } | Kept::Nothing => return None,
+        Kept::Whole { .. } | Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => return None,
     };
     if run["status"] != json!("completed") {
         return None;

@@ -105,6 +105,7 @@ fn body_of(observation: &mut Observation) -> Option<&mut Body> {
                 manifest: ArchiveMember::Missing | ArchiveMember::NotAnArchive | ArchiveMember::Unreadable { .. },
                 ..
             }
+            | Kept::Digests { .. }
             | Kept::Nothing => None,
         },
     }

@@ -62,6 +62,7 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
         }
         Keep::NpmTarball => archive(response, limit, |chunks| read_npm_manifest(chunks)).await,
         Keep::Distribution => archive(response, limit, |chunks| read_core_metadata(chunks)).await,
+        Keep::Digests => digested(response, limit).await,
     }
 }
 
@@ -114,17 +115,40 @@ async fn collect(mut response: reqwest::Response, limit: u64) -> Result<Vec<u8>,
     Ok(body)
 }
 
-/// Digests an archive while `read` looks for its manifest.
-async fn archive(
+/// Whether an answer says how long it is. Where it does not, a connection that was cut looks like its end.
+fn is_framed(response: &reqwest::Response) -> bool {
+    response.content_length().is_some()
+        || response.headers().contains_key(reqwest::header::TRANSFER_ENCODING)
+        || response.version() >= reqwest::Version::HTTP_2
+}
+
+/// Digests whatever the body is.
+async fn digested(response: reqwest::Response, limit: u64) -> Result<ReadBody, Trouble> {
+    if !is_framed(&response) {
+        return Err(Trouble::unreachable(
+            "the answer does not say how long it is, so that its end cannot be told from a cut",
+            false,
+        ));
+    }
+    streamed(response, limit, |mut chunks| {
+        chunks.drain();
+        let (body, sha512, sha1) = chunks.digests();
+        ReadBody {
+            kept: Kept::Digests { sha512, sha1 },
+            ..body
+        }
+    })
+    .await
+}
+
+/// Hands the body to a reader on a thread of its own, chunk by chunk.
+async fn streamed(
     mut response: reqwest::Response,
     limit: u64,
-    read: fn(&mut Chunks) -> ArchiveMember,
+    read: impl FnOnce(Chunks) -> ReadBody + Send + 'static,
 ) -> Result<ReadBody, Trouble> {
-    let framed = response.content_length().is_some()
-        || response.headers().contains_key(reqwest::header::TRANSFER_ENCODING)
-        || response.version() >= reqwest::Version::HTTP_2;
     let (sender, receiver) = mpsc::channel(CHUNKS_IN_FLIGHT);
-    let reading = off_the_reactor(move || digest(Chunks::new(receiver), read));
+    let reading = off_the_reactor(move || read(Chunks::new(receiver)));
     let feeding = async move {
         let mut size = 0_u64;
         while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
@@ -141,7 +165,17 @@ async fn archive(
     };
     // The feeder's trouble ends both: the reader then sees the end of its chunks, and nobody waits for what it found.
     let ((), body) = tokio::try_join!(feeding, reading)?;
-    // Where nothing says how long the body is, a connection that was cut looks like its end.
+    Ok(body)
+}
+
+/// Digests an archive while `read` looks for its manifest.
+async fn archive(
+    response: reqwest::Response,
+    limit: u64,
+    read: fn(&mut Chunks) -> ArchiveMember,
+) -> Result<ReadBody, Trouble> {
+    let framed = is_framed(&response);
+    let body = streamed(response, limit, move |chunks| digest(chunks, read)).await?;
     let unreadable = matches!(
         &body.kept,
         Kept::Archive {
@@ -161,25 +195,10 @@ async fn archive(
 fn digest(mut chunks: Chunks, read: fn(&mut Chunks) -> ArchiveMember) -> ReadBody {
     let manifest = read(&mut chunks);
     chunks.drain();
-    let Chunks {
-        size,
-        sha512,
-        sha256,
-        sha1,
-        ..
-    } = chunks;
-    let digest = |algorithm, bytes: &[u8]| {
-        #[expect(clippy::expect_used, reason = "each hasher's output has its algorithm's length")]
-        Digest::new(algorithm, bytes).expect("a digest of its algorithm's length")
-    };
+    let (body, sha512, sha1) = chunks.digests();
     ReadBody {
-        size,
-        sha256: digest(DigestAlgorithm::Sha256, &sha256.finalize()),
-        kept: Kept::Archive {
-            sha512: digest(DigestAlgorithm::Sha512, &sha512.finalize()),
-            sha1: digest(DigestAlgorithm::Sha1, &sha1.finalize()),
-            manifest,
-        },
+        kept: Kept::Archive { sha512, sha1, manifest },
+        ..body
     }
 }
 
@@ -218,6 +237,24 @@ impl Chunks {
             }
         }
         false
+    }
+
+    /// What was read, of which nothing is kept yet, with its SHA-512 and its SHA-1.
+    fn digests(self) -> (ReadBody, Digest, Digest) {
+        let digest = |algorithm, bytes: &[u8]| {
+            #[expect(clippy::expect_used, reason = "each hasher's output has its algorithm's length")]
+            Digest::new(algorithm, bytes).expect("a digest of its algorithm's length")
+        };
+        let body = ReadBody {
+            size: self.size,
+            sha256: digest(DigestAlgorithm::Sha256, &self.sha256.finalize()),
+            kept: Kept::Nothing,
+        };
+        (
+            body,
+            digest(DigestAlgorithm::Sha512, &self.sha512.finalize()),
+            digest(DigestAlgorithm::Sha1, &self.sha1.finalize()),
+        )
     }
 
     fn drain(&mut self) {

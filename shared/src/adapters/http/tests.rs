@@ -734,7 +734,9 @@ async fn an_archive_that_cannot_be_read_is_digested_all_the_same() {
                 assert_eq!(sha512, Digest::sha512_of(&bytes));
                 assert!(!matches!(manifest, ArchiveMember::Found { .. }));
             }
-            Kept::Whole { .. } | Kept::Excerpt { .. } | Kept::Nothing => panic!("not an archive"),
+            Kept::Whole { .. } | Kept::Excerpt { .. } | Kept::Digests { .. } | Kept::Nothing => {
+                panic!("not an archive")
+            }
         }
     }
 }
@@ -812,7 +814,7 @@ fn say_headers(call: &Call, stream: &mut TcpStream) {
 async fn body_at(fetcher: &HttpFetch, url: Url) -> String {
     match response(fetcher.fetch(request(url)).await).kept {
         Kept::Whole { body } => String::from_utf8(body.0).unwrap(),
-        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Nothing => panic!("no body"),
+        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => panic!("no body"),
     }
 }
 

@@ -11,7 +11,7 @@ use super::wire::{self, excerpt};
 use super::{Destination, is_sha};
 use crate::availability::UnavailableReason;
 use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Subject};
-use crate::ecosystem::Look;
+use crate::ecosystem::{Look, Registry};
 use crate::package::names_version;
 use crate::ports::{Keep, Request};
 
@@ -123,6 +123,10 @@ impl Tracer<'_> {
             self.look_for_a_missing_run().await;
             // Of a repository that is private or gone, nothing else is shown either.
             if !self.has(Subject::Repository) {
+                // Where nothing but the name that is expected ties it to a repository, that one may still tell that it is another.
+                if !self.registry().has_inner_manifest() {
+                    self.settle(&[Subject::DeclaredRepository]).await;
+                }
                 self.carry_everything();
                 return;
             }
@@ -569,7 +573,9 @@ impl Tracer<'_> {
                 )
             }
             Subject::Tags => (
-                Some(format!("{repository}/tags?per_page=100")),
+                self.registry()
+                    .is_versioned_by_its_source()
+                    .then(|| format!("{repository}/tags?per_page=100")),
                 JSON,
                 reduced::<Vec<wire::Tag>>(),
             ),
@@ -579,7 +585,7 @@ impl Tracer<'_> {
                 reduced::<Vec<wire::PullRequest>>(),
             ),
             Subject::ManifestAtCommit => {
-                let file = manifest_path(&destination.folder);
+                let file = manifest_path(&destination.folder, self.registry().manifest()?);
                 (
                     commit.map(|commit| format!("{repository}/contents/{file}?ref={commit}")),
                     RAW,
@@ -614,6 +620,11 @@ impl Tracer<'_> {
             insist: false,
             redirects: redirects(subject),
         })
+    }
+
+    /// The rules of the ecosystem that is traced.
+    fn registry(&self) -> &'static dyn Registry {
+        self.destination.package.ecosystem().registry()
     }
 
     fn default_branch(&self) -> Option<String> {
@@ -693,14 +704,14 @@ fn comparison(repository: &str, base: &str, commit: &str) -> String {
     format!("{repository}/compare/{}...{commit}?per_page=1", path(base))
 }
 
-/// `package.json` in a folder of the repository. Parents and empty segments are left out: the folder is a claim.
-fn manifest_path(folder: &str) -> String {
+/// The manifest in a folder of the repository. Parents and empty segments are left out: the folder is a claim.
+fn manifest_path(folder: &str, manifest: &str) -> String {
     let mut segments: Vec<String> = folder
         .split('/')
         .filter(|part| !matches!(*part, "" | "." | ".."))
         .map(segment)
         .collect();
-    segments.push("package.json".to_owned());
+    segments.push(segment(manifest));
     segments.join("/")
 }
 
@@ -748,6 +759,6 @@ fn tag_of(observation: &Observation, destination: &Destination) -> bool {
 pub(super) fn parsed<T: DeserializeOwned>(observation: &Observation) -> Option<T> {
     match &observation.success()?.kept {
         Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => serde_json::from_slice(bytes).ok(),
-        Kept::Archive { .. } | Kept::Nothing => None,
+        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
     }
 }

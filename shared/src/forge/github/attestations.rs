@@ -6,6 +6,7 @@
 use std::io::Read as _;
 
 use futures::future::join_all;
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
@@ -21,6 +22,8 @@ use crate::ports::{Keep, REDIRECTS, Request};
 
 /// The most bundles that are fetched of one subject; the rest is told as unread.
 const BUNDLES: u8 = 16;
+/// For how long attestations that were read need not be asked for again: less than the day to a scheduled look.
+const STAND: SignedDuration = SignedDuration::from_hours(12);
 /// The largest list and the largest stored bundle that are read, in bytes.
 const LIMIT: u64 = 4 << 20;
 /// The largest bundle after decompression, in bytes.
@@ -48,6 +51,10 @@ impl Item {
 
 /// Asks for the attestations of a subject in a repository: the list, then every bundle that is not in it.
 ///
+/// The list costs one request of GitHub's quota, and none of the bundles does. Attestations that were read within the last
+/// [`STAND`] are not asked for again; after that the list is, on condition that it has changed, and of the bundles those whose
+/// addresses are new but for how they are signed. That there is nothing is asked every time.
+///
 /// An address is followed only over HTTPS, or within the configured origin; no header that belongs to GitHub goes with it.
 /// Nothing is asked for a digest other than SHA-256, by which the store is keyed.
 pub async fn ask(repository: &RepositoryUri, subject: &Digest, look: &Look<'_>) -> Vec<Observation> {
@@ -64,6 +71,9 @@ pub async fn ask(repository: &RepositoryUri, subject: &Digest, look: &Look<'_>) 
     let Ok(url) = Url::parse(&path) else {
         return Vec::new();
     };
+    if let Some(known) = still_standing(&url, look) {
+        return known;
+    }
     let list = request(
         look,
         Subject::StoredAttestations,
@@ -72,12 +82,50 @@ pub async fn ask(repository: &RepositoryUri, subject: &Digest, look: &Look<'_>) 
     );
     let list = look.fetch.fetch(list).await;
     let items = parsed::<List>(&list).map(|list| list.attestations).unwrap_or_default();
-    let requests = (0..BUNDLES).zip(&items).filter_map(|(number, item)| {
+    let questions = (0..BUNDLES).zip(&items).filter_map(|(number, item)| {
         let url = address(base, item)?;
-        Some(request(look, Subject::StoredBundle(number), url, Keep::Whole))
+        Some((Subject::StoredBundle(number), url))
     });
-    let bundles = join_all(requests.map(|request| look.fetch.fetch(request))).await;
+    let bundles = questions.map(|(subject, url)| async move {
+        match known_bundle(&url, look) {
+            Some(known) => Observation {
+                subject,
+                ..known.clone()
+            },
+            None => look.fetch.fetch(request(look, subject, url, Keep::Whole)).await,
+        }
+    });
+    let bundles = join_all(bundles).await;
     [vec![list], bundles].concat()
+}
+
+/// What an earlier look read of the same list, if it holds something and that was a short while ago.
+fn still_standing(url: &Url, look: &Look<'_>) -> Option<Vec<Observation>> {
+    let previous = look.previous?;
+    let list = previous.observation(Subject::StoredAttestations)?;
+    let age = look.at.duration_since(list.at);
+    let is_recent = !age.is_negative() && age < STAND;
+    let stands = is_recent && list.url == url.as_str() && read(previous).present().is_some();
+    let is_of_store = |observation: &&Observation| {
+        let asked = matches!(
+            observation.subject,
+            Subject::StoredAttestations | Subject::StoredBundle(_)
+        );
+        asked && observation.about.is_empty()
+    };
+    stands.then(|| previous.observations.iter().filter(is_of_store).cloned().collect())
+}
+
+/// The bundle that an earlier look read at the same address. The address is signed anew in every list, and what is stored
+/// there is one attestation for good.
+fn known_bundle<'a>(url: &Url, look: &Look<'a>) -> Option<&'a Observation> {
+    let is_same =
+        |known: &str| Url::parse(known).is_ok_and(|known| known.origin() == url.origin() && known.path() == url.path());
+    let mut known =
+        look.previous?.observations.iter().filter(|observation| {
+            matches!(observation.subject, Subject::StoredBundle(_)) && observation.about.is_empty()
+        });
+    known.find(|known| is_same(&known.url) && bundle_of(known).is_some())
 }
 
 fn request(look: &Look<'_>, subject: Subject, url: Url, keep: Keep) -> Request {
@@ -122,10 +170,14 @@ pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
             "the attestation store was not asked",
         );
     };
+    let mut because = "GitHub's attestation store has nothing on these bytes";
     let items = match (&list.answer, parsed::<List>(list)) {
         (Answer::Unanswered { reason, detail, .. }, _) => return trouble(&list.url, *reason, detail),
         (_, Some(list)) => list.attestations,
-        (Answer::Answered(response), None) if matches!(response.status, 404 | 410) => Vec::new(),
+        (Answer::Answered(response), None) if matches!(response.status, 404 | 410) => {
+            because = "GitHub has no attestations of these bytes, or does not show the repository";
+            Vec::new()
+        }
         (Answer::Answered(_), None) => {
             let detail = "GitHub's answer is no list of attestations";
             return trouble(&list.url, UnavailableReason::Malformed, detail);
@@ -133,7 +185,7 @@ pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
     };
     if items.is_empty() {
         return Availability::Absent {
-            because: "GitHub's attestation store has nothing on these bytes".to_owned(),
+            because: because.to_owned(),
         };
     }
     let mut attestations = Vec::new();
@@ -155,7 +207,7 @@ pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
                 "a stored bundle could not be read",
             );
         };
-        attestations.push(UnverifiedAttestation::new(String::new(), bundle));
+        attestations.push(UnverifiedAttestation::unlabelled(bundle));
     }
     Availability::Present(attestations)
 }
@@ -164,7 +216,7 @@ pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
 fn bundle_of(fetched: &Observation) -> Option<Box<RawValue>> {
     match &fetched.success()?.kept {
         Kept::Whole { body: Body(bytes) } => RawValue::from_string(String::from_utf8(unpack(bytes)?).ok()?).ok(),
-        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Nothing => None,
+        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
     }
 }
 

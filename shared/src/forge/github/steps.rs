@@ -77,6 +77,17 @@ const INERT: &[&str] = &[
     "-n",
 ];
 
+/// Actions that attest what was built (<https://docs.github.com/en/actions/concepts/security/artifact-attestations>).
+const ATTESTERS: &[&str] = &["actions/attest-build-provenance", "actions/attest"];
+
+/// Words that a step has in its name that attests.
+const ATTESTING: &[&str] = &["attest", "attests", "attestation", "attestations", "provenance"];
+
+/// Words that say that a step does something else with attestations than making them.
+const READING: &[&str] = &[
+    "verify", "verifies", "check", "checks", "download", "fetch", "list", "view", "test", "tests", "install", "setup",
+];
+
 /// Words that say that a step publishes.
 const PUBLISHING: &[&str] = &["publish", "publishes", "publishing", "release", "releases", "releasing"];
 
@@ -196,6 +207,25 @@ impl StepKind {
             Self::Other
         }
     }
+}
+
+/// Whether a step of this name attests what was built, by the action that it uses or in its own words.
+pub fn attests(name: &str) -> bool {
+    let name = name.trim().to_ascii_lowercase();
+    let command = name.strip_prefix("run ");
+    let uses = command.and_then(|command| command.split_whitespace().next()).map(tool);
+    if uses.is_some_and(|action| ATTESTERS.contains(&action)) {
+        return true;
+    }
+    // What the runner adds after a step cleans up, and a command is known by what it runs.
+    if command.is_some() || name.starts_with("post ") || name.starts_with("pre ") {
+        return false;
+    }
+    let words: Vec<&str> = name
+        .split(|character: char| !character.is_ascii_alphanumeric())
+        .collect();
+    let says = |list: &[&str]| words.iter().any(|word| list.contains(word));
+    says(ATTESTING) && !says(READING)
 }
 
 /// A word of a command without the folder that a program lies in and without a version. An action keeps its owner.
@@ -330,10 +360,16 @@ pub struct Publishing<'a> {
 }
 
 impl<'a> Publishing<'a> {
-    /// Sorts the steps of a run, given the names of those in which the package's earlier releases were signed.
-    pub fn of(places: &[Place<'a>], habit: &[&str]) -> Self {
+    /// Sorts the steps of a run, given the names of those in which the package's earlier releases were signed, and whether a
+    /// step that attests is one that publishes.
+    pub fn of(places: &[Place<'a>], habit: &[&str], attesting_publishes: bool) -> Self {
         let kind = |place: &Place<'_>| StepKind::of(place.own_name());
-        let is_known = |place: &Place<'_>| habit.contains(&place.own_name()) || kind(place) == StepKind::Publishes;
+        let is_known = |place: &Place<'_>| {
+            let name = place.own_name();
+            habit.contains(&name)
+                || kind(place) == StepKind::Publishes
+                || attesting_publishes && place.step.is_some() && attests(name)
+        };
         let (known, others): (Vec<Place<'a>>, Vec<Place<'a>>) = places.iter().copied().partition(is_known);
         let said = others
             .into_iter()
@@ -398,6 +434,32 @@ mod tests {
             "Run npm ci && node scripts/ship.js",
         ] {
             assert_eq!(StepKind::of(name), StepKind::Other, "{name}");
+        }
+    }
+
+    #[test]
+    fn steps_that_attest_are_told_from_those_that_read_attestations() {
+        for name in [
+            "Run actions/attest-build-provenance@v3",
+            "Run actions/attest@59d89421af93a897026c735860bf21b6eb4f7b26",
+            "Generate build provenance",
+            "Generate artifact attestation",
+            "Attest",
+        ] {
+            assert!(attests(name), "{name}");
+        }
+        for name in [
+            "Verify attestations",
+            "Run gh attestation verify tool.tar.gz --repo acme/tool",
+            "Run evil/actions/attest@v1",
+            "Run echo attest",
+            "Post Run actions/attest@v3",
+            "Post Attest",
+            "Download attestation bundle",
+            "Run actions/checkout@v6",
+            "Build",
+        ] {
+            assert!(!attests(name), "{name}");
         }
     }
 
