@@ -122,7 +122,7 @@ pub fn service(
     let http = Arc::new(HttpFetch::new(HttpFetchConfig {
         upstreams: vec![
             Upstream::github(config.upstreams.github.clone(), config.github_token.as_ref())?,
-            Upstream::bottles(config.upstreams.bottles.clone()),
+            Upstream::bottles(config.upstreams.bottles.clone(), config.bottles_storage.clone()),
         ],
         ..HttpFetchConfig::new(user_agent(config))
     })?);
