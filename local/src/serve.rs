@@ -15,7 +15,7 @@ use hekate::ports::WorkItem;
 use hekate::service::{Service, Worked};
 use hekate::wiring;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -82,6 +82,7 @@ pub(crate) async fn host(
     let api = router(Api {
         service,
         clock: wiring::now,
+        fresh_after: config.fresh_after,
     });
     let server = tokio::spawn(
         axum::serve(listener, api)
@@ -123,7 +124,8 @@ async fn until_stopped(mut stopped: watch::Receiver<bool>) {
     let _gone = stopped.wait_for(|stopped| *stopped).await;
 }
 
-/// Drains the queue: the batch verifier's part.
+/// Drains the queue: the batch verifier's part. An item is taken when there is a turn for it, so that what the queue prefers
+/// does not wait behind what was taken before.
 async fn work(service: Arc<Service>, mut receiver: Receiver, stopped: watch::Receiver<bool>) {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut in_hand = JoinSet::new();
@@ -131,23 +133,41 @@ async fn work(service: Arc<Service>, mut receiver: Receiver, stopped: watch::Rec
         while in_hand.len() >= IN_HAND {
             in_hand.join_next().await;
         }
-        let item = tokio::select! {
+        let taken = tokio::select! {
             () = until_stopped(stopped.clone()) => break,
-            item = receiver.receive() => item,
+            taken = async {
+                // The semaphore is never closed.
+                let turn = Arc::clone(&turns).acquire_owned().await.ok();
+                (turn, receiver.receive().await)
+            } => taken,
         };
-        let Some(item) = item else { break };
-        in_hand.spawn(work_on(Arc::clone(&service), item, Arc::clone(&turns), stopped.clone()));
+        let (turn, Some(item)) = taken else { break };
+        in_hand.spawn(work_on(
+            Arc::clone(&service),
+            item,
+            turn,
+            Arc::clone(&turns),
+            stopped.clone(),
+        ));
         while in_hand.try_join_next().is_some() {}
     }
     while in_hand.join_next().await.is_some() {}
 }
 
-/// Works on one item, and again after a while as long as that might help.
-async fn work_on(service: Arc<Service>, item: WorkItem, turns: Arc<Semaphore>, stopped: watch::Receiver<bool>) {
+/// Works on one item, and again after a while as long as that might help; the first time in a turn that it has.
+async fn work_on(
+    service: Arc<Service>,
+    item: WorkItem,
+    mut turn: Option<OwnedSemaphorePermit>,
+    turns: Arc<Semaphore>,
+    stopped: watch::Receiver<bool>,
+) {
     for delay in AGAIN_AFTER.into_iter().map(Some).chain([None]) {
         let worked = {
-            // The semaphore is never closed.
-            let _turn = turns.acquire().await;
+            let _turn = match turn.take() {
+                Some(turn) => Some(turn),
+                None => Arc::clone(&turns).acquire_owned().await.ok(),
+            };
             service.work(&item, wiring::now()).await
         };
         let why = match worked {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use jiff::SignedDuration;
 use thiserror::Error;
 use url::Url;
 
@@ -90,6 +91,16 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     ("HEKATE_TABLE", "name of the DynamoDB table", "none"),
     ("HEKATE_QUEUE_URL", "URL of the SQS queue", "none"),
     (
+        "HEKATE_BATCH_QUEUE_URL",
+        "URL of the SQS queue for the versions of batches, so that nothing else waits for them",
+        "that of HEKATE_QUEUE_URL",
+    ),
+    (
+        "HEKATE_FRESH_AFTER",
+        "after how many seconds the API looks again for whoever asks for a fresh verdict",
+        "600",
+    ),
+    (
         "HEKATE_EVENT_BUS",
         "name or ARN of the EventBridge bus that is told of changed verdicts",
         "none: changes are logged",
@@ -129,6 +140,9 @@ mod public {
     pub(super) const GITHUB: &str = "https://api.github.com";
     pub(super) const TUF: &str = "https://tuf-repo-cdn.sigstore.dev";
 }
+
+/// The default of `HEKATE_FRESH_AFTER`.
+const FRESH_AFTER: SignedDuration = SignedDuration::from_mins(10);
 
 /// The TUF target with npm's keys. It bears the name of npm's public registry, whichever mirror serves the packages.
 pub fn npm_keys_target() -> String {
@@ -204,6 +218,11 @@ pub struct Config {
     pub table: Option<String>,
     /// The SQS queue (`HEKATE_QUEUE_URL`).
     pub queue_url: Option<String>,
+    /// The SQS queue for the versions of batches (`HEKATE_BATCH_QUEUE_URL`); `None`, it is that of everything else.
+    pub batch_queue_url: Option<String>,
+    /// How old the last look at a version has to be before the API looks again for whoever asks for a fresh verdict
+    /// (`HEKATE_FRESH_AFTER`). Anybody can ask, and a look spends what upstreams allow.
+    pub fresh_after: SignedDuration,
     /// The event bus that is told of changes (`HEKATE_EVENT_BUS`); `None`, the log is.
     pub event_bus: Option<String>,
     /// File of the embedded store (`HEKATE_STORE`).
@@ -289,6 +308,14 @@ impl Config {
                 None
             }
         });
+        let fresh_after = match get("HEKATE_FRESH_AFTER").as_deref().map(str::parse::<u32>) {
+            Some(Ok(seconds)) => SignedDuration::from_secs(i64::from(seconds)),
+            Some(Err(error)) => {
+                errors.push(format!("HEKATE_FRESH_AFTER must be a number of seconds: {error}"));
+                FRESH_AFTER
+            }
+            None => FRESH_AFTER,
+        };
         let github_token_secret = get("HEKATE_GITHUB_TOKEN_SECRET");
         if github_token_secret.is_some() && get("HEKATE_GITHUB_TOKEN").is_some() {
             errors.push("only one of HEKATE_GITHUB_TOKEN and HEKATE_GITHUB_TOKEN_SECRET can be set".to_owned());
@@ -323,6 +350,8 @@ impl Config {
                 policy: get("HEKATE_POLICY").map(PathBuf::from),
                 table: get("HEKATE_TABLE"),
                 queue_url: get("HEKATE_QUEUE_URL"),
+                batch_queue_url: get("HEKATE_BATCH_QUEUE_URL"),
+                fresh_after,
                 event_bus: get("HEKATE_EVENT_BUS"),
                 store: get("HEKATE_STORE").map(PathBuf::from),
                 verifier_id: get("HEKATE_VERIFIER_ID").unwrap_or_else(|| "urn:hekate:verifier:unnamed".to_owned()),
@@ -378,6 +407,7 @@ mod tests {
         assert_eq!((config.github_token, config.github_token_secret), (None, None));
         assert!(config.trust.tuf.is_some());
         assert_eq!(config.table, None);
+        assert_eq!(config.fresh_after.as_secs(), 600);
     }
 
     #[test]
@@ -389,8 +419,9 @@ mod tests {
             ("HEKATE_GITHUB_TOKEN_SECRET", "name"),
             ("HEKATE_TUF_URL", "ftp://x"),
             ("HEKATE_CONTACT", "ä"),
+            ("HEKATE_FRESH_AFTER", "-1"),
         ]);
-        assert_eq!(errors.unwrap_err().0.len(), 6);
+        assert_eq!(errors.unwrap_err().0.len(), 7);
     }
 
     #[test]

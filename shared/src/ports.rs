@@ -200,23 +200,38 @@ pub struct Announcement {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FirstSeen {
-    /// The strongest digest in the registry's metadata at that time; of several files the digest of the list of them.
+    /// The strongest digest in the registry's metadata at that time; or, where the registry had not signed that, in the first
+    /// metadata that it had signed. Of several files, the digest of the list of them.
     pub integrity: Digest,
-    /// When.
+    /// When the version was first seen.
     pub at: Timestamp,
     /// Where a version may have several files, the digest of each as it was first seen. Files are added, and none is changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub artifacts: BTreeMap<String, Digest>,
+    /// Whether the registry's signature over this digest was valid, or the registry signs nothing. What anybody between the
+    /// registry and here can have written accuses nobody.
+    #[serde(default)]
+    pub signed: bool,
 }
 
 impl FirstSeen {
-    /// The digest of a list of files: of a line for each, in the order of their names.
-    pub fn of_all(artifacts: &BTreeMap<String, Digest>) -> Digest {
-        let lines: String = artifacts
-            .iter()
-            .map(|(name, digest)| format!("{digest} {name}\n"))
-            .collect();
-        Digest::sha256_of(lines.as_bytes())
+    /// What was seen at `at` of the files of a version: by name, where it may have several, and by the empty name otherwise.
+    /// `None` if that is nothing.
+    pub fn of(mut declared: BTreeMap<String, Digest>, at: Timestamp, signed: bool) -> Option<Self> {
+        if declared.is_empty() {
+            return None;
+        }
+        let integrity = declared.remove("").unwrap_or_else(|| {
+            let line = |(name, digest): (&String, &Digest)| format!("{digest} {name}\n");
+            let lines: String = declared.iter().map(line).collect();
+            Digest::sha256_of(lines.as_bytes())
+        });
+        Some(Self {
+            integrity,
+            at,
+            artifacts: declared,
+            signed,
+        })
     }
 
     /// The digest of a file as it was first seen; the empty name is that of the only one.
@@ -228,14 +243,23 @@ impl FirstSeen {
         }
     }
 
-    /// The same with files that were not known before; `None` if there are none.
-    pub fn grown_by(&self, later: &Self) -> Option<Self> {
-        let mut artifacts = later.artifacts.clone();
-        artifacts.extend(self.artifacts.clone());
-        (artifacts.len() > self.artifacts.len()).then(|| Self {
+    /// What stays, given what is kept: the first sight, or the first that the registry signed, with the time of the first; and
+    /// files that were added since.
+    #[must_use]
+    pub fn after(self, kept: Option<&Self>) -> Self {
+        let Some(kept) = kept else { return self };
+        let mut artifacts = self.artifacts.clone();
+        artifacts.extend(kept.artifacts.clone());
+        let stays = if self.signed && !kept.signed {
+            self
+        } else {
+            kept.clone()
+        };
+        Self {
+            at: kept.at,
             artifacts,
-            ..self.clone()
-        })
+            ..stays
+        }
     }
 }
 
@@ -263,6 +287,10 @@ pub enum TraceKey {
 /// Keeps verdicts, their history and their evidence.
 #[async_trait]
 pub trait VerdictStore: Send + Sync {
+    /// When the version was last looked at, whatever came of it: a look may leave the earlier verdict, which does not say so.
+    /// `None` if there is no verdict.
+    async fn last_look(&self, package: &PackageVersion) -> Result<Option<Timestamp>, StoreFault>;
+
     /// The current verdict of a version.
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault>;
 
@@ -279,8 +307,8 @@ pub trait VerdictStore: Send + Sync {
     ///
     /// A verdict never replaces a newer one, `indeterminate` never replaces a settled one, and `attested` none that tells of
     /// something by a check that now has no answer; either way the dossier is
-    /// kept, a change of status or of the deciding checks is appended to the history, and `first_seen` is set once and
-    /// never changed. What becomes current and changes something is owed to the listeners from the same instant: there is no
+    /// kept, a change of status or of the deciding checks is appended to the history, and of what is handed over as
+    /// `first_seen` [what stays](FirstSeen::after) is kept. What becomes current and changes something is owed to the listeners from the same instant: there is no
     /// moment at which the one is written and the other is not.
     async fn record(
         &self,
@@ -307,6 +335,9 @@ pub trait VerdictStore: Send + Sync {
 
     /// What is remembered of these versions of a package, in any order, however many came after them.
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault>;
+
+    /// The versions of a package of which something is remembered, the latest to be published first, at most `limit`.
+    async fn remembered(&self, name: &PackageName, limit: usize) -> Result<Vec<String>, StoreFault>;
 
     /// Enters releases that were read from the registry's list of versions, none over what is remembered.
     async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault>;
@@ -363,8 +394,11 @@ pub trait ScheduleStore: Send + Sync {
     /// How far a feed was read; `None` before the first time.
     async fn cursor(&self, feed: &str) -> Result<Option<u64>, StoreFault>;
 
-    /// Notes that a feed was read from `from` to `to`; false if somebody else has moved it since. It never moves back.
+    /// Notes that a feed was read from `from` to `to`; false if somebody else has moved it since. It never moves back by this.
     async fn advance_cursor(&self, feed: &str, from: Option<u64>, to: u64) -> Result<bool, StoreFault>;
+
+    /// Notes that a feed was numbered anew, and is read from `to` on; false if somebody else has moved the place from `from`.
+    async fn reset_cursor(&self, feed: &str, from: u64, to: u64) -> Result<bool, StoreFault>;
 }
 
 /// A package on the watch list.
@@ -399,6 +433,14 @@ pub trait WatchStore: Send + Sync {
 
     /// The list in the order of purls, after `after`, at most `limit`.
     async fn watch_list(&self, after: Option<&PackageName>, limit: usize) -> Result<Vec<Watched>, StoreFault>;
+
+    /// Has new versions of a package looked for by `at` at the latest, whoever writes its entry at the same moment. Nothing
+    /// happens to a package that is not on the list, or whose time comes sooner.
+    async fn look_by(&self, name: &PackageName, at: Timestamp) -> Result<(), StoreFault>;
+
+    /// Puts a package off that could not be asked about: it is due at `until`, and the entry stays as it is. False if the
+    /// entry is no longer as `before` says, or gone.
+    async fn put_off(&self, before: &Watched, until: Timestamp) -> Result<bool, StoreFault>;
 
     /// Notes how far new versions were handed over, and when to look next. False if the entry is no longer as `before`
     /// says, or gone.
@@ -557,6 +599,20 @@ pub struct Changes {
 pub trait Store: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore {}
 
 impl<T: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore> Store for T {}
+
+/// Keeps the signed files from which trust material is made, for every process of a deployment: one that starts has them
+/// without asking anybody, also while their source cannot be reached.
+///
+/// Nothing in them is believed for coming from here. They are verified again from the root that each process starts with,
+/// as of the time at which they were fetched.
+#[async_trait]
+pub trait TrustStore: Send + Sync {
+    /// The document that was kept last.
+    async fn trust(&self) -> Result<Option<Vec<u8>>, StoreFault>;
+
+    /// Keeps a document of this time, unless there is a younger one.
+    async fn keep_trust(&self, document: &[u8], fetched_at: Timestamp) -> Result<(), StoreFault>;
+}
 
 /// Tells whoever listens.
 #[async_trait]

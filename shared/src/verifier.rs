@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::attestation::{Issuer, SavedTrust, TrustError, TrustMaterial};
-use crate::authenticate::{Authenticated, AuthenticatedRelease, Examination, authenticate};
+use crate::attestation::{Issuer, Refusal, SavedTrust, TrustError, TrustMaterial, VerifiedAttestation};
+use crate::authenticate::{Authenticated, AuthenticatedRelease, Examination, Examined, authenticate};
 use crate::availability::Availability;
-use crate::check::{Evidence, UnknownReason, correlate, past_release};
+use crate::check::{
+    CheckId, Evidence, Finding, Outcome, Shade, UnknownReason, correlate, is_signed_by_registry, past_release,
+};
 use crate::dossier::Dossier;
 use crate::ecosystem::{self, OtherVersion};
 use crate::forge::github::{Destination, Trace};
@@ -34,8 +36,9 @@ pub struct Judge {
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// The digests that the registry's metadata names now.
-    pub declared: DeclaredDigests,
+    /// The digests that the registry's metadata names now: by file, where the version may have several, and by the empty name
+    /// otherwise.
+    pub declared: BTreeMap<String, Digest>,
     /// What the release proved about itself, if it is to be remembered.
     pub release: Option<PastRelease>,
 }
@@ -64,8 +67,9 @@ impl Judge {
     ///
     /// 1. Versions that announce no attestation are entered as the registry describes them.
     /// 2. Of the others those are entered whose provenance is authentic, by a build service that is known, and about the very
-    ///    digest that the registry names. What is refused is left out: it is neither a release like this one nor one without
-    ///    an attestation. So is what could not be asked about, and then not everything was found out.
+    ///    digest that the registry names. What is refused for good, under a digest that the registry has signed, is entered as
+    ///    refused, so that it is not asked for again: it is neither a release like this one nor one without an attestation.
+    ///    What may be read one day is left out. So is what could not be asked about, and then not everything was found out.
     ///
     /// Nobody has judged these releases. Those of the last day before the judged one are entered as not accepted, so that
     /// the releases of one attack teach nothing about each other.
@@ -108,7 +112,7 @@ impl Judge {
             for artifact in &self.authenticate(dossier, now).artifacts {
                 match &artifact.examination {
                     Availability::Present(_) => {
-                        let release = release.clone().and_then(|release| attested(release, artifact));
+                        let release = release.clone().and_then(|release| self.shown(release, artifact));
                         releases
                             .extend(release.filter(|new| releases.iter().all(|known| known.version != new.version)));
                     }
@@ -121,6 +125,36 @@ impl Judge {
         }
         releases.sort_by(|one, other| (other.published_at, &other.version).cmp(&(one.published_at, &one.version)));
         (releases, is_complete)
+    }
+
+    /// Whether what the registry says of every artifact is its own word: its signature over name, version and digest is valid, or
+    /// it signs nothing, and nothing is missing that it says of all. Otherwise anybody between the registry and here may have
+    /// written the metadata, and nothing is learnt from it.
+    pub fn is_vouched_for(&self, authenticated: &AuthenticatedRelease) -> bool {
+        let mut artifacts = authenticated.artifacts.iter();
+        artifacts.all(|artifact| self.is_the_registrys_word(artifact))
+    }
+
+    fn is_the_registrys_word(&self, artifact: &Authenticated) -> bool {
+        let metadata = artifact.release.metadata.present();
+        metadata.is_some_and(|metadata| {
+            if artifact.release.terms.registry_signs {
+                is_signed_by_registry(metadata, &self.trust)
+            } else {
+                !metadata.is_stripped
+            }
+        })
+    }
+
+    /// What an earlier release proves of itself, or that it never will prove anything.
+    fn shown(&self, release: PastRelease, artifact: &Authenticated) -> Option<PastRelease> {
+        let is_for_good = self.is_the_registrys_word(artifact) && is_refused_for_good(artifact);
+        let refused = is_for_good.then(|| PastRelease {
+            accepted: false,
+            refused: true,
+            ..release.clone()
+        });
+        attested(release, artifact).or(refused)
     }
 
     /// The stages after the trace, which has grown the dossier since it was authenticated: correlate, decide.
@@ -167,70 +201,55 @@ impl Judge {
         };
         let verdict = decide(&judged, &inputs);
         Judgement {
-            declared: DeclaredDigests::of(authenticated),
+            declared: declared_digests(authenticated),
             release: past_release(&verdict, &evidence),
             verdict,
         }
     }
 }
 
-/// The digests that the registry's metadata names of a version.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DeclaredDigests {
-    /// By file, where the version may have several; by the empty name otherwise.
-    by_artifact: BTreeMap<String, Digest>,
+/// Whether nothing that is served of a release can ever become a provenance of it: all of it is forged, or authentic and
+/// about something else. What is not supported here, or by a signer whom the trust material does not know, may be authentic
+/// for a later version of either.
+fn is_refused_for_good(authenticated: &Authenticated) -> bool {
+    let Availability::Present(examination) = &authenticated.examination else {
+        return false;
+    };
+    let never = |examined: &Examined| match &examined.result {
+        Ok(attestation) => !is_about(attestation, authenticated),
+        Err(Refusal::Forged { .. }) => true,
+        Err(Refusal::Unsupported(_) | Refusal::UnknownSigner(_) | Refusal::NoTrustedTime(_)) => false,
+    };
+    examination.unrecognised.is_empty() && examination.provenances.iter().all(never)
 }
 
-impl DeclaredDigests {
-    fn of(authenticated: &AuthenticatedRelease) -> Self {
-        let named = authenticated.artifacts.iter().filter_map(|artifact| {
-            let metadata = artifact.release.metadata.present()?;
-            Some((artifact.release.about.clone(), metadata.declared_digest.clone()?))
-        });
-        Self {
-            by_artifact: named.collect(),
-        }
-    }
+/// Whether an attestation is about the very artifact and digest that the registry names.
+fn is_about(attestation: &VerifiedAttestation, authenticated: &Authenticated) -> bool {
+    let release = &authenticated.release;
+    let declared = release
+        .metadata
+        .present()
+        .and_then(|metadata| metadata.declared_digest.as_ref());
+    let subject = &attestation.statement.subject;
+    release.is_named_by(&subject.name)
+        && declared.is_some_and(|declared| subject.digest(declared.algorithm()) == Some(declared))
+}
 
-    /// What is to be remembered of a first sight at `now`, given what was seen first of other files; `None` if that is nothing
-    /// new.
-    fn first_seen(self, before: Option<&FirstSeen>, now: Timestamp) -> Option<FirstSeen> {
-        let mut by_artifact = self.by_artifact;
-        if let Some(integrity) = by_artifact.remove("") {
-            return before.is_none().then(|| FirstSeen {
-                integrity,
-                at: now,
-                artifacts: BTreeMap::new(),
-            });
-        }
-        let mut artifacts = before.map(|first| first.artifacts.clone()).unwrap_or_default();
-        by_artifact.retain(|name, _digest| !artifacts.contains_key(name));
-        if by_artifact.is_empty() {
-            return None;
-        }
-        artifacts.extend(by_artifact);
-        let (integrity, at) = match before {
-            Some(first) => (first.integrity.clone(), first.at),
-            None => (FirstSeen::of_all(&artifacts), now),
-        };
-        Some(FirstSeen {
-            integrity,
-            at,
-            artifacts,
-        })
-    }
+/// The digests that the registry's metadata names of the artifacts of a version.
+fn declared_digests(authenticated: &AuthenticatedRelease) -> BTreeMap<String, Digest> {
+    let named = authenticated.artifacts.iter().filter_map(|artifact| {
+        let metadata = artifact.release.metadata.present()?;
+        Some((artifact.release.about.clone(), metadata.declared_digest.clone()?))
+    });
+    named.collect()
 }
 
 /// The release, if an authentic provenance by a build service is about what the registry serves.
 fn attested(release: PastRelease, authenticated: &Authenticated) -> Option<PastRelease> {
-    let declared = authenticated.release.metadata.present()?.declared_digest.as_ref()?;
     let provenances = authenticated.examination.present()?.authentic_provenances();
     let about_it: Vec<_> = provenances
         .iter()
-        .filter(|provenance| {
-            let subject = &provenance.attestation.statement.subject;
-            authenticated.release.is_named_by(&subject.name) && subject.digest(declared.algorithm()) == Some(declared)
-        })
+        .filter(|provenance| is_about(provenance.attestation, authenticated))
         .collect();
     let by = |wanted: fn(&Issuer) -> bool| {
         about_it
@@ -327,7 +346,15 @@ impl Case {
     }
 }
 
-/// What to remember of a version whose registry names these digests at this time; `None` if that is nothing new.
+/// What to remember of a version whose registry names these digests at this time: at the first look, once more at the first
+/// whose metadata the registry has signed, and whenever a file was added.
 pub fn first_seen(judgement: &Judgement, memory: &Memory, now: Timestamp) -> Option<FirstSeen> {
-    judgement.declared.clone().first_seen(memory.first_seen.as_ref(), now)
+    let findings = &judgement.verdict.findings;
+    let is_signed = |finding: &Finding| {
+        let unsigned = Outcome::NotApplicable(Some(Shade::NotOfEcosystem));
+        finding.check == CheckId::RegSignature && (finding.outcome.is_pass() || finding.outcome == unsigned)
+    };
+    let seen = FirstSeen::of(judgement.declared.clone(), now, findings.iter().any(is_signed))?;
+    let stays = seen.after(memory.first_seen.as_ref());
+    (memory.first_seen.as_ref() != Some(&stays)).then_some(stays)
 }

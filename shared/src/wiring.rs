@@ -23,7 +23,7 @@ use crate::adapters::tuf;
 use crate::attestation::{TrustError, TrustMaterial, TrustOrigin};
 use crate::config::{Config, ConfigErrors, Secret, npm_keys_target};
 use crate::policy::{Policy, PolicyError};
-use crate::ports::{Announce, Judges, Store, WorkQueue};
+use crate::ports::{Announce, Judges, Store, TrustStore, WorkQueue};
 use crate::service::Service;
 use crate::verdict::VerifierIdentity;
 use crate::verifier::Judge;
@@ -79,6 +79,10 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
     let sdk = aws_config::load_from_env().await;
     let store = DynamoDbStore::new(aws_sdk_dynamodb::Client::new(&sdk), table);
     let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), queue_url);
+    let queue = match &config.batch_queue_url {
+        Some(url) => queue.with_batches_apart(url),
+        None => queue,
+    };
     let config = match &config.github_token_secret {
         Some(name) => &Config {
             github_token: github_token(&aws_sdk_secretsmanager::Client::new(&sdk), name).await,
@@ -93,7 +97,8 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
         )),
         None => Arc::new(LogAnnouncer),
     };
-    service(config, Arc::new(store), Arc::new(queue), announcer)
+    let store = Arc::new(store);
+    assemble(config, store.clone(), Arc::new(queue), announcer, Some(store))
 }
 
 /// The token in a secret. A function without a token asks GitHub within the limits for the public, which is less; a function
@@ -119,6 +124,17 @@ pub fn service(
     queue: Arc<dyn WorkQueue>,
     announcer: Arc<dyn Announce>,
 ) -> Result<Service, WiringError> {
+    assemble(config, store, queue, announcer, None)
+}
+
+/// The service, whose trust material is shared with other processes by `trust`.
+fn assemble(
+    config: &Config,
+    store: Arc<dyn Store>,
+    queue: Arc<dyn WorkQueue>,
+    announcer: Arc<dyn Announce>,
+    trust: Option<Arc<dyn TrustStore>>,
+) -> Result<Service, WiringError> {
     let http = Arc::new(HttpFetch::new(HttpFetchConfig {
         upstreams: vec![
             Upstream::github(config.upstreams.github.clone(), config.github_token.as_ref())?,
@@ -131,14 +147,19 @@ pub fn service(
         store,
         queue,
         announcer,
-        judges: judges(config, http)?,
+        judges: judges(config, http, trust)?,
         upstreams: config.upstreams.clone(),
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
     })
 }
 
-/// The judge: trust material from files if any are named, embedded and refreshed through TUF otherwise.
-pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, WiringError> {
+/// The judge: trust material from files if any are named, embedded and refreshed through TUF otherwise; then what one
+/// process of the deployment has refreshed, the others have from `shared`.
+fn judges(
+    config: &Config,
+    http: Arc<HttpFetch>,
+    shared: Option<Arc<dyn TrustStore>>,
+) -> Result<Arc<dyn Judges>, WiringError> {
     let judge = fixed_judge(config)?;
     let from_files = config.trust.trusted_root.is_some() || config.trust.npm_keys.is_some();
     let (Some(repository), false) = (&config.trust.tuf, from_files) else {
@@ -151,6 +172,7 @@ pub fn judges(config: &Config, http: Arc<HttpFetch>) -> Result<Arc<dyn Judges>, 
         .unwrap_or_else(|| std::env::temp_dir().join("hekate-trust"));
     let tuf = tuf::TrustConfig {
         cache: Some(cache),
+        shared,
         ..tuf::TrustConfig::new(
             repository.clone(),
             SigstoreInstance::PublicGood.tuf_root(),

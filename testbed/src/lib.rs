@@ -1,9 +1,11 @@
 //! A generated software supply chain with real cryptography.
 //!
 //! A [`World`] holds every party's keys: a certificate authority and its certificate transparency log, both generations
-//! of the signature log, a timestamp authority and the registry. A [`Scenario`] says what was released in that world,
-//! honestly or not, and [`Scenario::serve`] puts it on a loopback port.
-//! [`Scenario::github`] is where its releases come from: repositories, commits and workflow runs behind the REST API.
+//! of the signature log, a timestamp authority, GitHub's own instance of those, and the npm registry. A [`Scenario`] says
+//! what was released in that world, honestly or not, and [`Scenario::serve`] puts it on a loopback port: a [`Release`] on
+//! npm, a [`PypiRelease`], a [`Formula`] of Homebrew, a [`ReleasedFile`] of GitHub.
+//! [`Scenario::github`] is where releases come from: repositories, commits, workflow runs and stored attestations behind
+//! the REST API.
 //!
 //! The crate is an oracle: it shares no code with what it tests, and nothing in it verifies anything. Keys are generated
 //! in memory for each process and protect nothing.
@@ -60,7 +62,7 @@ pub use homebrew::{Bottle, BottleServed, Formula, FormulaPublished, Homebrew};
 pub use npm::{Npm, feed::FeedRow, registry::Publisher};
 pub use party::Party;
 pub use pypi::{CoreMetadata, Pypi, PypiFile, PypiPredicate, PypiPublished, PypiPublisher, PypiRelease, Uploader};
-pub use release::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release};
+pub use release::{PublishAttestation, Published, RegistryKeyChoice, Release};
 pub use request_log::SeenRequest;
 pub use scenario::{Releasable, Scenario};
 pub use sealing::{Instance, Sealing};

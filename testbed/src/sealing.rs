@@ -58,7 +58,7 @@ impl Sealing {
     }
 
     /// Certifies a fresh key, signs, and logs or stamps: the bundle.
-    pub(crate) fn seal(&self, claims: &Claims, statement: &Value) -> Value {
+    fn seal(&self, claims: &Claims, statement: &Value) -> Value {
         let key = P256Key::generate();
         let Parties {
             certificate_authority,
@@ -107,16 +107,16 @@ pub(crate) struct Bends {
 }
 
 impl Bends {
-    /// The bundle of a statement, bent in everything but the last.
-    pub(crate) fn seal(&self, mut sealing: Sealing, mut claims: Claims, mut statement: Value) -> Value {
+    /// The bundle of a statement, which is bent in place; everything but the last is applied.
+    pub(crate) fn seal(&self, mut sealing: Sealing, mut claims: Claims, statement: &mut Value) -> Value {
         apply(&self.sealing, &mut sealing);
         match sealing.instance {
             Instance::PublicGood => {}
             Instance::GitHub => claims.sct = EmbeddedSct::Absent,
         }
         apply(&self.certificate, &mut claims);
-        apply(&self.statement, &mut statement);
-        sealing.seal(&claims, &statement)
+        apply(&self.statement, statement);
+        sealing.seal(&claims, statement)
     }
 
     /// Both, these before those of `other`.

@@ -163,11 +163,14 @@ impl Universe {
         reply
     }
 
-    /// The number of the repository that a path is about.
+    /// The number of the repository that a path is about. Those of an owner are about several, and are not looked up.
     fn repository_of(&self, path: &str) -> Option<u64> {
         let path = path.split('?').next().unwrap_or_default().trim_start_matches('/');
         if let Some(rest) = path.strip_prefix("repositories/") {
             return rest.split('/').next()?.parse().ok();
+        }
+        if let Some(rest) = path.strip_prefix("blobs/") {
+            return rest.split('-').next()?.parse().ok();
         }
         let mut segments = path.strip_prefix("repos/")?.split('/').map(percent_decode);
         let name = format!("{}/{}", segments.next()?, segments.next()?);

@@ -107,6 +107,7 @@ def setUpModule():
         "AWS_SECRET_ACCESS_KEY": "test",
         "HEKATE_TABLE": World.outputs["TableName"],
         "HEKATE_QUEUE_URL": World.outputs["QueueUrl"],
+        "HEKATE_BATCH_QUEUE_URL": World.outputs["BatchQueueUrl"],
     }
 
 
@@ -274,7 +275,9 @@ class Alone(Verdicts, unittest.TestCase):
     def test_a_sweep_puts_what_is_due_on_the_queue(self):
         # The queue's consumer is held back, so that the message can be seen.
         functions = World.aws.client("lambda")
-        (mapping,) = functions.list_event_source_mappings()["EventSourceMappings"]
+        name = World.outputs["QueueUrl"].rsplit("/", 1)[-1]
+        mappings = functions.list_event_source_mappings()["EventSourceMappings"]
+        (mapping,) = (mapping for mapping in mappings if mapping["EventSourceArn"].rsplit(":", 1)[-1] == name)
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
         self.addCleanup(functions.update_event_source_mapping, UUID=mapping["UUID"], Enabled=True)
         queue = World.aws.client("sqs")

@@ -22,7 +22,7 @@ LOG_AND_TRACE = {
     "xray:PutTraceSegments",
 }
 
-# function → resource → actions. `table`, `due` (the index), `queue`, `schedule-dlq` and `token` are the only resources that hold
+# function → resource → actions. `table`, `due` (the index), `queue`, `batches`, `schedule-dlq` and `token` are the only resources that hold
 # anything; `token` and `bus` are the secret and the event bus that parameters name, and their statements are there only if the
 # parameters are.
 CONDITIONS = {"token": "HasGitHubTokenSecret", "bus": "HasEventBus"}
@@ -38,7 +38,7 @@ GRANTS = {
             "dynamodb:Query",
             "dynamodb:UpdateItem",
         },
-        "queue": {"sqs:SendMessage"},
+        "batches": {"sqs:SendMessage"},
         "bus": {"events:PutEvents"},
         "token": {"secretsmanager:GetSecretValue"},
     },
@@ -59,6 +59,12 @@ GRANTS = {
             "sqs:ReceiveMessage",
             "sqs:SendMessage",
         },
+        "batches": {
+            "sqs:ChangeMessageVisibility",
+            "sqs:DeleteMessage",
+            "sqs:GetQueueAttributes",
+            "sqs:ReceiveMessage",
+        },
         "bus": {"events:PutEvents"},
         "token": {"secretsmanager:GetSecretValue"},
     },
@@ -73,6 +79,7 @@ GRANTS = {
             "dynamodb:UpdateItem",
         },
         "queue": {"sqs:SendMessage"},
+        "batches": {"sqs:SendMessage"},
         "bus": {"events:PutEvents"},
     },
     "ScheduleRole": {
@@ -86,6 +93,7 @@ RESOURCES = {
     json.dumps({"Fn::GetAtt": ["Table", "Arn"]}): "table",
     json.dumps({"Fn::Sub": "${Table.Arn}/index/due"}): "due",
     json.dumps({"Fn::GetAtt": ["WorkQueue", "Arn"]}): "queue",
+    json.dumps({"Fn::GetAtt": ["BatchQueue", "Arn"]}): "batches",
     json.dumps({"Fn::GetAtt": ["ScheduleDeadLetterQueue", "Arn"]}): "schedule-dlq",
     json.dumps({"Fn::GetAtt": ["SweeperFunction", "Arn"]}): "sweeper",
     json.dumps({"Ref": "GitHubTokenSecret"}): "token",
@@ -95,6 +103,7 @@ RESOURCES = {
 ENVIRONMENT = {
     "HEKATE_TABLE",
     "HEKATE_QUEUE_URL",
+    "HEKATE_BATCH_QUEUE_URL",
     "HEKATE_EVENT_BUS",
     "HEKATE_NPM_URL",
     "HEKATE_NPM_FEED_URL",
@@ -109,6 +118,11 @@ ENVIRONMENT = {
 ENVIRONMENT_OF_LOOKS = {
     "HEKATE_GITHUB_URL",
     "HEKATE_GITHUB_TOKEN_SECRET",
+}
+
+# Of the one whom anybody can ask.
+ENVIRONMENT_OF_THE_API = {
+    "HEKATE_FRESH_AFTER",
 }
 
 # What the configuration reads besides: for local use, or a secret that has no place in a template.
@@ -136,6 +150,7 @@ PUBLIC_ROUTES = {
 AUTHORISED_ROUTES = {
     "POST /v1/batches",
     "GET /v1/watch",
+    "POST /v1/watch",
     "GET /v1/watch/{proxy+}",
     "PUT /v1/watch/{proxy+}",
     "DELETE /v1/watch/{proxy+}",
@@ -290,11 +305,13 @@ class ExpandedTemplate(unittest.TestCase):
     def test_the_environment_is_the_documented_one_on_every_function(self):
         for name, function in self.of_type("AWS::Lambda::Function").items():
             expected = ENVIRONMENT if name == "SweeperFunction" else ENVIRONMENT | ENVIRONMENT_OF_LOOKS
+            if name == "VerifyApiFunction":
+                expected = expected | ENVIRONMENT_OF_THE_API
             self.assertEqual(set(function["Properties"]["Environment"]["Variables"]), expected, name)
 
     def test_the_documented_environment_is_what_the_configuration_reads(self):
         read = set(re.findall(r'"(HEKATE_[A-Z_]+)"', CONFIGURATION.read_text()))
-        self.assertEqual(read, ENVIRONMENT | ENVIRONMENT_OF_LOOKS | NOT_IN_THE_TEMPLATE)
+        self.assertEqual(read, ENVIRONMENT | ENVIRONMENT_OF_LOOKS | ENVIRONMENT_OF_THE_API | NOT_IN_THE_TEMPLATE)
 
     def test_the_token_is_named_by_its_complete_address_or_not_at_all(self):
         pattern = re.compile(self.parameters["GitHubTokenSecret"]["AllowedPattern"])
@@ -378,35 +395,44 @@ class ExpandedTemplate(unittest.TestCase):
 
     # Work
 
+    def mappings(self):
+        """The event sources of the worker, by the queue."""
+        mappings = [resource["Properties"] for resource in self.of_type("AWS::Lambda::EventSourceMapping").values()]
+        return {mapping["EventSourceArn"]["Fn::GetAtt"][0]: mapping for mapping in mappings}
+
     def test_the_worker_reports_each_message_and_is_bounded(self):
-        mapping = self.only("AWS::Lambda::EventSourceMapping")["Properties"]
-        self.assertEqual(mapping["EventSourceArn"], {"Fn::GetAtt": ["WorkQueue", "Arn"]})
-        self.assertEqual(mapping["FunctionName"], {"Ref": "BatchVerifierFunction"})
-        self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
-        self.assertEqual(mapping["BatchSize"], 10)
-        self.assertIsInstance(mapping["MaximumBatchingWindowInSeconds"], int)
-        self.assertEqual(mapping["ScalingConfig"], {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}})
+        mappings = self.mappings()
+        self.assertEqual(set(mappings), {"WorkQueue", "BatchQueue"})
+        for queue, mapping in mappings.items():
+            with self.subTest(queue=queue):
+                self.assertEqual(mapping["FunctionName"], {"Ref": "BatchVerifierFunction"})
+                self.assertEqual(mapping["FunctionResponseTypes"], ["ReportBatchItemFailures"])
+                self.assertEqual(mapping["BatchSize"], 10)
+                self.assertIsInstance(mapping["MaximumBatchingWindowInSeconds"], int)
+                # Of its own for each: however many versions a batch has, what is watched has workers.
+                self.assertEqual(mapping["ScalingConfig"], {"MaximumConcurrency": {"Ref": "MaximumConcurrency"}})
         self.assertGreaterEqual(self.parameters["MaximumConcurrency"]["MinValue"], 2)
 
     def test_a_message_stays_hidden_for_six_timeouts_and_the_window(self):
-        mapping = self.only("AWS::Lambda::EventSourceMapping")["Properties"]
         timeout = self.function("BatchVerifierFunction")["Timeout"]
-        visibility = self.resources["WorkQueue"]["Properties"]["VisibilityTimeout"]
-        self.assertGreaterEqual(visibility, 6 * timeout + mapping["MaximumBatchingWindowInSeconds"])
+        for queue, mapping in self.mappings().items():
+            visibility = self.resources[queue]["Properties"]["VisibilityTimeout"]
+            self.assertGreaterEqual(visibility, 6 * timeout + mapping["MaximumBatchingWindowInSeconds"], queue)
 
     def test_what_keeps_failing_goes_to_the_dead_letter_queue_and_raises_an_alarm(self):
-        redrive = self.resources["WorkQueue"]["Properties"]["RedrivePolicy"]
-        self.assertEqual(redrive["deadLetterTargetArn"], {"Fn::GetAtt": ["WorkDeadLetterQueue", "Arn"]})
-        self.assertEqual(redrive["maxReceiveCount"], 5)
-        dead, alive = (self.resources[q]["Properties"]["MessageRetentionPeriod"] for q in ("WorkDeadLetterQueue", "WorkQueue"))
-        self.assertGreater(dead, alive)
+        for queue in ("WorkQueue", "BatchQueue"):
+            redrive = self.resources[queue]["Properties"]["RedrivePolicy"]
+            self.assertEqual(redrive["deadLetterTargetArn"], {"Fn::GetAtt": ["WorkDeadLetterQueue", "Arn"]})
+            self.assertEqual(redrive["maxReceiveCount"], 5)
+            dead, alive = (self.resources[q]["Properties"]["MessageRetentionPeriod"] for q in ("WorkDeadLetterQueue", queue))
+            self.assertGreater(dead, alive)
         alarm = self.resources["WorkGivenUpAlarm"]["Properties"]
         self.assertEqual(alarm["Dimensions"][0]["Value"], {"Fn::GetAtt": ["WorkDeadLetterQueue", "QueueName"]})
         self.assertEqual(alarm["Threshold"], 1)
 
     def test_every_queue_is_encrypted(self):
         queues = self.of_type("AWS::SQS::Queue")
-        self.assertEqual(len(queues), 3)
+        self.assertEqual(len(queues), 4)
         for name, queue in queues.items():
             self.assertIs(queue["Properties"]["SqsManagedSseEnabled"], True, name)
 
@@ -425,7 +451,7 @@ class ExpandedTemplate(unittest.TestCase):
         self.assertEqual(self.resources["SweeperSilentAlarm"]["Properties"]["TreatMissingData"], "breaching")
 
     def test_the_outputs_are_the_names_that_others_rely_on(self):
-        self.assertEqual(set(self.template["Outputs"]), {"ApiUrl", "QueueUrl", "TableName"})
+        self.assertEqual(set(self.template["Outputs"]), {"ApiUrl", "BatchQueueUrl", "QueueUrl", "TableName"})
 
 
 if __name__ == "__main__":

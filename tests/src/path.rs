@@ -43,7 +43,7 @@ pub fn no_address() -> Upstreams {
         npm_feed: None,
         npm: url("http://npm.testbed.example/"),
         pypi: url("http://pypi.testbed.example/"),
-        pypi_files: url("http://pypi.testbed.example/"),
+        pypi_files: url("http://files.testbed.example/"),
         pypi_feed: None,
         homebrew: url("http://formulae.testbed.example/"),
         bottles: url("http://bottles.testbed.example/"),

@@ -20,6 +20,7 @@ async fn main() -> Result<(), Error> {
     let router = router(Api {
         service,
         clock: wiring::now,
+        fresh_after: config.fresh_after,
     });
     // Concurrent hosting wants answers that can be shared between threads, which a streamed body cannot.
     lambda_http::run_concurrent(service_fn(move |request: Request| {

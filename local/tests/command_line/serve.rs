@@ -95,12 +95,18 @@ async fn every_spelling_of_a_version_gets_its_verdict() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_verdict_is_remembered_until_a_fresh_one_is_asked_for() {
     let bed = Bed::demo().await;
-    let server = Server::start(&bed);
     let path = "/v1/verdicts/npm/@acme/widget/1.2.3";
+    // Anybody can ask, so that somebody who has asked a moment ago is told the same.
+    let server = Server::start(&bed);
     let first = server.verdict(path).await;
     bed.served.forget_requests();
     assert_eq!(server.verdict(path).await, first);
+    assert_eq!(server.verdict(&format!("{path}?fresh=true")).await, first);
     assert_eq!(bed.served.npm_paths(), [""; 0]);
+    drop(server);
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    let server = Server::of(bed.hekate().args(serve).env("HEKATE_FRESH_AFTER", "0"));
+    assert_eq!(server.verdict(path).await, first);
     let fresh = server.verdict(&format!("{path}?fresh=true")).await;
     assert_ne!(fresh["checkedAt"], first["checkedAt"]);
     assert!(!bed.served.npm_paths().is_empty());
@@ -309,6 +315,45 @@ async fn the_watch_list_is_kept_by_name() {
         assert_eq!(server.error(path).await, (400, code.to_owned()), "{path}");
     }
     assert_eq!(send(reqwest::Method::PUT, "/v1/watch").await, 405);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_dependency_of_a_lockfile_is_watched_at_once() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let send = async |body: &str| {
+        let request = Client::new()
+            .post(format!("{}/v1/watch", server.base))
+            .body(body.to_owned());
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let lockfile = r#"{"lockfileVersion":3,"packages":{"":{"name":"app"},
+        "node_modules/a":{"version":"1.0.0"},
+        "node_modules/b":{"version":"1.0.0","resolved":"https://registry/b/-/b-1.0.0.tgz"},
+        "node_modules/b/node_modules/a":{"version":"2.0.0"},
+        "node_modules/elsewhere":{"version":"1.0.0","resolved":"https://host/o/r/tarball/abc"}}}"#;
+    let skipped = serde_json::json!([
+        {"entry": "node_modules/elsewhere", "because": "it comes from https://host/o/r/tarball/abc"},
+    ]);
+    for new in [2, 0] {
+        let expected = serde_json::json!({"total": 2, "new": new, "skipped": skipped});
+        assert_eq!(send(lockfile).await, (200, expected));
+    }
+    let (status, answer) = send(r#"{"packages": ["npm:b", "pkg:npm/c@1.0.0"]}"#).await;
+    assert_eq!((status, &answer["total"], &answer["new"]), (200, &2.into(), &1.into()));
+    let (_, list) = server.get("/v1/watch").await;
+    let entries = list["packages"].as_array().unwrap();
+    let names: Vec<&str> = entries.iter().map(|entry| entry["package"].as_str().unwrap()).collect();
+    assert_eq!(names, ["pkg:npm/a", "pkg:npm/b", "pkg:npm/c"]);
+    for (body, code) in [
+        ("[", "bad_list"),
+        (r#"{"packages": []}"#, "empty_list"),
+        (r#"{"packages": ["gem:rails"]}"#, "bad_list"),
+    ] {
+        let (status, answer) = send(body).await;
+        assert_eq!((status, &answer["error"]["code"]), (400, &code.into()), "{body}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

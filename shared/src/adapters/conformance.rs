@@ -21,6 +21,7 @@ pub(crate) mod leases;
 pub(crate) mod schedule;
 pub(crate) mod timeline;
 pub(crate) mod traces;
+pub(crate) mod trust;
 pub(crate) mod verdicts;
 pub(crate) mod watches;
 pub(crate) mod wire;
@@ -43,6 +44,8 @@ macro_rules! store_conformance {
             only_changes_are_appended_to_the_history
             the_history_is_newest_first_and_limited
             what_was_seen_first_is_never_changed
+            what_the_registry_signed_replaces_what_it_had_not
+            a_look_is_remembered_whatever_came_of_it
             of_concurrent_verdicts_the_newest_stays
             versions_do_not_see_each_other
             a_removed_version_keeps_its_verdict_marked
@@ -83,6 +86,7 @@ macro_rules! store_conformance {
         crate::adapters::conformance::store_conformance! { $fixture => timeline
             a_remembered_release_is_in_the_memory_of_every_version
             of_many_releases_the_newest_are_remembered
+            remembered_versions_come_newest_first_and_limited
             the_last_word_on_a_release_stays
             of_concurrent_words_on_a_release_one_stays
             packages_do_not_see_each_others_releases
@@ -98,6 +102,11 @@ macro_rules! store_conformance {
             what_a_publisher_released_comes_newest_first_and_limited
             publishers_do_not_see_each_other
         }
+        crate::adapters::conformance::store_conformance! { $fixture => trust
+            no_trust_material_is_known_at_first
+            trust_material_comes_back_whole
+            younger_trust_material_is_never_replaced_by_older
+        }
         crate::adapters::conformance::store_conformance! { $fixture => schedule
             what_is_due_comes_most_overdue_first
             what_is_looked_at_is_no_longer_due
@@ -109,6 +118,7 @@ macro_rules! store_conformance {
             a_verdict_recorded_after_a_claim_says_when_to_look_next
             a_feed_has_no_cursor_before_it_was_read
             a_cursor_advances_from_where_it_is_and_never_back
+            a_cursor_is_reset_from_where_it_is
             of_sweeps_that_read_from_the_same_place_one_advances_the_cursor
             sweeps_that_overlap_lose_nothing_of_a_feed
             feeds_do_not_see_each_other
@@ -122,6 +132,8 @@ macro_rules! store_conformance {
             the_watch_list_is_read_in_pages
             what_was_handed_over_is_noted
             what_was_handed_over_from_an_older_entry_is_not_noted
+            a_package_is_looked_for_by_a_time_at_the_latest
+            a_package_that_is_put_off_keeps_its_entry
             a_claim_leaves_the_entry_as_it_was_read
             of_concurrent_hand_overs_one_is_noted
         }

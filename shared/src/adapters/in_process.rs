@@ -5,35 +5,52 @@ use std::num::NonZeroUsize;
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-use crate::ports::{QueueFault, WorkItem, WorkQueue};
+use crate::ports::{QueueFault, WorkItem, WorkQueue, WorkReason};
 
 /// Hands work to a [`Receiver`] in the same process.
 ///
 /// The queue is bounded: where it is full, [`send`](WorkQueue::send) waits, so that a large batch cannot grow beyond
-/// memory. Nothing is kept on disk: what is queued when the process ends is lost, and found again by the next sweep.
+/// memory. Versions of batches have a place of their own, and are received when there is nothing else, so that nothing waits
+/// for ten thousand of them. Nothing is kept on disk: what is queued when the process ends is lost, and found again by the
+/// next sweep.
 #[derive(Clone, Debug)]
 pub struct InProcessQueue {
     sender: mpsc::Sender<WorkItem>,
+    of_batches: mpsc::Sender<WorkItem>,
 }
 
 /// The other end of an [`InProcessQueue`].
 #[derive(Debug)]
 pub struct Receiver {
     receiver: mpsc::Receiver<WorkItem>,
+    of_batches: mpsc::Receiver<WorkItem>,
 }
 
-/// A queue that holds at most `capacity` items, and its other end.
+/// A queue that holds at most `capacity` items of batches and as many others, and its other end.
 ///
 /// Whoever receives must not send on the same task: with a full queue it would wait for itself.
 pub fn queue(capacity: NonZeroUsize) -> (InProcessQueue, Receiver) {
     let (sender, receiver) = mpsc::channel(capacity.get());
-    (InProcessQueue { sender }, Receiver { receiver })
+    let (to_batches, of_batches) = mpsc::channel(capacity.get());
+    (
+        InProcessQueue {
+            sender,
+            of_batches: to_batches,
+        },
+        Receiver { receiver, of_batches },
+    )
 }
 
 impl Receiver {
-    /// The next item, in the order in which they were sent; `None` once every queue is dropped and nothing is left.
+    /// The next item, in the order in which they were sent, versions of batches after all others; `None` once every queue is
+    /// dropped and nothing is left.
     pub async fn receive(&mut self) -> Option<WorkItem> {
-        self.receiver.recv().await
+        tokio::select! {
+            biased;
+            Some(item) = self.receiver.recv() => Some(item),
+            Some(item) = self.of_batches.recv() => Some(item),
+            else => None,
+        }
     }
 }
 
@@ -41,7 +58,11 @@ impl Receiver {
 impl WorkQueue for InProcessQueue {
     async fn send(&self, items: &[WorkItem]) -> Result<(), QueueFault> {
         for (accepted, item) in items.iter().enumerate() {
-            if self.sender.send(item.clone()).await.is_err() {
+            let sender = match item.reason {
+                WorkReason::Batch => &self.of_batches,
+                WorkReason::Api | WorkReason::Sweep | WorkReason::Recheck => &self.sender,
+            };
+            if sender.send(item.clone()).await.is_err() {
                 return Err(QueueFault::Rejected {
                     sent: items.len(),
                     rejected: items.len() - accepted,
@@ -80,6 +101,19 @@ mod tests {
     async fn nothing_to_send_is_no_fault() {
         let (queue, receiver) = new(1);
         conformance::nothing_to_send_is_no_fault(queue, async || drain(receiver).await).await;
+    }
+
+    #[tokio::test]
+    async fn versions_of_batches_wait_for_everything_else() {
+        let (queue, mut receiver) = new(100);
+        let of = |reason, items: Vec<WorkItem>| items.into_iter().map(move |item| WorkItem { reason, ..item });
+        let batch: Vec<WorkItem> = of(WorkReason::Batch, conformance::work(3)).collect();
+        let others: Vec<WorkItem> = of(WorkReason::Recheck, conformance::work(2)).collect();
+        queue.send(&batch).await.unwrap();
+        assert_eq!(receiver.receive().await.as_ref(), batch.first());
+        queue.send(&others).await.unwrap();
+        drop(queue);
+        assert_eq!(drain(receiver).await, [&others[..], &batch[1..]].concat());
     }
 
     #[tokio::test]

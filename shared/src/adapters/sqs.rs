@@ -1,5 +1,6 @@
 //! The work queue on Amazon SQS.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 use futures::StreamExt as _;
 use futures::stream;
 
-use crate::ports::{QueueFault, WorkItem, WorkQueue};
+use crate::ports::{QueueFault, WorkItem, WorkQueue, WorkReason};
 
 /// The most messages of one request
 /// (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>).
@@ -22,11 +23,13 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// How many requests are under way at the same time.
 const CONCURRENCY: usize = 8;
 
-/// Hands work to an SQS queue.
+/// Hands work to an SQS queue, and the versions of batches to another one, if there is one: ten thousand of them would keep
+/// what is watched waiting.
 #[derive(Clone, Debug)]
 pub struct SqsQueue {
     client: Client,
     url: String,
+    batches: Option<String>,
 }
 
 impl SqsQueue {
@@ -35,11 +38,29 @@ impl SqsQueue {
         Self {
             client,
             url: url.into(),
+            batches: None,
+        }
+    }
+
+    /// The same, with a queue of their own for the versions of batches.
+    #[must_use]
+    pub fn with_batches_apart(self, url: impl Into<String>) -> Self {
+        Self {
+            batches: Some(url.into()),
+            ..self
+        }
+    }
+
+    /// The queue for an item.
+    fn url_of(&self, item: &WorkItem) -> &str {
+        match item.reason {
+            WorkReason::Batch => self.batches.as_ref().unwrap_or(&self.url),
+            WorkReason::Api | WorkReason::Sweep | WorkReason::Recheck => &self.url,
         }
     }
 
     /// Sends one batch; what SQS refuses through no fault of the sender is sent again a few times.
-    async fn send_batch(&self, bodies: &[String]) -> Outcome {
+    async fn send_batch(&self, url: &str, bodies: &[String]) -> Outcome {
         let mut outcome = Outcome::default();
         let mut left: Vec<(String, &String)> = bodies
             .iter()
@@ -48,7 +69,7 @@ impl SqsQueue {
             .collect();
         let mut delays = backoff();
         while !left.is_empty() {
-            let mut request = self.client.send_message_batch().queue_url(&self.url);
+            let mut request = self.client.send_message_batch().queue_url(url);
             for (id, body) in &left {
                 match SendMessageBatchRequestEntry::builder()
                     .id(id)
@@ -94,14 +115,14 @@ impl WorkQueue for SqsQueue {
             rejected,
             detail,
         };
-        let bodies = items
+        let mut bodies: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for item in items {
+            let body = serde_json::to_string(item).map_err(|source| rejected(items.len(), source.to_string()))?;
+            bodies.entry(self.url_of(item)).or_default().push(body);
+        }
+        let sending: Vec<_> = bodies
             .iter()
-            .map(serde_json::to_string)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| rejected(items.len(), source.to_string()))?;
-        let sending: Vec<_> = batches(&bodies)
-            .into_iter()
-            .map(|batch| self.send_batch(batch))
+            .flat_map(|(url, bodies)| batches(bodies).into_iter().map(|batch| self.send_batch(url, batch)))
             .collect();
         let outcome = stream::iter(sending)
             .buffer_unordered(CONCURRENCY)
@@ -229,6 +250,41 @@ mod tests {
     async fn every_item_is_handed_over_whole() {
         let (queue, received) = accepting();
         conformance::every_item_is_handed_over_whole(queue, async || received.lock().unwrap().clone()).await;
+    }
+
+    #[tokio::test]
+    async fn versions_of_batches_go_to_their_own_queue() {
+        let of_batches = |item: WorkItem| WorkItem {
+            reason: WorkReason::Batch,
+            ..item
+        };
+        let others = |item: WorkItem| WorkItem {
+            reason: WorkReason::Recheck,
+            ..item
+        };
+        let items: Vec<WorkItem> = conformance::work(3)
+            .into_iter()
+            .map(others)
+            .chain(conformance::work(12).into_iter().map(of_batches))
+            .collect();
+        let sent = async |queue: SqsQueue, wire: Wire| {
+            queue.send(&items).await.unwrap();
+            let mut sent: Vec<(String, usize)> = wire
+                .take_calls()
+                .iter()
+                .map(|call| (call.input["QueueUrl"].as_str().unwrap().to_owned(), entries(call).len()))
+                .collect();
+            sent.sort();
+            sent
+        };
+        let (work, batches) = ("https://sqs.example/1/work", "https://sqs.example/1/batches");
+        let (one, wire) = queue(|call, _| Some(reply(call, |_| None)));
+        assert_eq!(sent(one, wire).await, [(work.to_owned(), 5), (work.to_owned(), 10)]);
+        let (one, wire) = queue(|call, _| Some(reply(call, |_| None)));
+        assert_eq!(
+            sent(one.with_batches_apart(batches), wire).await,
+            [(batches.to_owned(), 2), (batches.to_owned(), 10), (work.to_owned(), 3)]
+        );
     }
 
     #[tokio::test]

@@ -2,8 +2,8 @@
 //!
 //! The verification is `sigstore-tuf`'s. This module gives it a transport with limits, and remembers the last good
 //! answer: not the two documents, but every signed file that led to them. What is remembered is verified again from the
-//! starting root before it is used, so a file that somebody put into the folder is worth no more than the repository's
-//! own words at the time that it names.
+//! starting root before it is used, so a file that somebody put into the folder, or the table, is worth no more than the
+//! repository's own words at the time that it names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -21,6 +21,7 @@ use url::Url;
 use super::http::{HttpFetch, chain};
 use crate::availability::UnavailableReason;
 use crate::dossier::{Answer, Body, Kept};
+use crate::ports::TrustStore;
 
 const TRUSTED_ROOT_TARGET: &str = "trusted_root.json";
 /// The one file in the cache folder.
@@ -28,7 +29,7 @@ const CACHE_FILE: &str = "trust.json";
 const CACHE_SCHEMA: &str = "urn:hekate:trust-cache:1";
 
 /// Where trust material comes from, and how old it may be.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct TrustConfig {
     /// Base URL of the repository: metadata lies directly below it, targets below `targets/`.
     pub repository: Url,
@@ -36,8 +37,10 @@ pub struct TrustConfig {
     pub root: Vec<u8>,
     /// The target with npm's keys: `{host of the npm registry}/keys.json`.
     pub npm_keys_target: String,
-    /// A folder of this deployment's own for the last good answer; without one, every call asks the repository.
+    /// A folder of this process's own for the last good answer; without this and the next, every call asks the repository.
     pub cache: Option<PathBuf>,
+    /// Where the processes of a deployment leave the last good answer to each other.
+    pub shared: Option<Arc<dyn TrustStore>>,
     /// Up to this age a cached answer is used without asking; one day by default.
     pub refresh_after: SignedDuration,
     /// Up to this age a cached answer is used when the repository cannot be asked or answers wrongly, even if its
@@ -56,6 +59,7 @@ impl TrustConfig {
             root: root.into(),
             npm_keys_target: npm_keys_target.into(),
             cache: None,
+            shared: None,
             refresh_after: SignedDuration::from_hours(24),
             usable_for: SignedDuration::from_hours(7 * 24),
             budget: Duration::from_secs(20),
@@ -125,22 +129,29 @@ pub enum RefreshFault {
 
 /// Trust material that is fresh enough: cached, fetched, or, if fetching fails, the last known good.
 ///
-/// The steps: (1) what is cached is verified again, as of the time of its fetching; (2) if it is young, it is used;
-/// (3) otherwise the repository is asked, and must not go back behind what is cached; (4) if that fails, what is cached
-/// is used up to its greatest age.
+/// The steps: (1) what is cached, here or by another process of the deployment, is verified again, as of the time of its
+/// fetching; (2) if it is young, it is used; (3) otherwise the repository is asked, and must not go back behind what is
+/// cached; (4) if that fails, what is cached is used up to its greatest age.
 pub async fn refresh_trust(
     config: &TrustConfig,
     http: &Arc<HttpFetch>,
     now: Timestamp,
 ) -> Result<FetchedTrust, TufFault> {
     TrustedMetadataSet::from_root(&config.root).map_err(TufFault::Root)?;
+    let is_young =
+        |known: &Known| now.duration_since(known.trust.fetched_at) < config.refresh_after && now < known.trust.expires;
     // 1
-    let known = recall(config, now).await;
-    // 2
-    if let Some(known) = &known
-        && now.duration_since(known.trust.fetched_at) < config.refresh_after
-        && now < known.trust.expires
+    let mut known = recall(config, now).await;
+    if !known.as_ref().is_some_and(is_young)
+        && let Some(shared) = recall_shared(config, now).await
     {
+        let is_younger = |known: &Known| shared.trust.fetched_at > known.trust.fetched_at;
+        if known.as_ref().is_none_or(is_younger) {
+            known = Some(shared);
+        }
+    }
+    // 2
+    if let Some(known) = known.as_ref().filter(|known| is_young(known)) {
         return Ok(known.trust.clone());
     }
     // 3
@@ -188,24 +199,43 @@ struct CacheWire {
     files: BTreeMap<String, Body>,
 }
 
-/// Reads the cache. What cannot be read or verified, or claims to be from the future, is as good as absent.
+/// Says why what is cached is as good as absent.
+fn refuse(reason: &str) {
+    tracing::warn!(reason, "cached trust material is not used");
+}
+
+/// Reads the cache of this process.
 async fn recall(config: &TrustConfig, now: Timestamp) -> Option<Known> {
-    let refuse = |reason: String| tracing::warn!(reason, "the cached trust material is not used");
-    let bytes = match FileStore::new(config.cache.as_ref()?).load(CACHE_FILE) {
-        Ok(bytes) => bytes?,
+    match FileStore::new(config.cache.as_ref()?).load(CACHE_FILE) {
+        Ok(bytes) => verified(&bytes?, config, now).await,
         Err(error) => {
-            refuse(chain(&error));
-            return None;
+            refuse(&chain(&error));
+            None
         }
-    };
-    let wire = match serde_json::from_slice::<CacheWire>(&bytes) {
+    }
+}
+
+/// Reads what another process has left.
+async fn recall_shared(config: &TrustConfig, now: Timestamp) -> Option<Known> {
+    match config.shared.as_ref()?.trust().await {
+        Ok(bytes) => verified(&bytes?, config, now).await,
+        Err(error) => {
+            refuse(&chain(&error));
+            None
+        }
+    }
+}
+
+/// What was cached, verified. What cannot be read or verified, or claims to be from the future, is as good as absent.
+async fn verified(bytes: &[u8], config: &TrustConfig, now: Timestamp) -> Option<Known> {
+    let wire = match serde_json::from_slice::<CacheWire>(bytes) {
         Ok(wire) if wire.schema == CACHE_SCHEMA && wire.fetched_at <= now => wire,
         Ok(wire) => {
-            refuse(format!("it has schema {} and is of {}", wire.schema, wire.fetched_at));
+            refuse(&format!("it has schema {} and is of {}", wire.schema, wire.fetched_at));
             return None;
         }
         Err(error) => {
-            refuse(error.to_string());
+            refuse(&error.to_string());
             return None;
         }
     };
@@ -219,7 +249,7 @@ async fn recall(config: &TrustConfig, now: Timestamp) -> Option<Known> {
     match resolve(repository, config, &floor, wire.fetched_at, TrustOrigin::Cache).await {
         Ok(trust) => Some(Known { trust, files, floor }),
         Err(error) => {
-            refuse(chain(&error));
+            refuse(&chain(&error));
             None
         }
     }
@@ -245,10 +275,12 @@ async fn ask(
     Ok((trust, files))
 }
 
-/// Writes the cache, reduced to the files that a verification from the starting root reads. A cache that cannot be
+/// Writes the caches, reduced to the files that a verification from the starting root reads. A cache that cannot be
 /// written costs a refresh next time and nothing else.
 async fn remember(config: &TrustConfig, files: Files, now: Timestamp) {
-    let Some(folder) = &config.cache else { return };
+    if config.cache.is_none() && config.shared.is_none() {
+        return;
+    }
     let (repository, used) = Remembered::new(files.clone());
     if let Err(error) = resolve(repository, config, &Arc::default(), now, TrustOrigin::Cache).await {
         tracing::warn!(reason = chain(&error), "the trust material cannot be cached");
@@ -261,11 +293,25 @@ async fn remember(config: &TrustConfig, files: Files, now: Timestamp) {
         fetched_at: now,
         files: files.map(|(name, bytes)| (name, Body(bytes))).collect(),
     };
-    let stored = serde_json::to_vec(&wire)
-        .map_err(sigstore_tuf::Error::from)
-        .and_then(|bytes| FileStore::new(folder).store(CACHE_FILE, &bytes));
-    if let Err(error) = stored {
+    let bytes = match serde_json::to_vec(&wire) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            tracing::warn!(%error, "the trust material cannot be cached");
+            return;
+        }
+    };
+    if let Some(folder) = &config.cache
+        && let Err(error) = FileStore::new(folder).store(CACHE_FILE, &bytes)
+    {
         tracing::warn!(reason = chain(&error), "the trust material was not cached");
+    }
+    if let Some(shared) = &config.shared
+        && let Err(error) = shared.keep_trust(&bytes, now).await
+    {
+        tracing::warn!(
+            reason = chain(&error),
+            "the trust material was not left to other processes"
+        );
     }
 }
 

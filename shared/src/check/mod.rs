@@ -25,6 +25,7 @@ use crate::package::Digest;
 
 pub use correlate::{Evidence, correlate};
 pub use learn::past_release;
+pub use registry::is_signed_by_registry;
 
 /// Declares the closed set of checks with its stable spelling, family and severity, so that none can be forgotten.
 macro_rules! checks {

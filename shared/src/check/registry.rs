@@ -2,7 +2,7 @@
 
 use super::correlate::Evidence;
 use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
-use crate::attestation::{Issuer, NpmKey, NpmKeyUsage};
+use crate::attestation::{Issuer, NpmKey, NpmKeyUsage, TrustMaterial};
 use crate::availability::Availability;
 use crate::ecosystem::{Metadata, PublishMode, RegistrySignature};
 use crate::package::Digest;
@@ -28,14 +28,24 @@ fn metadata<'a>(check: CheckId, evidence: &'a Evidence<'_>) -> Result<&'a Metada
 /// a registry signs old versions again with a new key.
 pub(super) fn signature(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::RegSignature;
-    let metadata = match metadata(check, evidence) {
-        Ok(metadata) => metadata,
-        Err(finding) => return finding,
-    };
-    if !evidence.authenticated.release.terms.registry_signs {
-        let summary = "the registry does not sign its metadata";
-        return Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary);
+    match metadata(check, evidence) {
+        Ok(_metadata) if !evidence.authenticated.release.terms.registry_signs => {
+            let summary = "the registry does not sign its metadata";
+            Finding::new(check, Outcome::NotApplicable(Some(Shade::NotOfEcosystem)), summary)
+        }
+        Ok(metadata) => signature_of(metadata, evidence.trust),
+        Err(finding) => finding,
     }
+}
+
+/// Whether the registry's signature over name, version and digest is valid, by the rules of the check `reg.signature`. Of
+/// anything else in the metadata it says nothing.
+pub fn is_signed_by_registry(metadata: &Metadata, trust: &TrustMaterial) -> bool {
+    signature_of(metadata, trust).outcome.is_pass()
+}
+
+fn signature_of(metadata: &Metadata, trust: &TrustMaterial) -> Finding {
+    let check = CheckId::RegSignature;
     let cite = |finding: Finding| finding.citing([metadata.evidence.clone()]);
     let Some(text) = metadata
         .signed_text
@@ -47,7 +57,7 @@ pub(super) fn signature(evidence: &Evidence<'_>) -> Finding {
     };
     let mut valid = 0_usize;
     for RegistrySignature { key_id, signature } in &metadata.signatures {
-        let keys: Vec<&NpmKey> = evidence.trust.npm_keys(key_id, NpmKeyUsage::Signatures).collect();
+        let keys: Vec<&NpmKey> = trust.npm_keys(key_id, NpmKeyUsage::Signatures).collect();
         if keys.is_empty() {
             continue;
         }
@@ -94,6 +104,9 @@ pub(super) fn signature(evidence: &Evidence<'_>) -> Finding {
 }
 
 /// Compares the digest with the one that was first seen.
+///
+/// An integrity that the registry had not signed may be a mirror's invention, so that it accuses no later one that the
+/// registry has signed, and one that it has not signed either is a warning. What it had signed stands against all others.
 pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::RegIntegrityStable;
     let place = evidence.authenticated.release.terms.digest_place;
@@ -121,10 +134,20 @@ pub(super) fn integrity_stable(evidence: &Evidence<'_>) -> Finding {
     }
     let (outcome, summary) = if digest == now {
         (Outcome::Pass(None), "the integrity is the one that was first seen")
-    } else {
+    } else if first.signed {
         (
             Outcome::Fail(None),
             "the registry named another integrity for this version before",
+        )
+    } else if is_signed_by_registry(metadata, evidence.trust) {
+        (
+            Outcome::NotApplicable(Some(Shade::FirstSeen)),
+            "what was seen before names another integrity, and the registry had not signed that",
+        )
+    } else {
+        (
+            Outcome::Warn(None),
+            "another integrity was named for this version before, and the registry has signed neither",
         )
     };
     Finding::new(check, outcome, summary)

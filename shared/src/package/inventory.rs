@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use thiserror::Error;
+use url::Url;
 
-use super::{Coordinate, Ecosystem, PackageName, PackageVersion};
+use super::{Coordinate, CoordinateError, Ecosystem, PackageName, PackageVersion};
 
 /// What a list names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,18 +59,13 @@ impl Inventory {
         let document: Value =
             serde_json::from_str(text).map_err(|source| InventoryError::NotJson(source.to_string()))?;
         let mut found = Found::default();
-        if let Some(purls) = document.get("packages").and_then(Value::as_array)
-            && document.get("spdxVersion").is_none()
-        {
-            for purl in purls {
-                let entry = purl.as_str().map_or_else(|| purl.to_string(), str::to_owned);
-                let package = entry
-                    .parse()
-                    .map_err(|source: super::CoordinateError| InventoryError::Purl {
-                        entry: entry.clone(),
-                        because: source.to_string(),
-                    })?;
-                found.packages.insert(package);
+        if let Some(purls) = purls(&document) {
+            for entry in purls {
+                let refused = |source: CoordinateError| InventoryError::Purl {
+                    entry: entry.clone(),
+                    because: source.to_string(),
+                };
+                found.packages.insert(entry.parse().map_err(refused)?);
             }
         } else if document.get("bomFormat").and_then(Value::as_str) == Some("CycloneDX") {
             found.components(&document);
@@ -86,11 +83,41 @@ impl Inventory {
         Ok(found.into())
     }
 
+    /// The packages that a list names, each once, in the order of their names, with what is left out. A list is read as
+    /// [`parse`](Self::parse) reads it, except that purls which are handed in as such need no version.
+    pub fn parse_names(text: &str) -> Result<(Vec<PackageName>, Vec<Skipped>), InventoryError> {
+        let document: Value =
+            serde_json::from_str(text).map_err(|source| InventoryError::NotJson(source.to_string()))?;
+        let Some(purls) = purls(&document) else {
+            let inventory = Self::parse(text)?;
+            return Ok((inventory.names(), inventory.skipped));
+        };
+        let mut names = BTreeSet::new();
+        for entry in purls {
+            let coordinate: Coordinate = entry.parse().map_err(|source: CoordinateError| InventoryError::Purl {
+                entry: entry.clone(),
+                because: source.to_string(),
+            })?;
+            names.insert(coordinate.name);
+        }
+        Ok((names.into_iter().collect(), Vec::new()))
+    }
+
     /// The packages, each once, in the order of their names.
     pub fn names(&self) -> Vec<PackageName> {
         let names: BTreeSet<&PackageName> = self.packages.iter().map(PackageVersion::name).collect();
         names.into_iter().cloned().collect()
     }
+}
+
+/// The purls that are handed in as such; `None` if the document is of another kind.
+fn purls(document: &Value) -> Option<Vec<String>> {
+    let purls = document.get("packages")?.as_array()?;
+    let text = |purl: &Value| purl.as_str().map_or_else(|| purl.to_string(), str::to_owned);
+    document
+        .get("spdxVersion")
+        .is_none()
+        .then(|| purls.iter().map(text).collect())
 }
 
 #[derive(Default)]
@@ -149,21 +176,18 @@ impl Found {
     }
 
     fn resolved(&mut self, entry_name: &str, name: &str, entry: &Value) {
-        let resolved = entry.get("resolved").and_then(Value::as_str);
-        if let Some(place) = resolved.filter(|place| !place.starts_with("https://") && !place.starts_with("http://")) {
-            self.skip(entry_name, format!("it comes from {place}"));
-            return;
-        }
         let Some(version) = entry.get("version").and_then(Value::as_str) else {
             self.skip(entry_name, "the lockfile gives no version of it");
             return;
         };
         let aliased = version.strip_prefix("npm:").and_then(|alias| alias.rsplit_once('@'));
         let (name, version) = aliased.unwrap_or((name, version));
+        let resolved = entry.get("resolved").and_then(Value::as_str);
         match PackageName::new(Ecosystem::Npm, name).and_then(|name| PackageVersion::new(name, version)) {
-            Ok(package) => {
+            Ok(package) if resolved.is_none_or(|place| is_on_a_registry(place, &package)) => {
                 self.packages.insert(package);
             }
+            Ok(_) => self.skip(entry_name, format!("it comes from {}", resolved.unwrap_or_default())),
             Err(error) => self.skip(entry_name, error.to_string()),
         }
     }
@@ -211,6 +235,18 @@ impl Found {
     }
 }
 
+/// Whether this is where a registry, or a mirror of it, has the tarball of this version. Packages also come from repositories
+/// and from any other place, under names that on the registry may be somebody else's.
+fn is_on_a_registry(place: &str, package: &PackageVersion) -> bool {
+    let Ok(place) = Url::parse(place) else {
+        return false;
+    };
+    let (_scope, bare) = package.name().scope_and_name();
+    let file = format!("/{}/-/{bare}-{}.tgz", package.name(), package.version());
+    let path = percent_decode_str(place.path()).decode_utf8_lossy();
+    matches!(place.scheme(), "https" | "http") && path.ends_with(&file)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +270,24 @@ mod tests {
     }
 
     #[test]
+    fn names_of_packages_need_no_version() {
+        let names = |text: &str| {
+            let (names, skipped) = Inventory::parse_names(text).unwrap();
+            let names: Vec<String> = names.iter().map(PackageName::to_purl).collect();
+            (names, skipped.len())
+        };
+        let purls = r#"{"packages":["npm:b","pkg:npm/b@1.0.0","npm:@s/a@2.0.0","npm:b@latest"]}"#;
+        let expected = vec!["pkg:npm/%40s/a".to_owned(), "pkg:npm/b".to_owned()];
+        assert_eq!(names(purls), (expected, 0));
+        let lockfile = r#"{"lockfileVersion":3,"packages":{
+            "node_modules/a":{"version":"1.0.0"},"node_modules/x/node_modules/a":{"version":"2.0.0"},
+            "node_modules/git":{"version":"1.0.0","resolved":"git+ssh://git@host/o/r.git#abc"}}}"#;
+        assert_eq!(names(lockfile), (vec!["pkg:npm/a".to_owned()], 1));
+        assert!(Inventory::parse_names(r#"{"packages":["cargo:b"]}"#).is_err());
+        assert!(Inventory::parse_names("[").is_err());
+    }
+
+    #[test]
     fn a_lockfile_names_what_is_installed() {
         let lockfile = r#"{"lockfileVersion":3,"packages":{
             "":{"name":"app","version":"0.0.0"},
@@ -250,6 +304,36 @@ mod tests {
         );
         assert_eq!(inventory.skipped.len(), 2);
         assert_eq!(inventory.names().len(), 3);
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_is_not_taken_for_what_the_registry_has_under_the_name() {
+        let lockfile = |resolved: &str| {
+            format!(
+                r#"{{"lockfileVersion":3,"packages":{{"node_modules/x":{{"name":"@s/a","version":"1.0.0","resolved":"{resolved}"}}}}}}"#
+            )
+        };
+        for place in [
+            "https://registry/@s/a/-/a-1.0.0.tgz",
+            "https://registry/@s%2fa/-/a-1.0.0.tgz",
+            "http://mirror:8080/api/npm/@s/a/-/a-1.0.0.tgz?cache=1#0123",
+        ] {
+            assert_eq!(purls(&lockfile(place)), ["pkg:npm/%40s/a@1.0.0"], "{place}");
+        }
+        for place in [
+            "https://codeload.host/s/a/tar.gz/abc",
+            "https://host/a-1.0.0.tgz",
+            "https://registry/@s/a/-/a-1.0.1.tgz",
+            "https://registry/@other/a/-/a-1.0.0.tgz",
+            "git+https://host/@s/a/-/a-1.0.0.tgz",
+            "file:../@s/a/-/a-1.0.0.tgz",
+            "packages/a",
+        ] {
+            let inventory = Inventory::parse(&lockfile(place)).unwrap();
+            assert_eq!(inventory.packages, [], "{place}");
+            assert_eq!(inventory.skipped.len(), 1);
+            assert!(inventory.skipped[0].because.contains(place));
+        }
     }
 
     #[test]

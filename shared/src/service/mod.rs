@@ -86,6 +86,17 @@ impl ServiceFault {
     }
 }
 
+/// How recent a verdict has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// As remembered, as long as it is valid.
+    Remembered,
+    /// Of a look that is not longer ago than this.
+    Within(SignedDuration),
+    /// Of a look that begins now.
+    Anew,
+}
+
 /// A verdict, with what was looked at for it.
 #[derive(Debug)]
 pub struct Looked {
@@ -93,6 +104,12 @@ pub struct Looked {
     pub verdict: Verdict,
     /// Everything that it is a function of. `None` if it was remembered rather than made.
     pub case: Option<Box<Case>>,
+}
+
+impl Looked {
+    fn remembered(verdict: Verdict) -> Self {
+        Self { verdict, case: None }
+    }
 }
 
 /// What a deployment is made of.
@@ -116,11 +133,22 @@ pub struct Service {
 impl Service {
     /// The verdict on a coordinate: remembered if one is current and `fresh` is not asked for, made otherwise.
     pub async fn verdict(&self, coordinate: &Coordinate, fresh: bool, now: Timestamp) -> Result<Looked, ServiceFault> {
+        let freshness = if fresh { Freshness::Anew } else { Freshness::Remembered };
+        self.verdict_as_fresh_as(coordinate, freshness, now).await
+    }
+
+    /// The verdict on a coordinate: remembered if it is as fresh as that, made otherwise.
+    pub async fn verdict_as_fresh_as(
+        &self,
+        coordinate: &Coordinate,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<Looked, ServiceFault> {
         match &coordinate.selector {
             Selector::Version(_) => {
                 let package = PackageVersion::try_from(coordinate.clone())
                     .map_err(|source| LookFault::NotFound(source.to_string()))?;
-                self.of_version(&package, None, fresh, now).await
+                self.of_version(&package, None, freshness, now).await
             }
             Selector::Tag(_) => {
                 let look = Look {
@@ -131,37 +159,84 @@ impl Service {
                 };
                 let resolved = ecosystem::resolve(coordinate, &look).await?;
                 let package = resolved.package.clone();
-                self.of_version(&package, Some(resolved), fresh, now).await
+                self.of_version(&package, Some(resolved), freshness, now).await
             }
         }
     }
 
+    /// 1. What is remembered is enough if it is fresh enough.
+    /// 2. Otherwise one of those who ask looks, while it holds the lease.
+    /// 3. The others take what it finds, and look themselves if it ends without finding anything.
     async fn of_version(
         &self,
         package: &PackageVersion,
         resolved: Option<Resolved>,
-        fresh: bool,
+        freshness: Freshness,
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
+        // 1.
         let current = self.store.current(package).await?;
-        if let Some(verdict) = current.clone().filter(|verdict| !fresh && verdict.valid_until > now) {
-            return Ok(Looked { verdict, case: None });
+        let mut looked_at = None;
+        if let Some(verdict) = &current {
+            if freshness == Freshness::Remembered && verdict.valid_until > now {
+                return Ok(Looked::remembered(verdict.clone()));
+            }
+            let latest = self.store.last_look(package).await?.unwrap_or(verdict.checked_at);
+            if self.is_enough(verdict, latest, freshness, now).await {
+                return Ok(Looked::remembered(verdict.clone()));
+            }
+            looked_at = Some(latest);
         }
-        // A name of its own for each look, so that none gives back what another holds.
+        // 2. A name of its own for each look, so that none gives back what another holds.
         let holder = format!("{}-{:016x}", self.holder, fastrand::u64(..));
         let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
-        if !self.store.acquire_lease(package, &holder, now, until).await? {
-            return self.wait_for_somebody_else(package, current).await;
+        let mut waited = 0;
+        while !self.store.acquire_lease(package, &holder, now, until).await? {
+            // 3.
+            if waited == WAIT_STEPS {
+                return Err(ServiceFault::Busy(package.clone()));
+            }
+            waited += 1;
+            tokio::time::sleep(WAIT_STEP).await;
+            if let Some(verdict) = self.found_since(package, looked_at).await? {
+                return Ok(Looked::remembered(verdict));
+            }
         }
         // A look that ended between the question above and the lease has answered it.
-        let latest = self.store.current(package).await?;
-        if let Some(verdict) = latest.clone().filter(|latest| is_newer(latest, current.as_ref())) {
-            self.give_back(package, &holder).await;
-            return Ok(Looked { verdict, case: None });
-        }
-        let looked = self.look(package, resolved, current, now).await;
+        let looked = match self.found_since(package, looked_at).await {
+            Ok(Some(verdict)) => Ok(Looked::remembered(verdict)),
+            Ok(None) => Box::pin(self.look(package, resolved, current, now)).await,
+            Err(fault) => Err(fault.into()),
+        };
         self.give_back(package, &holder).await;
         looked
+    }
+
+    /// Whether the last look is recent enough for what is remembered to stand. A look that left a verdict which is not valid
+    /// any more has decided nothing, and is repeated no sooner than one that made an undecided verdict.
+    async fn is_enough(&self, verdict: &Verdict, looked_at: Timestamp, freshness: Freshness, now: Timestamp) -> bool {
+        let age = match freshness {
+            Freshness::Remembered if looked_at > verdict.checked_at => {
+                let policy = &self.judges.judge(now).await.policy;
+                SignedDuration::from_secs(i64::from(policy.undecided_for))
+            }
+            Freshness::Within(age) => age,
+            Freshness::Remembered | Freshness::Anew => return false,
+        };
+        now.duration_since(looked_at) < age
+    }
+
+    /// The current verdict, if there was a look after the one at `before`: whether that made it or left it.
+    async fn found_since(
+        &self,
+        package: &PackageVersion,
+        before: Option<Timestamp>,
+    ) -> Result<Option<Verdict>, StoreFault> {
+        let latest = self.store.last_look(package).await?;
+        match latest.filter(|latest| before.is_none_or(|before| *latest > before)) {
+            Some(_) => self.store.current(package).await,
+            None => Ok(None),
+        }
     }
 
     async fn look(
@@ -233,7 +308,7 @@ impl Service {
         let marked = self.store.mark_removed(package, now).await?;
         let verdict = marked.ok_or(fault)?;
         tracing::info!(package = %package, status = %verdict.status, "the registry does not serve the version any more");
-        Ok(Looked { verdict, case: None })
+        Ok(Looked::remembered(verdict))
     }
 
     /// What is remembered of the version, its package and its publisher:
@@ -267,8 +342,8 @@ impl Service {
             known.extend(found.iter().map(|past| past.version.clone()));
             unknown.retain(|version| !known.contains(version));
         }
-        // 3. Where the registry's signatures are stripped, so may be what it says of attestations: nothing is learnt there.
-        let is_signed = metadata.is_some_and(|metadata| !metadata.is_stripped);
+        // 3. Where the registry's signature is stripped or wrong, so may be what is said of attestations: nothing is learnt there.
+        let is_signed = judge.is_vouched_for(authenticated);
         let mut is_complete = unknown.is_empty() || is_signed;
         if !unknown.is_empty() && is_signed {
             let back = ecosystem::look_back(dossier, look, &known).await;
@@ -366,22 +441,6 @@ impl Service {
             tracing::warn!(package = %package, error = %fault, "the lease was not given back");
         }
     }
-
-    /// Two workers never look at one version at once; who comes second takes what the first finds.
-    async fn wait_for_somebody_else(
-        &self,
-        package: &PackageVersion,
-        before: Option<Verdict>,
-    ) -> Result<Looked, ServiceFault> {
-        for _ in 0..WAIT_STEPS {
-            tokio::time::sleep(WAIT_STEP).await;
-            let latest = self.store.current(package).await?;
-            if let Some(verdict) = latest.filter(|latest| is_newer(latest, before.as_ref())) {
-                return Ok(Looked { verdict, case: None });
-            }
-        }
-        Err(ServiceFault::Busy(package.clone()))
-    }
 }
 
 /// What is remembered of a release, given the verdict that stands. What a kept verdict refuses teaches nothing, whatever the
@@ -396,10 +455,6 @@ fn teaching(release: PastRelease, verdict: &Verdict, memory: &Memory) -> Option<
         ..release
     };
     (!unlearns).then_some(release)
-}
-
-fn is_newer(latest: &Verdict, before: Option<&Verdict>) -> bool {
-    before.is_none_or(|before| latest.checked_at > before.checked_at)
 }
 
 /// Whether a verdict is undecided because somebody did not answer, so that asking again soon may decide it.

@@ -1,11 +1,13 @@
 //! What is done every minute. A sweep verifies nothing: it finds out what is to be looked at, and hands that over.
 
-use futures::StreamExt;
+use std::time::Duration;
+
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{LEASE, Service, ServiceFault};
-use crate::ecosystem::{self, Look};
+use crate::ecosystem::{self, Look, LookFault};
 use crate::package::Ecosystem;
 use crate::ports::{BatchItem, Due, Progress, StoreFault, Target, Task, WorkItem, WorkReason};
 
@@ -28,6 +30,10 @@ const BATCH_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 const ONCE_MORE: SignedDuration = SignedDuration::from_mins(10);
 /// How many versions of a batch are read at once.
 const BATCH_PAGE: usize = 1000;
+/// How many versions of batches one sweep hands over, but for the rest of the last batch that is begun.
+const BATCH_ITEMS: usize = 10_000;
+/// For how long a sweep reads a feed. What was read by then and not noted is read again by the next one.
+const FEED_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a sweep did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -59,13 +65,14 @@ impl Service {
     /// One sweep, of bounded work:
     ///
     /// 1. delivers announcements that are still owed;
-    /// 2. reads the feeds from where the last sweep ended, and hands over the watched packages that they name;
-    /// 3. claims what is due, and hands it over;
+    /// 2. claims what is due, and hands it over;
+    /// 3. reads the feeds from where the last sweep ended, and hands over the watched packages that they name;
     /// 4. has the trust material refreshed.
     ///
     /// Two sweeps at a time do no harm: a place in a feed is moved by one of them, and a task is claimed by one of them. What
     /// a sweep that dies has claimed is due again after a quarter of an hour. The parts do not depend on each other, and the
-    /// first trouble of one ends that one; a fault is returned only if nothing at all could be done.
+    /// first trouble of one ends that one; a fault is returned only if nothing at all could be done. Whoever else is asked,
+    /// feeds and the source of trust material, is asked last and for a limited time: a host that hangs keeps nothing waiting.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, ServiceFault> {
         let mut swept = Swept::default();
         let mut faults = Vec::new();
@@ -75,18 +82,22 @@ impl Service {
             Err(fault) => faults.push(fault),
         }
         // 2.
-        let feeds = ecosystem::feeds(&self.upstreams);
-        let parts = feeds.len() + 2;
-        for (ecosystem, feed) in feeds {
-            match self.read_feed(ecosystem, &feed, now).await {
-                Ok(read) => swept.feeds.push(read),
-                Err(fault) => faults.push(fault),
-            }
-        }
-        // 3.
         match self.hand_over_what_is_due(now).await {
             Ok(tasks) => swept.tasks = tasks,
             Err(fault) => faults.push(fault),
+        }
+        // 3.
+        let feeds = ecosystem::feeds(&self.upstreams);
+        let parts = feeds.len() + 2;
+        for (ecosystem, feed) in feeds {
+            let reading = self.read_feed(ecosystem, &feed, now);
+            let read = tokio::time::timeout(FEED_PATIENCE, reading)
+                .await
+                .unwrap_or_else(|_elapsed| Err(too_slow(&feed).into()));
+            match read {
+                Ok(read) => swept.feeds.push(read),
+                Err(fault) => faults.push(fault),
+            }
         }
         // 4.
         self.judges.judge(now).await;
@@ -117,8 +128,14 @@ impl Service {
         Ok(announced)
     }
 
-    /// The place moves only after the packages that were read up to it are queued: a sweep that dies in between leaves the
-    /// page to be read again.
+    /// Reads a feed on from where it was read to.
+    ///
+    /// 1. A feed that was never read is read from its end on.
+    /// 2. Each watched package that a page names is noted to be looked for once more in ten minutes, since the registry's list
+    ///    may lag behind its feed and a message may be lost; then it is queued.
+    /// 3. The place moves only after that: a sweep that dies in between leaves the page to be read again.
+    /// 4. A feed that has nothing new and ends before the place was numbered anew. It is read from its end on, and what it
+    ///    told in between is found when each package is looked for, once a day.
     async fn read_feed(&self, ecosystem: Ecosystem, feed: &url::Url, now: Timestamp) -> Result<Read, ServiceFault> {
         let look = Look {
             fetch: &*self.fetch,
@@ -127,34 +144,42 @@ impl Service {
             previous: None,
         };
         let name = ecosystem.purl_type();
+        let read = |until, watched| Read {
+            ecosystem,
+            until,
+            watched,
+        };
+        // 1.
         let Some(mut place) = self.store.cursor(name).await? else {
             let until = ecosystem.registry().feed_end(feed, &look).await?;
             self.store.advance_cursor(name, None, until).await?;
-            return Ok(Read {
-                ecosystem,
-                until,
-                watched: 0,
-            });
+            return Ok(read(until, 0));
         };
         let mut watched = 0;
-        for _page in 0..FEED_PAGES {
+        for number in 0..FEED_PAGES {
             let page = ecosystem.registry().feed_page(feed, place, FEED_ROWS, &look).await?;
+            // 2.
             let found = self.store.watched_among(&page.names).await?;
-            // The registry's list may lag behind its feed, and a message may be lost: they are looked for once more.
-            for name in &found {
-                if let Some(entry) = self.store.watched(name).await? {
-                    let once_more = now.checked_add(ONCE_MORE).unwrap_or(Timestamp::MAX);
-                    let next = entry.next_look_at.min(once_more);
-                    self.store.handed_over(&entry, entry.seen_until, next).await?;
-                }
-            }
+            let once_more = now.checked_add(ONCE_MORE).unwrap_or(Timestamp::MAX);
+            let noting = found
+                .iter()
+                .cloned()
+                .map(|name| async move { self.store.look_by(&name, once_more).await });
+            futures::stream::iter(noting)
+                .buffer_unordered(AT_ONCE)
+                .try_collect::<()>()
+                .await?;
             let items: Vec<WorkItem> = found
                 .into_iter()
                 .map(|name| WorkItem::new(Target::Package(name), WorkReason::Sweep, now))
                 .collect();
             self.queue.send(&items).await?;
-            // Somebody else has read this page; what it named is queued twice at worst.
+            // 3. Somebody else has read this page; what it named is queued twice at worst.
             if page.until == place || !self.store.advance_cursor(name, Some(place), page.until).await? {
+                // 4.
+                if number == 0 && page.rows == 0 {
+                    place = self.behind_its_end(ecosystem, feed, place, &look).await?;
+                }
                 break;
             }
             watched += items.len();
@@ -163,29 +188,46 @@ impl Service {
                 break;
             }
         }
-        Ok(Read {
-            ecosystem,
-            until: place,
-            watched,
-        })
+        Ok(read(place, watched))
+    }
+
+    /// The place from which to go on in a feed that has nothing after this one: the same, or, where that lies beyond its end,
+    /// its end.
+    async fn behind_its_end(
+        &self,
+        ecosystem: Ecosystem,
+        feed: &url::Url,
+        place: u64,
+        look: &Look<'_>,
+    ) -> Result<u64, ServiceFault> {
+        let end = ecosystem.registry().feed_end(feed, look).await?;
+        if end >= place {
+            return Ok(place);
+        }
+        let name = ecosystem.purl_type();
+        tracing::error!(
+            feed = name,
+            place,
+            end,
+            "the feed ends before the place up to which it was read"
+        );
+        self.store.reset_cursor(name, place, end).await?;
+        Ok(end)
     }
 
     async fn hand_over_what_is_due(&self, now: Timestamp) -> Result<usize, ServiceFault> {
         let due = self.store.due(now, TASKS).await?;
-        let claims = due.into_iter().map(|due| async move {
-            let again = match due.task {
-                Task::Version(_) | Task::Package(_) => AGAIN,
-                Task::Batch(_) => BATCH_AGAIN,
-            };
-            let again = now.checked_add(again).unwrap_or(Timestamp::MAX);
+        let (batches, others): (Vec<Due>, Vec<Due>) =
+            due.into_iter().partition(|due| matches!(due.task, Task::Batch(_)));
+        let claims = others.into_iter().map(|due| async move {
+            let again = now.checked_add(AGAIN).unwrap_or(Timestamp::MAX);
             let claimed = self.store.claim(&due, again).await?;
             Ok::<_, StoreFault>(claimed.then_some(due))
         });
         let claimed: Vec<Result<Option<Due>, StoreFault>> =
             futures::stream::iter(claims).buffered(AT_ONCE).collect().await;
-        let mut trouble = None;
+        let mut trouble: Option<ServiceFault> = None;
         let mut items = Vec::new();
-        let mut batches = Vec::new();
         for claimed in claimed {
             match claimed {
                 Ok(Some(due)) => match due.task {
@@ -193,21 +235,34 @@ impl Service {
                         items.push(WorkItem::new(Target::Version(package), WorkReason::Recheck, now));
                     }
                     Task::Package(name) => items.push(WorkItem::new(Target::Package(name), WorkReason::Sweep, now)),
-                    Task::Batch(id) => batches.push(id),
+                    Task::Batch(_) => {}
                 },
                 Ok(None) => {}
                 // What could not be claimed is still due.
-                Err(fault) => trouble = Some(fault),
+                Err(fault) => trouble = Some(fault.into()),
             }
         }
-        let tasks = items.len() + batches.len();
-        self.queue.send(&items).await?;
-        // Batches can be large, and wait for whom somebody watches.
-        for id in batches {
-            let items = self.rest_of_batch(&id, now).await?;
-            self.queue.send(&items).await?;
+        let mut tasks = items.len();
+        // What was not accepted is claimed, and due again.
+        if let Err(fault) = self.queue.send(&items).await {
+            trouble = Some(fault.into());
         }
-        trouble.map_or(Ok(tasks), |fault| Err(fault.into()))
+        // Batches can be large, and wait for whom somebody watches; each is claimed when its turn comes.
+        let mut left = BATCH_ITEMS;
+        for due in batches {
+            let again = now.checked_add(BATCH_AGAIN).unwrap_or(Timestamp::MAX);
+            let Task::Batch(id) = &due.task else { continue };
+            if left == 0 {
+                break;
+            }
+            if self.store.claim(&due, again).await? {
+                let items = self.rest_of_batch(id, now).await?;
+                self.queue.send(&items).await?;
+                left = left.saturating_sub(items.len());
+                tasks += 1;
+            }
+        }
+        trouble.map_or(Ok(tasks), Err)
     }
 
     /// What of a batch has no verdict yet; a batch that is done, or gone, is not due any more.
@@ -234,6 +289,13 @@ impl Service {
             self.store.finish_batch(id).await?;
         }
         Ok(items)
+    }
+}
+
+fn too_slow(feed: &url::Url) -> LookFault {
+    LookFault::Upstream {
+        detail: format!("{feed}: the feed was not read within {} s", FEED_PATIENCE.as_secs()),
+        retry_after: None,
     }
 }
 

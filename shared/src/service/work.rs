@@ -1,5 +1,7 @@
 //! What is done about one message of the queue.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Looked, Service, ServiceFault, awaits_an_upstream};
@@ -15,6 +17,11 @@ const LAG: SignedDuration = SignedDuration::from_mins(10);
 const RECENT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The most versions that are handed over at once, the oldest first. The others follow ten minutes later.
 const VERSIONS: usize = 200;
+/// For how long a batch waits for a version that cannot be decided.
+const AWAITED: SignedDuration = SignedDuration::from_hours(24);
+/// After what time a package is asked about again whose registry did not answer, at the soonest and at the latest.
+const SOONEST: SignedDuration = SignedDuration::from_mins(15);
+const LATEST: SignedDuration = SignedDuration::from_hours(1);
 /// When a watched package is looked for new versions, if no feed shows any before.
 const LOOK_FOR_VERSIONS: SignedDuration = SignedDuration::from_hours(24);
 
@@ -65,11 +72,16 @@ impl Service {
         };
         let verdict = looked.verdict;
         if awaits_an_upstream(&verdict) && verdict.removed_at.is_none() {
-            return Ok(match item.reason {
-                WorkReason::Batch => Worked::TryAgain(format!("{package} could not be decided yet")),
+            match item.reason {
+                WorkReason::Batch if self.is_awaited(item, now).await? => {
+                    return Ok(Worked::TryAgain(format!("{package} could not be decided yet")));
+                }
+                WorkReason::Batch => {}
                 // The verdict has a next look: a message that came back besides would be one more for each of those.
-                WorkReason::Api | WorkReason::Sweep | WorkReason::Recheck => Worked::Done(Box::new(verdict)),
-            });
+                WorkReason::Api | WorkReason::Sweep | WorkReason::Recheck => {
+                    return Ok(Worked::Done(Box::new(verdict)));
+                }
+            }
         }
         let progress = Progress::Done {
             status: verdict.status,
@@ -90,8 +102,8 @@ impl Service {
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
         let again = match item.reason {
-            WorkReason::Recheck => match (item.asked_at, self.store.current(package).await?) {
-                (Some(asked_at), Some(current)) => current.checked_at < asked_at,
+            WorkReason::Recheck => match (item.asked_at, self.store.last_look(package).await?) {
+                (Some(asked_at), Some(looked_at)) => looked_at < asked_at,
                 (_, _) => true,
             },
             WorkReason::Api | WorkReason::Batch | WorkReason::Sweep => false,
@@ -106,6 +118,14 @@ impl Service {
             return self.verdict(&coordinate, true, now).await;
         }
         Ok(looked)
+    }
+
+    /// Whether a batch still waits for what could not be decided. After a day it takes what there is, so that every batch comes
+    /// to an end; the version is tried on, by the schedule of its verdict.
+    async fn is_awaited(&self, item: &WorkItem, now: Timestamp) -> Result<bool, ServiceFault> {
+        let Some(id) = &item.batch else { return Ok(true) };
+        let batch = self.store.batch(id, now).await?;
+        Ok(batch.is_some_and(|batch| now.duration_since(batch.created_at) < AWAITED))
     }
 
     async fn note_progress(
@@ -124,9 +144,10 @@ impl Service {
 
     /// Looks for what is new of a watched package:
     ///
-    /// 1. asks the registry for its list of versions, past every cache;
+    /// 1. asks the registry for its list of versions, past every cache; if it does not answer, the package is put off, and
+    ///    the message is done: one that came back besides would be one more for each time that the package is due;
     /// 2. hands over those that were published since the last time and have no verdict, those whose verdict is to be looked
-    ///    after from now on, and those with a verdict that are served no more, or again;
+    ///    after from now on, and those with a verdict that are served no more, or again, or are not even listed;
     /// 3. notes how far that was, unless somebody else has meanwhile.
     ///
     /// A process that dies in between leaves everything to be handed over again.
@@ -153,25 +174,56 @@ impl Service {
         };
         let listing = match ecosystem::versions(name, &look).await {
             Ok(listing) => listing,
-            // The package is gone, or was never there: its versions find out by themselves.
+            // The package is gone, or was never there.
             Err(LookFault::NotFound(because)) => {
                 tracing::info!(package = %name.to_purl(), because, "a watched package is not on the registry");
                 Listing::default()
             }
-            Err(fault @ LookFault::Upstream { .. }) => return Err(fault.into()),
+            Err(fault @ LookFault::Upstream { .. }) => {
+                let until = now.checked_add(put_off_by(&entry, now)).unwrap_or(Timestamp::MAX);
+                tracing::warn!(package = %name.to_purl(), %fault, %until, "a watched package was put off");
+                self.store.put_off(&entry, until).await?;
+                return Ok(0);
+            }
         };
         // 2.
-        let new = self.new_versions(&entry, &listing, now).await?;
+        let mut new = self.new_versions(&entry, &listing, now).await?;
+        new.items.extend(self.missing_versions(name, &listing, now).await?);
         self.queue.send(&new.items).await?;
-        // 3. What the feed named and the list does not show yet is looked for once more, at the time that the sweep has set.
-        let expected = new.items.is_empty() && entry.next_look_at > now;
-        if !expected {
-            let wait = if new.is_all { LOOK_FOR_VERSIONS } else { LAG };
-            let next = now.checked_add(wait).unwrap_or(Timestamp::MAX);
-            let seen_until = new.until.max(entry.seen_until);
-            self.store.handed_over(&entry, seen_until, next).await?;
-        }
+        // 3. A package that the feed has named since is looked for once more, at the time that the sweep has set: the list may
+        // show one of two versions, and the other one later.
+        let wait = if new.is_all { LOOK_FOR_VERSIONS } else { LAG };
+        let next = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+        let expected = Some(entry.next_look_at).filter(|expected| *expected > now);
+        let next = expected.map_or(next, |expected| expected.min(next));
+        let seen_until = new.until.max(entry.seen_until);
+        self.store.handed_over(&entry, seen_until, next).await?;
         Ok(new.items.len())
+    }
+
+    /// Versions with a verdict that the registry does not list at all any more, not even as ones that were: a package that is
+    /// taken away, or whose place something else has taken.
+    async fn missing_versions(
+        &self,
+        name: &PackageName,
+        listing: &Listing,
+        now: Timestamp,
+    ) -> Result<Vec<WorkItem>, ServiceFault> {
+        let listed: BTreeSet<&str> = listing.versions.iter().map(|listed| listed.package.version()).collect();
+        let mut missing = Vec::new();
+        for version in self.store.remembered(name, VERSIONS).await? {
+            let Some(package) = PackageVersion::new(name.clone(), &version)
+                .ok()
+                .filter(|package| !listed.contains(package.version()))
+            else {
+                continue;
+            };
+            let current = self.store.current(&package).await?;
+            if current.is_some_and(|verdict| verdict.removed_at.is_none()) {
+                missing.push(WorkItem::new(Target::Version(package), WorkReason::Recheck, now));
+            }
+        }
+        Ok(missing)
     }
 
     /// What of a listing is to be handed over, the oldest first. The version that is installed by default is always among
@@ -220,6 +272,14 @@ impl Service {
         }
         Ok(new)
     }
+}
+
+/// By how much a package is put off that could not be asked about: half of the time that it has been overdue, between a
+/// quarter of an hour and one hour. An outage of the registry costs one question an hour for each package, and no version
+/// waits for longer than that once it is over.
+fn put_off_by(entry: &Watched, now: Timestamp) -> SignedDuration {
+    let overdue = now.duration_since(entry.next_look_at);
+    (overdue / 2).clamp(SOONEST, LATEST)
 }
 
 /// What is handed over of a package.

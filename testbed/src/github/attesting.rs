@@ -95,7 +95,7 @@ impl Attesting {
         world: &World,
         at: Timestamp,
         claims: Claims,
-        statement: Value,
+        mut statement: Value,
     ) -> Vec<StoredAttestation> {
         let subjects = statement.get("subject").and_then(Value::as_array).into_iter().flatten();
         let digests: BTreeSet<String> = subjects
@@ -104,7 +104,7 @@ impl Attesting {
             .filter_map(|(algorithm, digest)| Some(format!("{algorithm}:{}", digest.as_str()?)))
             .collect();
         let sealing = Sealing::at(world, Format::v03(), self.at.unwrap_or(at));
-        let mut bundle = self.bends.seal(sealing, claims, statement);
+        let mut bundle = self.bends.seal(sealing, claims, &mut statement);
         apply(&self.bends.signed, &mut bundle);
         digests
             .into_iter()

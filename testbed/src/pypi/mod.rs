@@ -1,9 +1,10 @@
-//! PyPI: its simple index, its JSON API, its Integrity API and the files.
+//! PyPI: its simple index, its JSON API, its Integrity API, its feeds and the files.
 //!
 //! The shapes are those of PEP 691, 700, 714, 740 and 792 and of <https://docs.pypi.org/api/>; what a verifier never reads is
 //! left out.
 
 mod documents;
+mod feeds;
 mod file;
 mod metadata;
 mod party;

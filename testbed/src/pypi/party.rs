@@ -3,7 +3,7 @@
 use super::{
     INTEGRITY_JSON, PypiPublished, PypiServed,
     documents::{self, Project},
-    normalize,
+    feeds, normalize,
 };
 use crate::{
     answer::{Answer, Reply, Request},
@@ -152,6 +152,7 @@ impl Pypi {
                 self.integrity(request, name, version, filename, attempt)
             }
             ["packages", ..] => self.file(path, attempt),
+            ["rss", path @ ..] => feeds::feed(&self.projects, path, request).unwrap_or_else(page_not_found),
             _ => page_not_found(),
         }
     }

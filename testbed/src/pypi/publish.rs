@@ -229,7 +229,7 @@ impl Attested<'_> {
             PypiPredicate::PublishEmpty => (PUBLISH, json!({})),
             PypiPredicate::Slsa => (SLSA_V1, self.build.slsa_of_actions()),
         };
-        let statement = json!({
+        let mut statement = json!({
             "_type": STATEMENT_V1,
             "subject": [{"name": self.filename, "digest": {"sha256": self.digest}}],
             "predicateType": predicate_type,
@@ -240,7 +240,7 @@ impl Attested<'_> {
             None => Claims::of(self.build),
         };
         let bends = self.release.bends.and(&self.file.bends);
-        let mut attestation = in_pypis_shape(&bends.seal(self.sealing.clone(), claims, statement));
+        let mut attestation = in_pypis_shape(&bends.seal(self.sealing.clone(), claims, &mut statement));
         apply(&bends.signed, &mut attestation);
         attestation
     }

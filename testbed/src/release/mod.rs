@@ -7,29 +7,11 @@ use crate::{
     edit::Edits,
     github::{Commit, Origin, Repository, Run},
     npm::{self, registry::Publisher},
+    sealing::{Bends, Sealing},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::{fmt, sync::Arc};
-
-/// How the provenance attestation is made.
-#[derive(Debug, Clone)]
-pub struct Provenance {
-    /// The shape of the statement.
-    pub flavour: Flavour,
-    /// The shape of the bundle.
-    pub format: Format,
-    /// The encoding of the signature.
-    pub encoding: SignatureEncoding,
-    /// The envelope's `keyid`, empty for certificates.
-    pub keyid: String,
-    /// The parties.
-    pub parties: Parties,
-    /// The start of the certificate's validity.
-    pub certified_at: Timestamp,
-    /// When the log integrated the entry, or when the timestamp authority stamped the signature.
-    pub logged_at: Timestamp,
-}
 
 /// Which key of the registry signs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +66,7 @@ pub struct Release {
     registry_world: Option<World>,
     tag: Option<String>,
     unpublished: bool,
-    certificate: Edits<Claims>,
-    provenance: Edits<Provenance>,
-    statement: Edits<Value>,
-    bundle: Edits<Value>,
+    bends: Bends,
     publish: Edits<PublishAttestation>,
     publish_statement: Edits<Value>,
     publish_bundle: Edits<Value>,
@@ -176,10 +155,7 @@ impl Release {
             registry_world: None,
             tag: None,
             unpublished: false,
-            certificate: Vec::new(),
-            provenance: Vec::new(),
-            statement: Vec::new(),
-            bundle: Vec::new(),
+            bends: Bends::default(),
             publish: Vec::new(),
             publish_statement: Vec::new(),
             publish_bundle: Vec::new(),
@@ -317,28 +293,28 @@ impl Release {
     /// Changes what the certificate claims, and nothing else.
     #[must_use]
     pub fn certificate(mut self, edit: impl Fn(&mut Claims) + Send + Sync + 'static) -> Self {
-        self.certificate.push(Arc::new(edit));
+        self.bends.certificate.push(Arc::new(edit));
         self
     }
 
     /// Changes how the provenance attestation is made: its parties, its times, its bundle.
     #[must_use]
-    pub fn provenance(mut self, edit: impl Fn(&mut Provenance) + Send + Sync + 'static) -> Self {
-        self.provenance.push(Arc::new(edit));
+    pub fn provenance(mut self, edit: impl Fn(&mut Sealing) + Send + Sync + 'static) -> Self {
+        self.bends.sealing.push(Arc::new(edit));
         self
     }
 
     /// Changes the provenance statement before it is signed, and nothing else.
     #[must_use]
     pub fn statement(mut self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
-        self.statement.push(Arc::new(edit));
+        self.bends.statement.push(Arc::new(edit));
         self
     }
 
     /// Changes the provenance's bundle after it was signed.
     #[must_use]
     pub fn bundle(mut self, edit: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
-        self.bundle.push(Arc::new(edit));
+        self.bends.signed.push(Arc::new(edit));
         self
     }
 

@@ -1,6 +1,6 @@
 //! Making everything that a release consists of, in the order in which it happens.
 
-use super::{Provenance, PublishAttestation, Published, RegistryKeyChoice, Release};
+use super::{PublishAttestation, Published, RegistryKeyChoice, Release};
 use crate::{
     Attestation, Claims, Flavour, Parties, SignatureEncoding, World,
     attestation::PUBLISH,
@@ -11,7 +11,7 @@ use crate::{
     github::{Origin, Recipe},
     keys::P256Key,
     npm::{self, registry::Publisher, tarball},
-    sealing::{Instance, Sealing},
+    sealing::Sealing,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -83,23 +83,12 @@ impl Release {
     }
 
     fn provenance_item(&self, world: &World, sha512: &str) -> Value {
-        let mut plan = Provenance {
-            flavour: self.flavour,
-            format: self.format.clone(),
-            encoding: SignatureEncoding::Der,
-            keyid: String::new(),
-            parties: Parties::of(world),
-            certified_at: self.at - SignedDuration::from_secs(3),
-            logged_at: self.at,
-        };
-        apply(&self.provenance, &mut plan);
-        let mut claims = Claims::of(&self.build);
-        apply(&self.certificate, &mut claims);
-        let mut statement = self.build.provenance_statement(plan.flavour, &self.purl(), sha512);
-        apply(&self.statement, &mut statement);
-
-        let mut bundle = plan.sealing().seal(&claims, &statement);
-        apply(&self.bundle, &mut bundle);
+        let mut sealing = Sealing::at(world, self.format.clone(), self.at);
+        // npm's envelopes name no key, and say so.
+        sealing.keyid = Some(String::new());
+        let mut statement = self.build.provenance_statement(self.flavour, &self.purl(), sha512);
+        let mut bundle = self.bends.seal(sealing, Claims::of(&self.build), &mut statement);
+        apply(&self.bends.signed, &mut bundle);
         let predicate_type = statement
             .get("predicateType")
             .and_then(Value::as_str)
@@ -199,21 +188,6 @@ impl Release {
         );
         insert(&mut manifest, "dist", dist);
         manifest
-    }
-}
-
-impl Provenance {
-    /// How it is signed.
-    fn sealing(&self) -> Sealing {
-        Sealing {
-            format: self.format.clone(),
-            encoding: self.encoding,
-            keyid: Some(self.keyid.clone()),
-            instance: Instance::PublicGood,
-            parties: self.parties.clone(),
-            certified_at: self.certified_at,
-            logged_at: self.logged_at,
-        }
     }
 }
 

@@ -428,7 +428,12 @@ fn a_universe_has_homebrew_and_released_files_too() {
     universe.publish_in_homebrew(formula);
     let path = format!("/repos/{CORE}/attestations/sha256:{digest}");
     let list = universe.github_reply(&Request::get(&path)).as_json().unwrap();
-    assert_eq!(list["attestations"].as_array().unwrap().len(), 1);
+    let url = list["attestations"][0]["bundle_url"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("/github")
+        .unwrap();
+    assert_eq!(universe.github_reply(&Request::get(url)).status, 200);
     assert_eq!(
         universe.homebrew_reply(&Request::get("/api/formula/wget.json")).status,
         200

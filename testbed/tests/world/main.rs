@@ -12,10 +12,12 @@ mod feed;
 mod github;
 mod homebrew;
 mod pypi;
+mod pypi_attested;
 mod registry;
 mod serving;
 mod speed;
 mod stored;
+mod waves;
 
 use serde_json::Value;
 use sigstore::{

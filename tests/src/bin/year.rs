@@ -1,6 +1,7 @@
 //! Simulates a year of a registry, and prints what came of it.
 //!
-//! `year [--seed N] [--packages N] [--releases N] [--days N] [--attacks N] [--outages PERCENT] [--format text|json] [--quiet]`
+//! `year [--seed N] [--packages N] [--releases N] [--days N] [--attacks N] [--outages PERCENT]
+//! [--sweeps-every MINUTES] [--format text|json] [--quiet]`
 //!
 //! Exit status: 0 if every bar was kept, 1 if one was broken, 2 for wrong usage.
 
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use hekate_tests::year::{Plan, run};
+use jiff::SignedDuration;
 
 /// How the result is printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,7 +68,7 @@ async fn simulate(arguments: &Arguments) -> Result<bool> {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments> {
     let (mut seed, mut packages, mut releases, mut days, mut attacks) = (1, 2_000, 50_000, 365, None);
-    let mut outages = 100;
+    let (mut outages, mut sweeps_every) = (100, 1);
     let (mut format, mut quiet) = (Format::Text, false);
     while let Some(name) = arguments.next() {
         if name == "--quiet" {
@@ -86,12 +88,14 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Arguments> {
             "--days" => days = i64::try_from(number()?)?,
             "--attacks" => attacks = Some(number()?),
             "--outages" => outages = u32::try_from(number()?)?,
+            "--sweeps-every" => sweeps_every = i64::try_from(number()?)?.max(1),
             "--format" if value == "json" => format = Format::Json,
             "--format" if value == "text" => format = Format::Text,
             _ => bail!("{name} {value} is not understood: see the first lines of this program"),
         }
     }
     let mut plan = Plan::new(seed, packages, releases, days);
+    plan.sweeps_every = SignedDuration::from_mins(sweeps_every);
     plan.outages = f64::from(outages) / 100.0;
     if let Some(attacks) = attacks {
         plan.attacks = attacks;

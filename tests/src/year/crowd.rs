@@ -1,5 +1,6 @@
 //! Many sweepers and workers at once, on threads, on one table: what may go wrong between two of them does so here.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{MutexGuard, PoisonError};
@@ -24,7 +25,7 @@ const STEP: SignedDuration = SignedDuration::from_secs(30);
 /// How much simulated time may pass during one look. Longer ones would outlive their leases, which no look does in truth.
 const LONGEST_LOOK: SignedDuration = SignedDuration::from_secs(60);
 /// How long everybody waits for each other at most, in real time.
-const PATIENCE: Duration = Duration::from_mins(4);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// What came of it.
 #[derive(Debug)]
@@ -64,16 +65,17 @@ impl Shared {
     }
 }
 
-/// Lets so many sweepers and workers work, without any order between them, on what is released within `span`.
-pub async fn crowd(plan: &Plan, sweepers: usize, workers: usize, span: SignedDuration) -> Result<Crowd> {
+/// Lets so many sweepers and workers work, without any order between them, on what is released in a time of the first day.
+pub async fn crowd(plan: &Plan, sweepers: usize, workers: usize, time: Range<SignedDuration>) -> Result<Crowd> {
+    let (begin, end) = (plan.start() + time.start, plan.start() + time.end);
     let deployment = Deployment::start(plan, DUPLICATED).await?;
-    deployment.surroundings.earth.advance(plan.start());
-    deployment.watch(plan.start()).await?;
+    deployment.surroundings.earth.advance(begin);
+    deployment.watch(begin).await?;
     let idle = |count| (0..count).map(|_| AtomicI64::new(i64::MAX)).collect();
     let hands: Vec<Hand> = (0..workers + sweepers).map(|number| deployment.hand(number)).collect();
     let shared = Arc::new(Shared {
         deployment,
-        now: AtomicI64::new(plan.start().as_second()),
+        now: AtomicI64::new(begin.as_second()),
         stop: AtomicBool::new(false),
         sweeps: AtomicU64::new(0),
         busy_since: idle(workers),
@@ -88,7 +90,7 @@ pub async fn crowd(plan: &Plan, sweepers: usize, workers: usize, span: SignedDur
             tasks.spawn(async move { sweep(&shared, &hand, number - workers).await });
         }
     }
-    let passed = tokio::time::timeout(PATIENCE, pass(&shared, plan.start() + span)).await;
+    let passed = tokio::time::timeout(PATIENCE, pass(&shared, end)).await;
     shared.stop.store(true, Ordering::SeqCst);
     while let Some(ended) = tasks.join_next().await {
         ended?;
@@ -96,7 +98,7 @@ pub async fn crowd(plan: &Plan, sweepers: usize, workers: usize, span: SignedDur
     if passed.is_err() {
         bail!("the work was not done within {PATIENCE:?}");
     }
-    conclude(&shared, plan, plan.start() + span).await
+    conclude(&shared, begin, end).await
 }
 
 /// Moves time, but never so far that a look under way would have lasted too long; and stops when all is done.
@@ -183,14 +185,14 @@ async fn sweep(shared: &Shared, hand: &Hand, number: usize) {
     }
 }
 
-async fn conclude(shared: &Shared, plan: &Plan, end: Timestamp) -> Result<Crowd> {
+async fn conclude(shared: &Shared, begin: Timestamp, end: Timestamp) -> Result<Crowd> {
     let surroundings = &shared.deployment.surroundings;
     let earth = &surroundings.earth;
     let mut lost = Vec::new();
     let mut count = 0;
     for release in &earth.population.releases {
         let is_served = release.removed_after.is_none_or(|after| release.at + after > end);
-        if release.at < plan.start() || release.at > end || !is_served {
+        if release.at < begin || release.at > end || !is_served {
             continue;
         }
         count += 1;

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use futures::future::join_all;
-use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::judges::FixedJudge;
 use hekate::attestation::TrustOrigin;
 use hekate::ecosystem::Upstreams;
@@ -17,10 +16,10 @@ use url::Url;
 
 use super::audit::audit;
 use super::chance::Chance;
-use super::mortal::{Death, Mortal, Surroundings};
-use super::outside::Outside;
+use super::mortal::{Death, LastCall, Mortal, Surroundings};
 use super::queue::{DUPLICATED, Delivery, Queue};
 use super::report::{Report, Work};
+use super::table::{Table, table};
 use super::weather::Affected;
 use super::world::Earth;
 use super::{HOUR, MINUTE, Plan, SECOND};
@@ -29,8 +28,8 @@ use crate::path::{judge, no_address, trust_in};
 
 /// What workers and sweepers work on: one table, one queue, one world.
 pub(super) struct Deployment {
-    /// The store's server, which ends with this.
-    _server: EmbeddedDynamoDb,
+    /// What the store is in.
+    _table: Table,
     /// What all of them have in common.
     pub(super) surroundings: Arc<Surroundings>,
     judges: Arc<dyn Judges>,
@@ -40,18 +39,17 @@ pub(super) struct Deployment {
 impl Deployment {
     /// An empty table and an empty queue.
     pub(super) async fn start(plan: &Plan, duplicated: f64) -> Result<Self> {
-        let server = EmbeddedDynamoDb::start(None).await?;
+        let table = table(Chance::new(plan.seed).of("table")).await?;
         let earth = Arc::new(Earth::new(plan));
         let trust = trust_in(earth.authorities(), TrustOrigin::Files).context("the keys of the world")?;
         Ok(Self {
             surroundings: Arc::new(Surroundings {
-                store: Arc::new(server.store()),
+                store: Arc::clone(&table.store) as _,
                 fetch: Arc::new(ScenarioFetch::new(Arc::clone(&earth)).with_token("token")),
                 queue: Mutex::new(Queue::new(Chance::new(plan.seed).of("queue"), duplicated)),
-                outside: Outside::new()?,
                 earth,
             }),
-            _server: server,
+            _table: table,
             judges: Arc::new(FixedJudge(Arc::new(judge(trust)))),
             upstreams: Upstreams {
                 npm_feed: Some(Url::parse("http://feed.npm.testbed.example/")?),
@@ -156,7 +154,8 @@ impl Engine {
         while minute < self.plan.end() {
             earth.advance(minute);
             if earth.weather.outage(Affected::Deployment, minute).is_none() {
-                if earth.ledger().next_due().is_some_and(|at| at <= minute) || self.is_news(minute) {
+                let is_wanted = earth.ledger().next_due().is_some_and(|at| at <= minute) || self.is_news(minute);
+                if is_wanted && self.next_sweep() <= minute {
                     self.sweep(minute).await;
                 }
                 self.deliver(minute).await?;
@@ -180,7 +179,14 @@ impl Engine {
         self.work.read_until != Some(feed) || self.work.swept_at.is_none_or(|at| at + HOUR <= minute)
     }
 
-    /// The next minute in which something happens, is due, is to be delivered, breaks or works again.
+    /// The first minute in which there may be a sweep again.
+    fn next_sweep(&self) -> Timestamp {
+        self.work
+            .swept_at
+            .map_or(self.plan.start(), |swept_at| swept_at + self.plan.sweeps_every)
+    }
+
+    /// The next minute in which something happens, is to be swept or delivered, breaks or works again.
     fn next_minute(&self, minute: Timestamp) -> Timestamp {
         let earth = &self.surroundings.earth;
         let next = minute + MINUTE;
@@ -192,14 +198,16 @@ impl Engine {
             .next_at();
         let happens = [
             earth.next_at(),
-            earth.ledger().next_due(),
+            earth.ledger().next_due().map(|due| due.max(self.next_sweep())),
+            // What is published is read by the next sweep.
+            (!self.is_read()).then(|| self.next_sweep()),
             queued,
             earth.weather.border_after(minute),
             // The sweep of the hour.
             Some(minute + HOUR),
         ];
         let soonest = happens.into_iter().flatten().min().unwrap_or(next);
-        if soonest <= next || (!self.is_read() && earth.next_at().is_some()) {
+        if soonest <= next {
             return next;
         }
         // The first whole minute at which it has happened; a message is delivered in the minute in which it is visible.
@@ -350,6 +358,10 @@ impl From<Option<Worked>> for Outcome {
 fn a_death(chance: &mut Chance, calls: i64) -> Death {
     Death {
         after: chance.between(0, calls).unsigned_abs(),
-        happens: chance.happens(0.5),
+        last: match chance.between(0, 2) {
+            0 => LastCall::Unmade,
+            1 => LastCall::GivenUp(chance.between(1, 12).unsigned_abs()),
+            _ => LastCall::Made,
+        },
     }
 }

@@ -6,12 +6,11 @@
 //! made and verified. The oracle knows what was planned and what upstreams could show, and shares no code with the checks.
 //!
 //! A year with the same seed is the same year: what is released, planted, out of order, repeated and killed depends on the
-//! seed alone. Keys are made anew, and of workers that work at the same moment any may be first.
+//! seed alone, and so does which of the workers that work at the same moment is first. Only keys are made anew.
 
 #![expect(
-    clippy::large_futures,
     clippy::await_holding_lock,
-    reason = "a simulation of one thread of time: futures are few, and nobody else waits for a lock"
+    reason = "a simulation of one thread of time: nobody else waits for a lock"
 )]
 
 pub mod audit;
@@ -21,11 +20,11 @@ pub mod engine;
 pub mod ledger;
 pub mod mortal;
 pub mod oracle;
-pub mod outside;
 mod planner;
 pub mod population;
 pub mod queue;
 pub mod report;
+pub mod table;
 pub mod weather;
 pub mod world;
 
@@ -59,6 +58,8 @@ pub struct Plan {
     pub attacks: usize,
     /// How many workers there are.
     pub workers: usize,
+    /// How far apart sweeps are: a minute in the template of a deployment.
+    pub sweeps_every: SignedDuration,
     /// How many outages there are: 1 is as many as in [`weather`], 0 none.
     pub outages: f64,
     /// How often the work on a message ends in the death of its worker.
@@ -79,6 +80,7 @@ impl Plan {
             days: days.clamp(60, 365),
             attacks: (packages / 30).max(9),
             workers: 10,
+            sweeps_every: MINUTE,
             outages: 1.0,
             killed: 0.005,
             sweeps_killed: 0.005,

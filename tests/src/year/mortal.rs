@@ -2,7 +2,7 @@
 
 use std::future::{Future, pending};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use hekate::dossier::{Dossier, Observation};
@@ -18,8 +18,8 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::chance::Chance;
-use super::outside::Outside;
 use super::queue::Queue;
+use super::table::pass;
 use super::weather::Affected;
 use super::world::Earth;
 
@@ -28,13 +28,24 @@ const FAULTS: f64 = 0.000_3;
 /// How often announcements are not taken, or taken and not confirmed.
 const UNHEARD: f64 = 0.02;
 
-/// When a worker is killed: at which of its calls, and whether that call still happens.
+/// When a worker is killed: at which of its calls, and how far that call comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Death {
     /// After how many other calls, from 0.
     pub after: u64,
-    /// Whether the call happens whose answer nobody hears.
-    pub happens: bool,
+    /// What becomes of the call whose answer nobody hears.
+    pub last: LastCall,
+}
+
+/// How far the last call of a worker comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastCall {
+    /// It does not happen.
+    Unmade,
+    /// It is given up after so many turns: of what a call does in several steps, the first are done.
+    GivenUp(u64),
+    /// It happens.
+    Made,
 }
 
 /// What all workers have in common.
@@ -47,8 +58,6 @@ pub struct Surroundings {
     pub fetch: Arc<dyn Fetch>,
     /// The queue.
     pub queue: Mutex<Queue>,
-    /// Where the store's client keeps to real time.
-    pub outside: Outside,
 }
 
 /// One worker's ports.
@@ -93,7 +102,7 @@ impl Mortal {
         death: Option<Death>,
         work: impl Future<Output = T>,
     ) -> Option<T> {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State { now, chance, death };
+        *self.lock() = State { now, chance, death };
         self.dead.store(false, Ordering::SeqCst);
         self.calls.store(0, Ordering::SeqCst);
         let died = self.died.notified();
@@ -108,8 +117,12 @@ impl Mortal {
         outcome
     }
 
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn now(&self) -> Timestamp {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).now
+        self.lock().now
     }
 
     /// Makes a call, unless the worker is killed before or after it.
@@ -118,13 +131,23 @@ impl Mortal {
             return pending().await;
         }
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        let death = self.state.lock().unwrap_or_else(PoisonError::into_inner).death;
+        let death = self.lock().death;
         let Some(death) = death.filter(|death| death.after == number) else {
             return call.await;
         };
         self.dead.store(true, Ordering::SeqCst);
-        if death.happens {
-            call.await;
+        match death.last {
+            LastCall::Unmade => {}
+            LastCall::GivenUp(turns) => {
+                tokio::select! {
+                    biased;
+                    () = pass(turns) => {}
+                    _unheard = call => {}
+                }
+            }
+            LastCall::Made => {
+                call.await;
+            }
         }
         self.died.notify_one();
         pending().await
@@ -144,7 +167,7 @@ impl Mortal {
                 earth.ledger().faults += 1;
                 return Err(fault());
             }
-            let answer = self.surroundings.outside.of(call).await;
+            let answer = call.await;
             if draw > 1.0 - FAULTS {
                 earth.ledger().faults += 1;
                 return Err(fault());
@@ -155,7 +178,7 @@ impl Mortal {
     }
 
     fn draw(&self) -> f64 {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).chance.part()
+        self.lock().chance.part()
     }
 
     fn store(&self) -> &dyn Store {
@@ -231,6 +254,10 @@ impl Announce for Mortal {
 
 #[async_trait]
 impl VerdictStore for Mortal {
+    async fn last_look(&self, package: &PackageVersion) -> Result<Option<Timestamp>, StoreFault> {
+        self.of_store(self.store().last_look(package)).await
+    }
+
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
         self.of_store(self.store().current(package)).await
     }
@@ -300,6 +327,10 @@ impl VerdictStore for Mortal {
 
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault> {
         self.of_store(self.store().releases(name, versions)).await
+    }
+
+    async fn remembered(&self, name: &PackageName, limit: usize) -> Result<Vec<String>, StoreFault> {
+        self.of_store(self.store().remembered(name, limit)).await
     }
 
     async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
@@ -378,6 +409,10 @@ impl ScheduleStore for Mortal {
         })
         .await
     }
+
+    async fn reset_cursor(&self, feed: &str, from: u64, to: u64) -> Result<bool, StoreFault> {
+        self.of_store(self.store().reset_cursor(feed, from, to)).await
+    }
 }
 
 #[async_trait]
@@ -400,6 +435,30 @@ impl WatchStore for Mortal {
 
     async fn watch_list(&self, after: Option<&PackageName>, limit: usize) -> Result<Vec<Watched>, StoreFault> {
         self.of_store(self.store().watch_list(after, limit)).await
+    }
+
+    async fn look_by(&self, name: &PackageName, at: Timestamp) -> Result<(), StoreFault> {
+        self.of_store(async {
+            self.store().look_by(name, at).await?;
+            if let Some(entry) = self.store().watched(name).await? {
+                let mut ledger = self.surroundings.earth.ledger();
+                ledger.is_due(&name.to_purl(), Some(entry.next_look_at));
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_off(&self, before: &Watched, until: Timestamp) -> Result<bool, StoreFault> {
+        self.of_store(async {
+            let noted = self.store().put_off(before, until).await?;
+            if noted {
+                let task = before.package.to_purl();
+                self.surroundings.earth.ledger().is_due(&task, Some(until));
+            }
+            Ok(noted)
+        })
+        .await
     }
 
     async fn handed_over(

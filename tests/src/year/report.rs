@@ -156,7 +156,11 @@ impl Report {
         let Plan { seed, days, .. } = &self.plan;
         let (packages, with_project, releases, before) = self.sizes;
         let audit = &self.audit;
-        writeln!(out, "simulated year: seed {seed}, {days} days")?;
+        let minutes = self.plan.sweeps_every.as_mins();
+        writeln!(
+            out,
+            "simulated year: seed {seed}, {days} days, a sweep every {minutes} min at most"
+        )?;
         writeln!(
             out,
             "  {packages} packages ({with_project} with a pipeline), {releases} releases ({} attested), {before} before",
@@ -320,6 +324,7 @@ impl Report {
         json!({
             "seed": self.plan.seed,
             "days": self.plan.days,
+            "sweepsEveryMinutes": self.plan.sweeps_every.as_mins(),
             "packages": packages,
             "packagesWithPipeline": with_project,
             "releases": releases,

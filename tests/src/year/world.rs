@@ -1,7 +1,7 @@
 //! The world of the year: what is published and changed in it, and how it answers.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,8 @@ use crate::fetch::Parties;
 pub const QUOTA: u64 = 5_000;
 /// How often a single request fails by itself.
 const HICCUPS: f64 = 0.004;
+/// Among how many releases the others of a run are: somebody else may release something at the same moment.
+const NEXT: usize = 100;
 /// How long the two steps take that every run has after the publication.
 const REST: SignedDuration = SignedDuration::from_secs(2);
 
@@ -45,12 +47,17 @@ enum Event {
     Renamed(u64, String),
 }
 
+/// What decides on an answer besides the path: the media type, and the entity tag of what is known.
+type Question = (Option<String>, Option<String>);
+
 /// The world.
 pub struct Earth {
     /// Who releases what.
     pub population: Population,
     /// What is out of order when.
     pub weather: Weather,
+    /// The names of all packages.
+    names: BTreeSet<String>,
     authorities: testbed::World,
     chance: Chance,
     state: Mutex<State>,
@@ -67,6 +74,10 @@ struct State {
     events: BinaryHeap<(Reverse<Timestamp>, Reverse<u64>)>,
     what: BTreeMap<u64, Event>,
     scheduled: u64,
+    /// The runs that go on to publish other packages, as they will have been.
+    whole: BTreeMap<u64, Run>,
+    /// The documents of packages as npm last served them, until something is released or taken back.
+    documents: BTreeMap<String, Vec<(Question, Reply)>>,
     /// How often each question was asked, for what fails by itself.
     asked: u64,
     /// For how long releases were made, in real time.
@@ -85,6 +96,8 @@ impl Earth {
             events: BinaryHeap::new(),
             what: BTreeMap::new(),
             scheduled: 0,
+            whole: BTreeMap::new(),
+            documents: BTreeMap::new(),
             asked: 0,
             making: Duration::ZERO,
         };
@@ -102,6 +115,7 @@ impl Earth {
             weather: Weather::plan(plan),
             chance: Chance::new(plan.seed).of("earth"),
             authorities,
+            names: population.packages.iter().map(|package| package.name.clone()).collect(),
             population,
             state: Mutex::new(state),
             ledger: Mutex::default(),
@@ -155,7 +169,9 @@ impl Earth {
             match (release, event) {
                 (Some(release), event) if event.is_none_or(|at| release.at <= at) => {
                     state.published += 1;
-                    self.publish(&mut state, release);
+                    let next = self.population.releases.get(state.published..).unwrap_or_default();
+                    let goes_on = release.run.is_some() && next.iter().take(NEXT).any(|next| next.run == release.run);
+                    self.publish(&mut state, release, goes_on);
                 }
                 (_, Some(_)) => state.happen(),
                 (_, None) => break,
@@ -164,14 +180,23 @@ impl Earth {
         state.now = to;
     }
 
-    fn publish(&self, state: &mut State, planned: &Planned) {
+    /// Publishes a release. Its run may go on afterwards, and release other packages.
+    fn publish(&self, state: &mut State, planned: &Planned, goes_on: bool) {
         let begin = Instant::now();
         let project = self.population.project(planned);
         let made = self.release(planned, project).publish(&self.authorities);
         state.making += begin.elapsed();
-        state.universe.publish(made);
         let name = self.population.name(planned).to_owned();
         let at = planned.at;
+        state.documents.remove(&name);
+        let run = run_id(planned, &name);
+        if let Some(project) = project {
+            state.show_whole(project.id, run);
+        }
+        state.universe.publish(made);
+        if let Some(project) = project.filter(|_| goes_on) {
+            state.show_unfinished(project.id, run, at);
+        }
         if let Some(after) = planned.removed_after {
             state.schedule(at + after, Event::Removed(name.clone(), planned.version.clone()));
         }
@@ -181,7 +206,6 @@ impl Earth {
         let Some(project) = project.filter(|_| planned.leaves_a_run()) else {
             return;
         };
-        let run = run_id(planned, &name);
         if let Some(after) = planned.run_ends_after {
             state.keep_running(project.id, run, at, after);
         }
@@ -332,7 +356,15 @@ impl Earth {
 impl Parties for Earth {
     fn reply(&self, party: Party, request: &Request) -> Reply {
         match party {
-            Party::Npm => self.reply(Upstream::Npm, request, |state| state.universe.npm_reply(request)),
+            Party::Npm => self.reply(Upstream::Npm, request, |state| {
+                let path = request.path.trim_start_matches('/');
+                let name = path.replace("%2f", "/").replace("%40", "@");
+                if self.names.contains(&name) {
+                    state.document(&name, request)
+                } else {
+                    state.universe.npm_reply(request)
+                }
+            }),
             Party::NpmFeed => self.reply(Upstream::NpmFeed, request, |state| {
                 state.universe.npm_feed_reply(request)
             }),
@@ -377,9 +409,11 @@ impl State {
             }
             Some(Event::Forgotten(project, before)) => universe.purge_runs_before(project, before),
             Some(Event::Removed(name, version)) => {
+                self.documents.remove(&name);
                 universe.npm().unpublish(&name, &version);
             }
             Some(Event::Withdrawn(name)) => {
+                self.documents.remove(&name);
                 universe.npm().unpublish_package(&name);
             }
             Some(Event::Swapped(name, version)) => {
@@ -394,6 +428,35 @@ impl State {
                 universe.rename(project, &name);
             }
             None => {}
+        }
+    }
+
+    /// The document of a package. It has thousands of lines where there are many versions, and is asked for every day.
+    fn document(&mut self, name: &str, request: &Request) -> Reply {
+        let question = (request.accept.clone(), request.if_none_match.clone());
+        let known = self.documents.entry(name.to_owned()).or_default();
+        if let Some((_question, reply)) = known.iter().find(|(asked, _reply)| *asked == question) {
+            return reply.clone();
+        }
+        let reply = self.universe.npm_reply(request);
+        known.push((question, reply.clone()));
+        reply
+    }
+
+    /// Shows a run as it was at the time of one publication, since there are others to come.
+    fn show_unfinished(&mut self, project: u64, id: u64, at: Timestamp) {
+        if let Some(run) = run_mut(&mut self.universe, project, id, 1) {
+            self.whole.insert(id, run.clone());
+            run.in_progress_at(at - REST);
+        }
+    }
+
+    /// Shows a run again as it will have been when it has ended.
+    fn show_whole(&mut self, project: u64, id: u64) {
+        let whole = self.whole.remove(&id);
+        if let (Some(whole), Some(run)) = (whole, run_mut(&mut self.universe, project, id, 1)) {
+            let purged = run.purged;
+            *run = Run { purged, ..whole };
         }
     }
 
@@ -564,4 +627,42 @@ fn hexadecimal<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
         let _written = write!(text, "{byte:02x}");
         text
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_publishes_several_packages_is_shown_in_progress_until_the_last_is_out() {
+        let earth = Earth::new(&Plan::new(2, 40, 600, 120));
+        let releases = &earth.population.releases;
+        let first = releases
+            .iter()
+            .find(|first| first.run.is_some() && releases.iter().filter(|other| other.run == first.run).count() > 2)
+            .unwrap();
+        let together: Vec<&Planned> = releases.iter().filter(|other| other.run == first.run).collect();
+        let project = earth.population.project(first).unwrap().id;
+        let id = run_id(first, earth.population.name(first));
+        let shown = |at| {
+            earth.advance(at);
+            run_mut(&mut earth.state().universe, project, id, 1).unwrap().clone()
+        };
+        let (last, others) = together.split_last().unwrap();
+        for other in others {
+            let run = shown(other.at);
+            assert_eq!((run.status.as_str(), run.conclusion), ("in_progress", None));
+        }
+        let mut run = shown(last.at);
+        assert_eq!(
+            (run.status.as_str(), run.conclusion.as_deref()),
+            ("completed", Some("success"))
+        );
+        let step = run.publish_step_mut();
+        for release in together {
+            let signed_at = release.at - SECOND * 3;
+            assert!(step.started_at.unwrap() < signed_at && signed_at < step.completed_at.unwrap());
+        }
+    }
 }

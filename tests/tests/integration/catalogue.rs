@@ -398,6 +398,15 @@ shapes! {
         .is(Verified).finds(RegIntegrityStable, unknown(UnknownReason::Stripped));
     another_integrity_than_was_first_seen => shape(widget()).remembering(Digest::sha512_of(b"earlier")).is(Mismatch)
         .finds(RegIntegrityStable, FAIL).decided_by(&[RegIntegrityStable]);
+    another_integrity_than_was_first_seen_unsigned => shape(widget())
+        .remembering_unsigned(Digest::sha512_of(b"a mirror's")).is(Verified)
+        .finds(RegIntegrityStable, Outcome::NotApplicable(Some(Shade::FirstSeen)));
+    the_integrity_that_was_first_seen_unsigned => shape(widget()).remembering_unsigned(declared(&widget())).is(Verified)
+        .finds(RegIntegrityStable, PASS);
+    unsigned_another_integrity_than_was_first_seen_unsigned => shape(widget().metadata(unsigned))
+        .remembering_unsigned(Digest::sha512_of(b"a mirror's")).is(Verified).finds(RegIntegrityStable, WARN);
+    unsigned_another_integrity_than_the_registry_had_signed => shape(widget().metadata(unsigned))
+        .remembering(Digest::sha512_of(b"earlier")).is(Mismatch).finds(RegIntegrityStable, FAIL);
     with_an_invalid_registry_signature => shape(widget().registry_signature_by(&World::foreign())
         .metadata(|manifest| {
             manifest["dist"]["signatures"][0]["keyid"] = json!(World::shared().current_registry_key.key_id());
@@ -451,7 +460,7 @@ shapes! {
         })).is(Mismatch).finds(AttPublishSig, FAIL);
     with_a_key_id_that_is_not_the_hint => shape(widget()
         .publish_attestation(|plan| plan.keyid = text("SHA256:other"))).is(Mismatch).finds(AttPublishSig, FAIL);
-    a_provenance_that_names_a_key => shape(widget().provenance(|plan| "SHA256:other".clone_into(&mut plan.keyid)))
+    a_provenance_that_names_a_key => shape(widget().provenance(|plan| plan.keyid = text("SHA256:other")))
         .is(Mismatch).finds(AttProvenanceSig, FAIL);
     a_provenance_by_the_registrys_key => shape(widget().attestations(|list| {
         list.retain(|item| item["predicateType"] != SLSA_V1);
@@ -588,6 +597,10 @@ fn plain() -> Release {
 }
 
 /// The integrity that the registry names for a release.
+fn unsigned(manifest: &mut Value) {
+    manifest["dist"].as_object_mut().unwrap().remove("signatures");
+}
+
 fn declared(release: &Release) -> Digest {
     Digest::sha512_of(&release.publish(&World::shared()).tarball)
 }

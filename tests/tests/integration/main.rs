@@ -21,6 +21,7 @@ mod forge_theorems;
 mod history;
 mod homebrew;
 mod pypi;
+mod pypi_cases;
 mod record;
 mod refusals;
 mod released;

@@ -1,7 +1,11 @@
 //! Attestations as PyPI serves them: that what is read of them verifies as what was signed, and nothing else does.
 
+use hekate::adapters::http::read_core_metadata;
 use hekate::attestation::{PredicateType, Refusal, TrustMaterial, TrustOrigin, UnverifiedAttestation};
-use hekate::ecosystem::pypi::filename::is_same_distribution;
+use hekate::dossier::ArchiveMember;
+use hekate::ecosystem::Ecosystem;
+use hekate::ecosystem::pypi::filename::{Distribution, is_same_distribution};
+use hekate::ecosystem::pypi::metadata;
 use hekate::ecosystem::pypi::provenance::{PUBLISH, Provenance, parse};
 use hekate::package::DigestAlgorithm;
 use hekate_tests::corpus::{Corpus, NPM_KEYS, TRUSTED_ROOT};
@@ -49,7 +53,10 @@ fn listed(attestations: &[Value]) -> Vec<UnverifiedAttestation> {
             .as_bytes(),
     ) {
         Provenance::Listed(listed) => listed,
-        other => panic!("{other:?}"),
+        other @ (Provenance::NoBundles
+        | Provenance::NoAttestations
+        | Provenance::Unsupported(_)
+        | Provenance::Malformed(_)) => panic!("{other:?}"),
     }
 }
 
@@ -213,26 +220,50 @@ fn every_recorded_attestation_names_the_file_that_it_was_made_for() {
         let material = TrustMaterial::new(&root, &keys, TrustOrigin::Files).unwrap();
         let listed = listed(std::slice::from_ref(value));
         let subject = material.verify(&listed[0], now()).unwrap().statement.subject;
-        let recorded_as = path.rsplit('/').next().unwrap();
+        let recorded_as = path.rsplit('/').next().unwrap().trim_start_matches("history-");
         let filename = [".publish.attestation.json", ".attestation.json", ".provenance.json"]
             .iter()
             .find_map(|ending| recorded_as.strip_suffix(ending))
-            .unwrap_or_else(|| panic!("{path} does not say which file it was recorded for"))
-            .trim_start_matches("history-")
-            .trim_start_matches("pep740-");
-        if !filename.contains('-') || filename.starts_with("docs-") {
-            continue;
+            .unwrap_or_else(|| panic!("{path} does not say what it was recorded for"));
+        // Another may be recorded under the name of a page.
+        if Distribution::parse(filename).is_some() {
+            assert!(
+                is_same_distribution(filename, &subject.name),
+                "{filename} {}",
+                subject.name
+            );
+            written_otherwise += usize::from(filename != subject.name);
         }
-        let subject_name = subject.name.trim_start_matches("pep740_");
-        assert!(
-            is_same_distribution(filename, subject_name),
-            "{filename} {}",
-            subject.name
-        );
-        written_otherwise += usize::from(filename != subject_name);
     }
     assert!(
         written_otherwise > 0,
         "some subject is written in another way than its file"
     );
+}
+
+#[test]
+fn every_recorded_distribution_has_metadata_that_names_it_as_its_file_does() {
+    let Some(corpus) = corpus() else { return };
+    let registry = Ecosystem::PyPi.registry();
+    let mut read = 0;
+    for row in corpus.below("pypi/", &["pypi-dist"]) {
+        let filename = row.path.rsplit('/').next().unwrap();
+        let named = Distribution::parse(filename).unwrap();
+        let bytes = corpus.read(&row.path).unwrap();
+        let ArchiveMember::Found { body } = read_core_metadata(bytes.as_slice()) else {
+            panic!("{filename} has no metadata")
+        };
+        let metadata = metadata::parse(&body.0);
+        assert_eq!(
+            metadata.name.and_then(|name| registry.name(&name).ok()),
+            Some(named.project),
+            "{filename}"
+        );
+        assert!(
+            registry.is_same_version(&metadata.version.unwrap(), &named.version),
+            "{filename}"
+        );
+        read += 1;
+    }
+    assert!(read > 0);
 }

@@ -6,17 +6,18 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::judges::FixedJudge;
+use hekate::check::CheckId;
 use hekate::ecosystem::Upstreams;
 use hekate::package::{Coordinate, PackageName, PackageVersion};
 use hekate::ports::{
     Announce, Announcement, ChangeStore as _, ChangesAfter, QueueFault, ScheduleStore as _, Target, Task,
     VerdictStore as _, WatchStore as _, WorkItem, WorkQueue, WorkReason,
 };
-use hekate::service::{Service, Worked};
+use hekate::service::{Freshness, Service, Worked};
 use hekate::verdict::Status;
 use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
-use testbed::{Answer, BASE_TIME, Release, Scenario, Served};
+use testbed::{Answer, BASE_TIME, Release, Scenario, Served, World};
 use url::Url;
 
 use crate::shape::{judge, over_http};
@@ -336,6 +337,41 @@ async fn a_version_that_is_gone_keeps_its_verdict_marked_and_is_not_due_any_more
 }
 
 #[tokio::test]
+async fn the_versions_of_a_package_that_is_gone_are_marked_at_once() {
+    let releases = [
+        at("1.0.0").at(day(-40)),
+        at("1.1.0").at(day(-1)),
+        at("1.2.0").at(day(0)),
+    ];
+    let deployment = Deployment::of(releases.into_iter().fold(Scenario::new(), Scenario::release)).await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    assert!(deployment.served.scenario().npm().unpublish_package("@acme/widget"));
+    let later = day(0) + minutes(5);
+    deployment.sweep(later).await;
+    let worked = deployment.work(later).await;
+    assert_eq!(worked.len(), 3, "{worked:?}");
+    for text in ["1.1.0", "1.2.0"] {
+        let verdict = store
+            .current(&version(&format!("{WIDGET}@{text}")))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (verdict.status, verdict.removed_at),
+            (Status::Verified, Some(later)),
+            "{text}"
+        );
+        assert!(store.dossier(&verdict.dossier).await.unwrap().is_some());
+    }
+    // What is marked is left alone.
+    deployment.sweep(day(2)).await;
+    assert_eq!(deployment.work(day(2)).await, [WIDGET]);
+}
+
+#[tokio::test]
 async fn a_version_that_never_was_has_no_verdict() {
     let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
     let item = WorkItem::new(
@@ -605,4 +641,330 @@ async fn an_outage_makes_no_messages_beside_the_schedule() {
     };
     assert_eq!(verdict.status, Status::Indeterminate);
     assert!(verdict.next_look_at.is_some());
+}
+
+/// The deployment with a registry that does not answer; its feed still does.
+fn nowhere() -> Url {
+    Url::parse("http://127.0.0.1:1/").unwrap()
+}
+
+#[tokio::test]
+async fn an_outage_of_the_registry_costs_a_watched_package_one_message_an_hour_and_no_version() {
+    let mut deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    deployment.embedded.store().watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let registry = std::mem::replace(&mut deployment.service.upstreams.npm, nowhere());
+    let begin = day(1);
+    deployment.publish(&at("1.1.0").at(begin));
+    let mut messages = Vec::new();
+    for minute in (0..12 * 60).step_by(5) {
+        deployment.sweep(begin + minutes(minute)).await;
+        // None of them comes back, which is what `work` says.
+        messages.extend(deployment.work(begin + minutes(minute)).await);
+    }
+    assert!(messages.iter().all(|message| message == WIDGET), "{messages:?}");
+    assert!((12..=20).contains(&messages.len()), "{} messages", messages.len());
+    deployment.service.upstreams.npm = registry;
+    let mut minute = 12 * 60;
+    while deployment.status("pkg:npm/%40acme/widget@1.1.0").await.is_none() {
+        assert!(
+            minute <= 13 * 60 + 5,
+            "an hour after the outage the version is not looked at"
+        );
+        deployment.sweep(begin + minutes(minute)).await;
+        deployment.work(begin + minutes(minute)).await;
+        minute += 5;
+    }
+}
+
+#[tokio::test]
+async fn a_package_that_the_feed_names_while_a_worker_writes_its_entry_is_looked_for() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    // A worker has read the entry and the registry's list, and then something is published.
+    let now = day(0) + minutes(30);
+    let entry = store.watched(&name(WIDGET)).await.unwrap().unwrap();
+    deployment.publish(&at("1.1.0").at(now));
+    assert_eq!(deployment.sweep(now + minutes(1)).await.feeds[0].watched, 1);
+    assert!(!store.handed_over(&entry, entry.seen_until, day(2)).await.unwrap());
+    let worked = deployment.work(now + minutes(1)).await;
+    assert_eq!(worked, [WIDGET, "pkg:npm/%40acme/widget@1.1.0"]);
+    // Where the worker writes before the sweep does, the sweep has the last word.
+    let now = day(0) + minutes(60);
+    let entry = store.watched(&name(WIDGET)).await.unwrap().unwrap();
+    deployment.publish(&at("1.2.0").at(now));
+    assert!(store.handed_over(&entry, entry.seen_until, day(2)).await.unwrap());
+    deployment.sweep(now + minutes(1)).await;
+    let worked = deployment.work(now + minutes(1)).await;
+    assert!(
+        worked.contains(&"pkg:npm/%40acme/widget@1.2.0".to_owned()),
+        "{worked:?}"
+    );
+}
+
+#[tokio::test]
+async fn of_two_versions_the_one_that_the_list_shows_later_waits_for_ten_minutes() {
+    let mut deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    deployment.embedded.store().watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let now = day(0) + minutes(30);
+    deployment.publish(&at("1.1.0").at(now));
+    deployment.sweep(now).await;
+    assert_eq!(deployment.work(now).await, [WIDGET, "pkg:npm/%40acme/widget@1.1.0"]);
+    // The feed has told of both, and is not to tell again.
+    deployment.publish(&at("1.1.1").at(now));
+    deployment.service.upstreams.npm_feed = None;
+    let later = now + minutes(10);
+    deployment.sweep(later).await;
+    let worked = deployment.work(later).await;
+    assert!(
+        worked.contains(&"pkg:npm/%40acme/widget@1.1.1".to_owned()),
+        "{worked:?}"
+    );
+    // And that was that, until the next day.
+    for hour in 1..20 {
+        deployment.sweep(later + minutes(60 * hour)).await;
+        let worked = deployment.work(later + minutes(60 * hour)).await;
+        assert!(!worked.contains(&WIDGET.to_owned()), "hour {hour}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_look_is_answered_when_it_ends_whatever_came_of_it() {
+    let mut deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    let first = deployment.service.verdict(&coordinate, false, day(1)).await.unwrap();
+    deployment.service.upstreams.npm = nowhere();
+    let service = &deployment.service;
+    let begin = std::time::Instant::now();
+    // The look ends undecided, and leaves the earlier verdict.
+    let answers = futures::future::join_all((0..5).map(|_| service.verdict(&coordinate, true, day(3)))).await;
+    for answer in &answers {
+        assert_eq!(answer.as_ref().unwrap().verdict, first.verdict);
+    }
+    let looks = answers.iter().filter(|answer| answer.as_ref().unwrap().case.is_some());
+    assert_eq!(looks.count(), 1);
+    assert!(
+        begin.elapsed() < std::time::Duration::from_secs(6),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_look_that_finds_nothing_looks_and_finds_nothing() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let coordinate: Coordinate = "npm:@acme/widget@9.9.9".parse().unwrap();
+    let service = &deployment.service;
+    let begin = std::time::Instant::now();
+    let answers = futures::future::join_all((0..3).map(|_| service.verdict(&coordinate, false, day(1)))).await;
+    for answer in answers {
+        assert_eq!(answer.unwrap_err().code(), "not_found");
+    }
+    assert!(
+        begin.elapsed() < std::time::Duration::from_secs(6),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_look_that_decided_nothing_is_not_repeated_for_ten_minutes() {
+    let mut deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    let first = deployment.service.verdict(&coordinate, false, day(1)).await.unwrap();
+    let registry = std::mem::replace(&mut deployment.service.upstreams.npm, nowhere());
+    let later = day(30);
+    assert!(first.verdict.valid_until < later);
+    for (minute, is_looked_at) in [(0, true), (5, false), (9, false), (10, true), (11, false)] {
+        let asked = deployment
+            .service
+            .verdict(&coordinate, false, later + minutes(minute))
+            .await
+            .unwrap();
+        assert_eq!(asked.verdict, first.verdict, "minute {minute}");
+        assert_eq!(asked.case.is_some(), is_looked_at, "minute {minute}");
+    }
+    // Whoever has to know looks at once.
+    deployment.service.upstreams.npm = registry;
+    let asked = deployment
+        .service
+        .verdict(&coordinate, true, later + minutes(12))
+        .await
+        .unwrap();
+    assert_eq!(asked.verdict.checked_at, later + minutes(12));
+}
+
+#[tokio::test]
+async fn a_fresh_verdict_is_made_if_the_last_look_is_long_enough_ago() {
+    let mut deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    let within = Freshness::Within(minutes(10));
+    let looks = async |deployment: &Deployment, now| {
+        let looked = deployment.service.verdict_as_fresh_as(&coordinate, within, now).await;
+        looked.unwrap().case.is_some()
+    };
+    assert!(looks(&deployment, day(1)).await, "nothing is remembered");
+    assert!(!looks(&deployment, day(1) + minutes(9)).await);
+    assert!(looks(&deployment, day(1) + minutes(10)).await);
+    assert!(!looks(&deployment, day(1) + minutes(19)).await);
+    // A clock that is behind makes nothing younger.
+    assert!(!looks(&deployment, day(1)).await);
+    // A look that leaves the earlier verdict is one, too.
+    deployment.service.upstreams.npm = nowhere();
+    assert!(looks(&deployment, day(2)).await);
+    assert!(!looks(&deployment, day(2) + minutes(9)).await);
+    assert!(looks(&deployment, day(2) + minutes(10)).await);
+}
+
+#[tokio::test]
+async fn what_a_mirror_said_first_accuses_nobody_later() {
+    let mirrored = at("1.0.0").metadata(|manifest| {
+        let dist = manifest["dist"].as_object_mut().unwrap();
+        dist["integrity"] = serde_json::json!(format!("sha512-{}==", "A".repeat(86)));
+        dist.remove("signatures");
+    });
+    let mut deployment = Deployment::of(Scenario::new().release(mirrored)).await;
+    let honest = Scenario::new().release(at("1.0.0")).serve().await.unwrap();
+    let coordinate: Coordinate = "npm:@acme/widget@1.0.0".parse().unwrap();
+    let first = deployment.service.verdict(&coordinate, false, day(1)).await.unwrap();
+    assert_eq!(first.verdict.status, Status::Mismatch);
+    deployment.service.upstreams.npm = Url::parse(&honest.npm_url()).unwrap();
+    let second = deployment.service.verdict(&coordinate, true, day(2)).await.unwrap();
+    assert_eq!(second.verdict.status, Status::Verified);
+    // From now on the integrity that the registry has signed is the one that was first seen.
+    let (store, package) = (deployment.embedded.store(), version("pkg:npm/%40acme/widget@1.0.0"));
+    let memory = store.memory(&package, None);
+    let seen = memory.await.unwrap().first_seen.unwrap();
+    assert_eq!((seen.signed, seen.at), (true, day(1)));
+    deployment.service.upstreams.npm = Url::parse(&deployment.served.npm_url()).unwrap();
+    let third = deployment.service.verdict(&coordinate, true, day(3)).await.unwrap();
+    let stable = |finding: &&hekate::check::Finding| finding.check == CheckId::RegIntegrityStable;
+    let finding = third.verdict.findings.iter().find(stable).unwrap();
+    assert!(finding.outcome.is_fail(), "{finding:?}");
+}
+
+#[tokio::test]
+async fn attestations_that_are_refused_for_good_are_asked_for_once() {
+    let scenario = Scenario::new()
+        .release(at("1.0.0").at(day(-50)).forged_by(&World::foreign()))
+        .release(at("1.1.0").at(day(-40)))
+        .release(at("1.2.0").at(day(-30)))
+        .release(at("1.3.0").at(day(-20)));
+    let deployment = Deployment::of(scenario).await;
+    for (days, text) in [(-29, "1.2.0"), (-19, "1.3.0")] {
+        let coordinate: Coordinate = format!("npm:@acme/widget@{text}").parse().unwrap();
+        let looked = deployment.service.verdict(&coordinate, false, day(days)).await.unwrap();
+        assert_eq!(looked.verdict.status, Status::Verified);
+    }
+    let paths = deployment.served.npm_paths();
+    let asked = |text: &str| {
+        let ending = format!("/attestations/@acme%2fwidget@{text}");
+        paths.iter().filter(|path| path.ends_with(&ending)).count()
+    };
+    assert_eq!((asked("1.0.0"), asked("1.1.0")), (1, 1), "{paths:?}");
+    // It is known to have been refused, and teaches nothing.
+    let (store, package) = (deployment.embedded.store(), version("pkg:npm/%40acme/widget@1.3.0"));
+    let memory = store.memory(&package, None);
+    let history = memory.await.unwrap().history;
+    let forged = history.iter().find(|past| past.version == "1.0.0").unwrap();
+    assert!(forged.refused && !forged.accepted && !forged.attested);
+}
+
+#[tokio::test]
+async fn a_feed_that_is_numbered_anew_is_read_from_its_end() {
+    let deployment = Deployment::of(Scenario::new().release(at("1.0.0").at(day(-40)))).await;
+    let store = deployment.embedded.store();
+    store.watch(&name(WIDGET), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    deployment.work(day(0)).await;
+    let end = store.cursor("npm").await.unwrap().unwrap();
+    assert!(store.advance_cursor("npm", Some(end), end + 1_000_000).await.unwrap());
+    let swept = deployment.sweep(day(0) + minutes(1)).await;
+    assert_eq!((swept.feeds[0].until, swept.troubles.len()), (end, 0));
+    assert_eq!(store.cursor("npm").await.unwrap(), Some(end));
+    deployment.publish(&at("1.1.0").at(day(0) + minutes(2)));
+    assert_eq!(deployment.sweep(day(0) + minutes(2)).await.feeds[0].watched, 1);
+}
+
+#[tokio::test]
+async fn a_long_watch_list_is_handed_over_in_portions_each_package_once() {
+    let deployment = Deployment::of(Scenario::new()).await;
+    let store = deployment.embedded.store();
+    for number in 0..1_200 {
+        store.watch(&name(&format!("pkg:npm/p{number}")), day(0)).await.unwrap();
+    }
+    let mut tasks = Vec::new();
+    for minute in 0..4 {
+        tasks.push(deployment.sweep(day(0) + minutes(minute)).await.tasks);
+    }
+    assert_eq!(tasks, [500, 500, 200, 0]);
+    let items = deployment.take();
+    let distinct: BTreeSet<String> = items.iter().map(|item| item.package.to_string()).collect();
+    assert_eq!((items.len(), distinct.len()), (1_200, 1_200));
+}
+
+#[tokio::test]
+async fn a_sweep_hands_over_ten_thousand_versions_of_batches_and_then_the_next() {
+    let deployment = Deployment::of(Scenario::new()).await;
+    *deployment.queue.is_full.lock().unwrap() = true;
+    let large: Vec<PackageVersion> = (0..10_000)
+        .map(|number| version(&format!("pkg:npm/p{number}@1.0.0")))
+        .collect();
+    let ids = ["0".repeat(32), "1".repeat(32)];
+    for (id, packages) in ids.iter().zip([&large[..], &large[..1]]) {
+        let batch = deployment
+            .service
+            .create_batch(id.clone(), packages, day(1))
+            .await
+            .unwrap();
+        assert_eq!(batch.total, packages.len());
+    }
+    *deployment.queue.is_full.lock().unwrap() = false;
+    for (minute, id, versions) in [(3, &ids[0], 10_000), (4, &ids[1], 1)] {
+        assert_eq!(deployment.sweep(day(1) + minutes(minute)).await.tasks, 1);
+        let items = deployment.take();
+        assert_eq!(items.len(), versions);
+        assert!(items.iter().all(|item| item.batch.as_ref() == Some(id)));
+    }
+    let state = deployment
+        .service
+        .batch(&ids[0], None, 10, day(1))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((state.done, state.counts.get("pending")), (false, Some(&10_000)));
+}
+
+#[tokio::test]
+async fn a_batch_takes_after_a_day_what_could_not_be_decided() {
+    let mut deployment = Deployment::of(Scenario::new().release(at("1.0.0"))).await;
+    deployment.service.upstreams.npm = nowhere();
+    let packages = [version("pkg:npm/%40acme/widget@1.0.0")];
+    let id = "0123456789abcdef0123456789abcdef".to_owned();
+    deployment
+        .service
+        .create_batch(id.clone(), &packages, day(1))
+        .await
+        .unwrap();
+    let items = deployment.take();
+    let hours = |hours: i64| day(1) + minutes(60 * hours);
+    for hour in [0, 1, 23] {
+        let worked = deployment.service.work(&items[0], hours(hour)).await;
+        assert!(matches!(worked, Worked::TryAgain(_)), "hour {hour}: {worked:?}");
+    }
+    let worked = deployment.service.work(&items[0], hours(24)).await;
+    assert!(matches!(worked, Worked::Done(_)), "{worked:?}");
+    let state = deployment
+        .service
+        .batch(&id, None, 10, hours(24))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!((state.done, state.counts.get("indeterminate")), (true, Some(&1)));
 }

@@ -12,13 +12,13 @@ use hekate::history::PastRelease;
 use hekate::package::Coordinate;
 use hekate::policy::Policy;
 use hekate::ports::{Fetch, FirstSeen, Memory, Sibling};
-use hekate::verdict::Status;
+use hekate::verdict::{Decision, Status};
 use hekate::verifier::Judge;
 use hekate_tests::fetch::ScenarioFetch;
 use hekate_tests::path::{self, Judged, no_address};
 use hekate_tests::recollection::Recollection;
 use jiff::Timestamp;
-use testbed::{GitHub, Release, Scenario, World, moment};
+use testbed::{GitHub, PypiRelease, Release, Scenario, World, moment};
 use url::Url;
 
 /// Declares shapes: a test of each over the `Fetch` without sockets and over HTTP, and a list of all.
@@ -91,6 +91,12 @@ pub(crate) fn shape(release: Release) -> Shape {
     among(Scenario::new().release(release), &purl)
 }
 
+/// A release on PyPI in the shared world.
+pub(crate) fn on_pypi(release: PypiRelease) -> Shape {
+    let purl = release.purl();
+    among(Scenario::new().release(release), &purl)
+}
+
 /// A version of a scenario.
 pub(crate) fn among(scenario: Scenario, coordinate: &str) -> Shape {
     let world = World::shared();
@@ -154,8 +160,18 @@ impl Shape {
             integrity,
             artifacts: std::collections::BTreeMap::new(),
             at: moment("2026-11-02T10:05:00Z"),
+            signed: true,
         });
         self
+    }
+
+    /// Remembers this integrity, which the registry had not signed.
+    pub(crate) fn remembering_unsigned(self, integrity: hekate::package::Digest) -> Self {
+        let mut remembering = self.remembering(integrity);
+        if let Some(first_seen) = &mut remembering.memory.first_seen {
+            first_seen.signed = false;
+        }
+        remembering
     }
 
     /// Remembers these releases of the package, newest first.
@@ -239,6 +255,8 @@ impl Shape {
         let upstreams = Upstreams {
             npm_feed: None,
             npm: Url::parse(&served.npm_url()).unwrap(),
+            pypi: Url::parse(&served.pypi_url()).unwrap(),
+            pypi_files: Url::parse(&served.pypi_url()).unwrap(),
             github: Url::parse(&served.github_url()).unwrap(),
             ..no_address()
         };
@@ -267,16 +285,31 @@ impl Shape {
         let context = format!("{name}: decided by {decided_by:?}\n{findings}");
         assert_eq!(verdict.status, status, "{context}");
         for (check, outcome) in &self.findings {
-            assert_eq!(outcome_of(judged, *check), *outcome, "{check} of {context}");
+            let found = outcomes_of(judged, *check);
+            assert!(
+                found.contains(outcome),
+                "{check}: {outcome:?} is not of {found:?}, {context}"
+            );
         }
         if let Some(checks) = &self.decided_by {
             assert_eq!(&verdict.decided_by, checks, "{context}");
         }
-        let checks: Vec<_> = verdict.findings.iter().map(|finding| finding.check).collect();
+        let mut checks: Vec<_> = verdict.findings.iter().map(|finding| finding.check).collect();
+        if verdict.artifacts.len() > 1 {
+            checks.dedup();
+        }
         assert_eq!(
             checks,
             CheckId::ALL,
-            "{name}: every check has one finding, in the order of the checks"
+            "{name}: every check has one finding, in the order of the checks, or one of each kind where there are several files"
+        );
+        assert_eq!(
+            Decision::from_findings(&verdict.findings),
+            Decision {
+                status: verdict.status,
+                decided_by: verdict.decided_by.clone()
+            },
+            "{name}: the status follows from the findings"
         );
         assert!(!verdict.decided_by.is_empty(), "{context}");
     }
@@ -309,8 +342,13 @@ pub(crate) fn listed(judged: &Judged) -> String {
     lines
 }
 
-/// What a check found.
+/// What a check found, of the first file where there are several.
 pub(crate) fn outcome_of(judged: &Judged, check: CheckId) -> Outcome {
-    let mut of_check = judged.verdict.findings.iter().filter(|finding| finding.check == check);
-    of_check.next().expect("every check has a finding").outcome
+    *outcomes_of(judged, check).first().expect("every check has a finding")
+}
+
+/// What a check found of one file and another.
+fn outcomes_of(judged: &Judged, check: CheckId) -> Vec<Outcome> {
+    let of_check = judged.verdict.findings.iter().filter(|finding| finding.check == check);
+    of_check.map(|finding| finding.outcome).collect()
 }

@@ -182,6 +182,17 @@ pub(crate) async fn a_cursor_advances_from_where_it_is_and_never_back(store: &im
     }
 }
 
+pub(crate) async fn a_cursor_is_reset_from_where_it_is(store: &impl Store) {
+    assert!(!store.reset_cursor("npm", 10, 5).await.unwrap());
+    assert_eq!(store.cursor("npm").await.unwrap(), None);
+    assert!(store.advance_cursor("npm", None, 10).await.unwrap());
+    assert!(!store.reset_cursor("npm", 9, 5).await.unwrap());
+    assert!(store.reset_cursor("npm", 10, 5).await.unwrap());
+    assert!(!store.reset_cursor("npm", 10, 4).await.unwrap());
+    assert!(!store.advance_cursor("npm", Some(10), 20).await.unwrap());
+    assert_eq!(store.cursor("npm").await.unwrap(), Some(5));
+}
+
 pub(crate) async fn of_sweeps_that_read_from_the_same_place_one_advances_the_cursor(
     store: &(impl Store + Clone + 'static),
 ) {

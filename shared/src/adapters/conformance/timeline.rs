@@ -35,6 +35,24 @@ pub(crate) async fn of_many_releases_the_newest_are_remembered(store: &impl Stor
     assert_eq!(store.memory(&package("1.0.0"), None).await.unwrap().history, expected);
 }
 
+pub(crate) async fn remembered_versions_come_newest_first_and_limited(store: &impl Store) {
+    let name = package("1.0.0").name().clone();
+    assert_eq!(store.remembered(&name, 10).await.unwrap(), [""; 0]);
+    for (version, seconds) in [("1.0.0", 10), ("3.0.0-rc.1", 30), ("2.0.0", 20), ("1.0.0", 15)] {
+        let release = release(version, seconds);
+        store.remember_release(&package(version), &release).await.unwrap();
+    }
+    let refused = PastRelease {
+        accepted: false,
+        refused: true,
+        ..release("0.9.0", 5)
+    };
+    store.fill_timeline(&name, &[refused]).await.unwrap();
+    let expected = ["3.0.0-rc.1", "2.0.0", "1.0.0", "0.9.0"];
+    assert_eq!(store.remembered(&name, 10).await.unwrap(), expected);
+    assert_eq!(store.remembered(&name, 2).await.unwrap(), expected[..2]);
+}
+
 pub(crate) async fn the_last_word_on_a_release_stays(store: &impl Store) {
     let other = release("2.0.0", 15);
     store.remember_release(&package("2.0.0"), &other).await.unwrap();

@@ -149,6 +149,7 @@ pub(crate) async fn what_was_seen_first_is_never_changed(store: &impl Store) {
         integrity: Digest::sha512_of(text),
         at: at(seconds),
         artifacts: std::collections::BTreeMap::new(),
+        signed: true,
     };
     let record = async |status, seconds, first_seen: &FirstSeen| {
         let dossier = dossier(&package("1.0.0"), seconds, b"[]");
@@ -180,6 +181,68 @@ pub(crate) async fn what_was_seen_first_is_never_changed(store: &impl Store) {
         store.memory(&package("1.0.0"), None).await.unwrap().first_seen,
         Some(first)
     );
+}
+
+pub(crate) async fn what_the_registry_signed_replaces_what_it_had_not(store: &impl Store) {
+    let seen = |text: &[u8], seconds, signed| FirstSeen {
+        artifacts: std::collections::BTreeMap::new(),
+        integrity: Digest::sha512_of(text),
+        at: at(seconds),
+        signed,
+    };
+    let record = async |status, seconds, first_seen: FirstSeen| {
+        let dossier = dossier(&package("1.0.0"), seconds, b"[]");
+        store
+            .record(&verdict(&dossier, status, &[], seconds), &dossier, Some(&first_seen))
+            .await
+            .unwrap();
+        store.memory(&package("1.0.0"), None).await.unwrap().first_seen
+    };
+    let unsigned = seen(b"unsigned", 0, false);
+    assert_eq!(
+        record(Status::Verified, 0, unsigned.clone()).await,
+        Some(unsigned.clone())
+    );
+    let other = seen(b"another", 10, false);
+    assert_eq!(record(Status::Verified, 10, other).await, Some(unsigned));
+    // Even if the verdict is kept; and since when the version is known stays.
+    let signed = FirstSeen {
+        at: at(0),
+        ..seen(b"signed", 20, true)
+    };
+    assert_eq!(
+        record(Status::Indeterminate, 20, seen(b"signed", 20, true)).await,
+        Some(signed.clone())
+    );
+    for signature in [true, false] {
+        let later = seen(b"later", 30, signature);
+        assert_eq!(record(Status::Mismatch, 30, later).await, Some(signed.clone()));
+    }
+}
+
+pub(crate) async fn a_look_is_remembered_whatever_came_of_it(store: &impl Store) {
+    assert_eq!(store.last_look(&package("1.0.0")).await.unwrap(), None);
+    for (status, seconds, last) in [
+        (Status::Indeterminate, 0, 0),
+        (Status::Verified, 10, 10),
+        (Status::Indeterminate, 20, 20),
+        // One that comes late.
+        (Status::Attested, 15, 20),
+        (Status::Suspicious, 30, 30),
+    ] {
+        let dossier = dossier(&package("1.0.0"), seconds, b"[]");
+        let verdict = verdict(&dossier, status, &[], seconds);
+        store.record(&verdict, &dossier, None).await.unwrap();
+        assert_eq!(
+            store.last_look(&package("1.0.0")).await.unwrap(),
+            Some(at(last)),
+            "{status}"
+        );
+    }
+    store.mark_removed(&package("1.0.0"), at(40)).await.unwrap();
+    store.mark_removed(&package("1.0.0"), at(50)).await.unwrap();
+    assert_eq!(store.last_look(&package("1.0.0")).await.unwrap(), Some(at(50)));
+    assert_eq!(store.last_look(&package("2.0.0")).await.unwrap(), None);
 }
 
 pub(crate) async fn of_concurrent_verdicts_the_newest_stays(store: &(impl Store + Clone + 'static)) {

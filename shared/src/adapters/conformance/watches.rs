@@ -153,6 +153,48 @@ pub(crate) async fn what_was_handed_over_from_an_older_entry_is_not_noted(store:
     assert_eq!(store.watched(&name).await.unwrap(), Some(anew));
 }
 
+pub(crate) async fn a_package_is_looked_for_by_a_time_at_the_latest(store: &impl Store) {
+    let name = name("name");
+    store.look_by(&name, at(50)).await.unwrap();
+    assert_eq!(store.watched(&name).await.unwrap(), None, "nothing is put on the list");
+    let entry = store.watch(&name, at(0)).await.unwrap();
+    assert!(store.handed_over(&entry, Some(at(5)), at(100)).await.unwrap());
+    for (by, expected) in [(200, 100), (50, 50), (60, 50)] {
+        store.look_by(&name, at(by)).await.unwrap();
+        let entry = store.watched(&name).await.unwrap().unwrap();
+        assert_eq!((entry.next_look_at, entry.seen_until), (at(expected), Some(at(5))));
+        assert_eq!(due(store, at(expected - 1)).await, []);
+        assert_eq!(due(store, at(expected)).await, [Task::Package(name.clone())]);
+    }
+    // Whoever has the package in hand finds its entry changed, even if the package was claimed for long.
+    let before = store.watched(&name).await.unwrap().unwrap();
+    let claimed = Due {
+        task: Task::Package(name.clone()),
+        since: at(50),
+    };
+    assert!(store.claim(&claimed, at(1000)).await.unwrap());
+    store.look_by(&name, at(70)).await.unwrap();
+    assert!(!store.handed_over(&before, Some(at(6)), at(2000)).await.unwrap());
+    assert_eq!(due(store, at(70)).await, [Task::Package(name)]);
+}
+
+pub(crate) async fn a_package_that_is_put_off_keeps_its_entry(store: &impl Store) {
+    let name = name("name");
+    let entry = store.watch(&name, at(0)).await.unwrap();
+    for until in [100, 200] {
+        assert!(store.put_off(&entry, at(until)).await.unwrap());
+        assert_eq!(store.watched(&name).await.unwrap().as_ref(), Some(&entry));
+        assert_eq!(due(store, at(until - 1)).await, []);
+        assert_eq!(due(store, at(until)).await, [Task::Package(name.clone())]);
+    }
+    assert!(store.handed_over(&entry, None, at(50)).await.unwrap());
+    assert!(!store.put_off(&entry, at(300)).await.unwrap());
+    assert_eq!(due(store, at(50)).await, [Task::Package(name.clone())]);
+    store.unwatch(&name).await.unwrap();
+    assert!(!store.put_off(&entry, at(300)).await.unwrap());
+    assert_eq!(store.watched(&name).await.unwrap(), None);
+}
+
 pub(crate) async fn a_claim_leaves_the_entry_as_it_was_read(store: &impl Store) {
     let name = name("name");
     let before = store.watch(&name, at(0)).await.unwrap();

@@ -143,8 +143,16 @@ pub(super) fn compress(bytes: &[u8]) -> Result<Vec<u8>, StoreFault> {
     zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(unreachable)
 }
 
-/// Decompresses to exactly `size` bytes; memory grows with what comes out, not with what the row claims.
+/// Up to how many bytes are decompressed at once. Setting up a stream costs more than decompressing what most rows hold.
+const AT_ONCE: usize = 2 * PART;
+
+/// Decompresses to exactly `size` bytes; beyond [`AT_ONCE`], memory grows with what comes out, not with what the row claims.
 pub(super) fn decompress(data: &[u8], size: usize) -> Option<Vec<u8>> {
+    if size <= AT_ONCE {
+        // A capacity of zero is refused even where nothing comes out.
+        let bytes = zstd::bulk::decompress(data, size.max(1)).ok()?;
+        return (bytes.len() == size).then_some(bytes);
+    }
     let limit = u64::try_from(size).ok()?.checked_add(1)?;
     let mut bytes = Vec::new();
     zstd::Decoder::new(data)

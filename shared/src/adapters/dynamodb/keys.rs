@@ -24,6 +24,9 @@ pub(super) const HEAD: &str = "HEAD";
 /// The sort key of how far a feed was read.
 pub(super) const CURSOR: &str = "CURSOR";
 
+/// Both keys of the signed files from which trust material is made.
+pub(super) const TRUST: &str = "TRUST";
+
 /// The number of partitions of the index of what is due. Taking fewer would lose what is due in the others.
 const DUE_SHARDS: u8 = 8;
 

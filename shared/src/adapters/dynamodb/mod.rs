@@ -2,8 +2,8 @@
 //!
 //! | `pk` | `sk` | what | attributes besides `schema` |
 //! |---|---|---|---|
-//! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `first_seen`, `removed_at`, `due_shard`, `due_at` |
-//! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something | as above without `bodies`, `first_seen`, `removed_at`, `due_shard`, `due_at` |
+//! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `first_seen`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
+//! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something | as above without `bodies`, `first_seen`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
 //! | `PKG#<purl>` | `LEASE` | who verifies the version now | `holder`, `until`, `expires` |
 //! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier whose bodies are replaced by their digests | `data`, `size`, `parts` |
 //! | `BODY#<sha256>` | `PART#<n>` | a body, once however many dossiers refer to it | `data`, `size`, `parts` |
@@ -18,6 +18,7 @@
 //! | `BATCH#<id>` | `HEAD` | a batch | `total`, `created_at`, `expires_at`, `expires`, `due_shard`, `due_at` |
 //! | `BATCH#<id>` | `ITEM#<purl>` | how far one version of it is | `progress`, `checked_at`, `expires` |
 //! | `CURSOR#<feed>` | `CURSOR` | how far a feed was read | `position` |
+//! | `TRUST` | `TRUST` | the signed files from which trust material is made | `fetched_at`; `files`, `files_size` or `files_blob` |
 //! | `OWED#<0 to 7>` | `<checked_at>#<id>` | an announcement that is owed | `change` |
 //! | `CHANGES#<day>` | `<checked_at>#<id>` | a change, for good | `change` |
 //!
@@ -79,6 +80,7 @@ mod table;
 #[cfg(feature = "embedded")]
 mod tests;
 mod traces;
+mod trust;
 mod update;
 mod verdicts;
 mod watch;

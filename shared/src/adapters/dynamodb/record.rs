@@ -158,11 +158,12 @@ impl DynamoDbStore {
         let mut update = update_of(&verdict.package, seen);
         packed.set(&mut update);
         rows::set_bodies(&mut update, bodies);
-        set_first_seen(&mut update, seen, *first_seen)?;
+        rows::set_first_seen(&mut update, seen.and_then(|row| row.first_seen.as_ref()), *first_seen)?;
         let next_look = verdict.next_look_at.filter(|_| !is_removed);
         rows::set_due(&mut update, &Task::Version(verdict.package.clone()), next_look);
         if !is_removed {
             update.remove("removed_at");
+            update.remove("looked_at");
         }
         let Some(announcement) = announcement else {
             return self.update(update).await;
@@ -177,8 +178,8 @@ impl DynamoDbStore {
         self.transact(transaction).await
     }
 
-    /// Leaves the current verdict, but keeps what the later one says besides: when to look again, and what was seen
-    /// first. False if the row is no longer what was read.
+    /// Leaves the current verdict, but keeps what the later one says besides: that there was a look, when to look again, and
+    /// what was seen first. False if the row is no longer what was read.
     async fn keep(&self, seen: &CurrentRow, handed: &Handed<'_>, reschedule: bool) -> Result<bool, StoreFault> {
         let verdict = handed.verdict;
         let mut update = update_of(&verdict.package, Some(seen));
@@ -190,7 +191,10 @@ impl DynamoDbStore {
                 verdict.next_look_at,
             );
         }
-        set_first_seen(&mut update, Some(seen), handed.first_seen)?;
+        rows::set_first_seen(&mut update, seen.first_seen.as_ref(), handed.first_seen)?;
+        if seen.last_look()? < verdict.checked_at {
+            update.set("looked_at", rows::text(keys::instant(verdict.checked_at)));
+        }
         if update.is_empty() {
             return Ok(true);
         }
@@ -249,6 +253,7 @@ impl DynamoDbStore {
             }
             let mut update = update_of(package, Some(&row));
             update.set_once("removed_at", rows::text(keys::instant(at)));
+            update.set("looked_at", rows::text(keys::instant(at)));
             rows::set_due(&mut update, &Task::Version(package.clone()), None);
             if self.update(update).await? {
                 verdict.removed_at.get_or_insert(at);
@@ -266,21 +271,6 @@ impl DynamoDbStore {
 fn update_of(package: &PackageVersion, seen: Option<&CurrentRow>) -> Update {
     let conditions = seen.map_or_else(|| vec![Condition::no_row()], CurrentRow::is_unchanged);
     Update::of(keys::package_key(package), VERDICT, conditions)
-}
-
-/// Keeps what was seen first. What is known of it stays, and a file that was added since is added to it.
-fn set_first_seen(
-    update: &mut Update,
-    seen: Option<&CurrentRow>,
-    handed: Option<&FirstSeen>,
-) -> Result<(), StoreFault> {
-    let known = seen.and_then(|row| row.first_seen.as_ref());
-    let grown = known.zip(handed).and_then(|(known, handed)| known.grown_by(handed));
-    match (known, grown) {
-        (None, _) => rows::set_first_seen(update, handed),
-        (Some(_), Some(grown)) => rows::replace_first_seen(update, &grown),
-        (Some(_), None) => Ok(()),
-    }
 }
 
 /// Whether the registry was found not to serve the version any more after the look that came to this verdict.

@@ -118,6 +118,26 @@ impl DynamoDbStore {
             .collect()
     }
 
+    /// The versions in the newest `limit` rows of a package's releases. The reads are eventually consistent: what is missed is
+    /// found the next time.
+    pub(super) async fn remembered_versions(
+        &self,
+        name: &PackageName,
+        limit: usize,
+    ) -> Result<Vec<String>, StoreFault> {
+        let reading = Reading {
+            backwards: true,
+            consistent: false,
+        };
+        let rows = self.rows(&keys::releases(name, None), reading, None, limit).await?;
+        rows.iter()
+            .map(|item| {
+                rows::check_schema(item)?;
+                rows::json_of(item, "release").map(|release: PastRelease| release.version)
+            })
+            .collect()
+    }
+
     /// Enters releases, several at a time, each unless there is a word on its version already.
     pub(super) async fn fill(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
         let entering: Vec<_> = releases.iter().map(|release| self.enter(name, release)).collect();

@@ -38,6 +38,14 @@ pub(super) const SEEN_TEXT: TextAttributes = TextAttributes {
     limit: PART,
 };
 
+/// The document with the signed files from which trust material is made.
+pub(super) const TRUST_TEXT: TextAttributes = TextAttributes {
+    here: "files",
+    size: "files_size",
+    elsewhere: "files_blob",
+    limit: PART,
+};
+
 /// The attributes of a row.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -111,8 +119,27 @@ impl PackedText {
     /// The JSON of a value.
     pub(super) fn of_json(value: &impl Serialize, attributes: &'static TextAttributes) -> Result<Self, StoreFault> {
         let text = serde_json::to_vec(value).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
-        let data = Some(blobs::compress(&text)?).filter(|data| data.len() <= attributes.limit);
-        Ok(Self { text, data, attributes })
+        Self::of_bytes(&text, attributes)
+    }
+
+    /// A text as it is.
+    pub(super) fn of_bytes(text: &[u8], attributes: &'static TextAttributes) -> Result<Self, StoreFault> {
+        let data = Some(blobs::compress(text)?).filter(|data| data.len() <= attributes.limit);
+        Ok(Self {
+            text: text.to_vec(),
+            data,
+            attributes,
+        })
+    }
+
+    /// Sets these attributes and no others of the text.
+    pub(super) fn set(&self, update: &mut Update) {
+        for attribute in [self.attributes.here, self.attributes.size, self.attributes.elsewhere] {
+            update.remove(attribute);
+        }
+        for (attribute, value) in self.attributes() {
+            update.set(attribute, value);
+        }
     }
 
     /// The text's digest.
@@ -163,6 +190,8 @@ pub(super) struct CurrentRow {
     pub(super) bodies: BTreeSet<Digest>,
     /// Since when the registry does not serve the version any more.
     pub(super) removed_at: Option<Timestamp>,
+    /// When a look began that left the verdict.
+    looked_at: Option<Timestamp>,
     /// The verdict's `checked_at`, as spelled in the row.
     checked_at: String,
 }
@@ -189,8 +218,18 @@ impl CurrentRow {
             dossier: digest_of(item, "dossier")?,
             bodies,
             removed_at: optional_instant_of(item, "removed_at")?,
+            looked_at: optional_instant_of(item, "looked_at")?,
             checked_at: text_of(item, "checked_at")?.to_owned(),
         })
+    }
+
+    /// When the last look at the version began.
+    pub(super) fn last_look(&self) -> Result<Timestamp, StoreFault> {
+        let checked_at: Timestamp = self
+            .checked_at
+            .parse()
+            .map_err(|source: jiff::Error| StoreFault::Corrupt(format!("a row has checked_at {source}")))?;
+        Ok(self.looked_at.map_or(checked_at, |looked_at| looked_at.max(checked_at)))
     }
 
     /// That the row is still the one that was read. When its version is looked at next is not part of it: a look that is
@@ -260,17 +299,20 @@ pub(super) fn set_bodies(update: &mut Update, bodies: &BTreeSet<Digest>) {
     update.set_or_remove("bodies", bodies);
 }
 
-/// What was seen first, unless the row says that already.
-pub(super) fn set_first_seen(update: &mut Update, first_seen: Option<&FirstSeen>) -> Result<(), StoreFault> {
-    if let Some(first_seen) = first_seen {
-        update.set_once("first_seen", json(first_seen)?);
+/// What stays of what was seen first. As long as the row's conditions do not name the attribute, a value that is set where there
+/// was none may meet one that somebody has set meanwhile, and gives way.
+pub(super) fn set_first_seen(
+    update: &mut Update,
+    kept: Option<&FirstSeen>,
+    seen: Option<&FirstSeen>,
+) -> Result<(), StoreFault> {
+    let Some(seen) = seen else { return Ok(()) };
+    let stays = seen.clone().after(kept);
+    match kept {
+        None => update.set_once("first_seen", json(&stays)?),
+        Some(kept) if stays == *kept => {}
+        Some(_) => update.set("first_seen", json(&stays)?),
     }
-    Ok(())
-}
-
-/// What was seen first, with files that were added since.
-pub(super) fn replace_first_seen(update: &mut Update, first_seen: &FirstSeen) -> Result<(), StoreFault> {
-    update.set("first_seen", json(first_seen)?);
     Ok(())
 }
 

@@ -95,6 +95,17 @@ impl ScheduleStore for DynamoDbStore {
         if to < from {
             return Ok(false);
         }
+        self.move_cursor(feed, from, to).await
+    }
+
+    async fn reset_cursor(&self, feed: &str, from: u64, to: u64) -> Result<bool, StoreFault> {
+        self.move_cursor(feed, from, to).await
+    }
+}
+
+impl DynamoDbStore {
+    /// Moves a place from where it was, wherever to.
+    async fn move_cursor(&self, feed: &str, from: u64, to: u64) -> Result<bool, StoreFault> {
         let conditions = [Condition::row(), Condition::Is("position", rows::number(from))];
         let mut update = Update::of(keys::cursor_key(feed), CURSOR, conditions);
         update.set("position", rows::number(to));

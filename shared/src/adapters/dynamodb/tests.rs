@@ -16,7 +16,7 @@ use crate::adapters::embedded::{EmbeddedDynamoDb, TABLE, config, plain_http};
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::ports::{
     Batch, BatchItem, BatchStore as _, ChangeStore as _, ChangesAfter, Due, FirstSeen, Progress, Recorded,
-    ScheduleStore as _, Sibling, Task, VerdictStore as _, WatchStore as _,
+    ScheduleStore as _, Sibling, Task, TrustStore as _, VerdictStore as _, WatchStore as _,
 };
 use crate::verdict::{Status, Verdict};
 
@@ -474,6 +474,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         integrity: Digest::sha512_of(b"tarball"),
         at: at(0),
         artifacts: std::collections::BTreeMap::new(),
+        signed: true,
     };
     fixture
         .store
@@ -598,10 +599,15 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         attributes(fixture.row("CHANGES#2026-11-22", &moment).await),
         "change pk schema sk"
     );
+    store.keep_trust(b"files", at(0)).await.unwrap();
+    assert_eq!(
+        attributes(fixture.row("TRUST", "TRUST").await),
+        "fetched_at files files_size pk schema sk"
+    );
     store.mark_removed(&verdict.package, at(0)).await.unwrap();
     assert_eq!(
         attributes(fixture.row(PKG, "VERDICT").await),
-        "bodies checked_at dossier first_seen pk removed_at schema sk status verdict verdict_size"
+        "bodies checked_at dossier first_seen looked_at pk removed_at schema sk status verdict verdict_size"
     );
 
     let mut partitions = BTreeSet::new();
@@ -624,6 +630,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         "PKG",
         "PUBLISHER",
         "TRACE",
+        "TRUST",
         "WATCH",
     ];
     assert_eq!(partitions.iter().map(String::as_str).collect::<Vec<_>>(), documented);

@@ -17,6 +17,8 @@ use super::unreachable;
 pub(super) enum Condition {
     /// The attribute has this value.
     Is(&'static str, AttributeValue),
+    /// The attribute has a later value.
+    IsAfter(&'static str, AttributeValue),
     /// There is no such attribute.
     IsMissing(&'static str),
     /// There is no such attribute, or it has this value or an earlier one.
@@ -126,6 +128,10 @@ impl Update {
             match condition {
                 Condition::Is(attribute, value) => {
                     terms.push(format!("{} = :seen_{attribute}", name(attribute)));
+                    values.insert(format!(":seen_{attribute}"), value);
+                }
+                Condition::IsAfter(attribute, value) => {
+                    terms.push(format!("{} > :seen_{attribute}", name(attribute)));
                     values.insert(format!(":seen_{attribute}"), value);
                 }
                 Condition::IsMissing(attribute) => terms.push(format!("attribute_not_exists({})", name(attribute))),

@@ -36,6 +36,11 @@ impl DynamoDbStore {
 
 #[async_trait]
 impl VerdictStore for DynamoDbStore {
+    async fn last_look(&self, package: &PackageVersion) -> Result<Option<Timestamp>, StoreFault> {
+        let row = self.current_row(package).await?;
+        row.map(|row| row.last_look()).transpose()
+    }
+
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
         match self.current_row(package).await? {
             Some(row) => self.current_verdict(&row).await.map(Some),
@@ -102,6 +107,10 @@ impl VerdictStore for DynamoDbStore {
 
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault> {
         self.releases_of(name, versions).await
+    }
+
+    async fn remembered(&self, name: &PackageName, limit: usize) -> Result<Vec<String>, StoreFault> {
+        self.remembered_versions(name, limit).await
     }
 
     async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {

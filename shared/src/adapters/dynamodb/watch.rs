@@ -119,6 +119,24 @@ impl WatchStore for DynamoDbStore {
         Ok(list.into_iter().take(limit).map(|(_, entry)| entry).collect())
     }
 
+    /// One write, on no condition about what was read: a worker that hands versions over at the same moment finds its entry
+    /// changed, or is found by the comparison.
+    async fn look_by(&self, name: &PackageName, at: Timestamp) -> Result<(), StoreFault> {
+        let (partition, sort_key) = keys::watch(name);
+        let text = rows::text(keys::instant(at));
+        let conditions = [Condition::row(), Condition::IsAfter("due_at", text.clone())];
+        let mut update = Update::of(partition, &sort_key, conditions);
+        update.set("next_look_at", text);
+        rows::set_due(&mut update, &Task::Package(name.clone()), Some(at));
+        self.update(update).await.map(drop)
+    }
+
+    async fn put_off(&self, before: &Watched, until: Timestamp) -> Result<bool, StoreFault> {
+        let mut update = update_of(before);
+        rows::set_due(&mut update, &Task::Package(before.package.clone()), Some(until));
+        self.update(update).await
+    }
+
     /// A claim moves `due_at` alone, and so leaves the entry as it was read.
     ///
     /// A client that repeats the request because its answer was lost is told that the entry has changed: whoever hands versions
@@ -130,19 +148,25 @@ impl WatchStore for DynamoDbStore {
         next_look_at: Timestamp,
     ) -> Result<bool, StoreFault> {
         let text = |at| rows::text(keys::instant(at));
-        let (partition, sort_key) = keys::watch(&before.package);
-        let conditions = [
-            Condition::row(),
-            Condition::Is("since", text(before.since)),
-            Condition::is_as_read("seen_until", before.seen_until.map(text)),
-            Condition::Is("next_look_at", text(before.next_look_at)),
-        ];
-        let mut update = Update::of(partition, &sort_key, conditions);
+        let mut update = update_of(before);
         update.set_or_remove("seen_until", seen_until.map(text));
         update.set("next_look_at", text(next_look_at));
         rows::set_due(&mut update, &Task::Package(before.package.clone()), Some(next_look_at));
         self.update(update).await
     }
+}
+
+/// An update of an entry, on the condition that it is still the one that was read.
+fn update_of(before: &Watched) -> Update {
+    let text = |at| rows::text(keys::instant(at));
+    let (partition, sort_key) = keys::watch(&before.package);
+    let conditions = [
+        Condition::row(),
+        Condition::Is("since", text(before.since)),
+        Condition::is_as_read("seen_until", before.seen_until.map(text)),
+        Condition::Is("next_look_at", text(before.next_look_at)),
+    ];
+    Update::of(partition, &sort_key, conditions)
 }
 
 /// The row of an entry, due at its next look.

@@ -106,7 +106,7 @@ fn find(archive: &ZipSliceArchive<&[u8]>, length: usize) -> Result<Option<Vec<u8
         }
         match place_of(&path) {
             Place::Elsewhere => {}
-            place => metadata.push((place, record)),
+            place @ (Place::Wheel | Place::SourceDistribution | Place::Disputed) => metadata.push((place, record)),
         }
     }
     if count != archive.entries_hint() {
@@ -149,9 +149,9 @@ fn place_of(path: &str) -> Place {
         [folder, "PKG-INFO"] if !matches!(*folder, "" | "." | "..") => return Place::SourceDistribution,
         _ => {}
     }
-    let folded = fold(path);
-    let parts = parts(&folded);
-    let is_spread = parts.first().is_some_and(|first| first.ends_with(".data"));
+    let seen = fold(path);
+    let parts = parts(&seen);
+    let is_spread = parts.first().is_some_and(|first| has_ending(first, ".data"));
     match parts.as_slice() {
         [before @ .., folder, last]
             if has_ending(folder, ".dist-info")
@@ -310,7 +310,9 @@ mod tests {
     fn why(bytes: &[u8]) -> String {
         match read(bytes) {
             ArchiveMember::Unreadable { detail } => detail,
-            other => panic!("{other:?}"),
+            other @ (ArchiveMember::Found { .. } | ArchiveMember::Missing | ArchiveMember::NotAnArchive) => {
+                panic!("{other:?}")
+            }
         }
     }
 

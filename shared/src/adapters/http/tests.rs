@@ -685,6 +685,38 @@ async fn a_tarball_is_digested_and_its_manifest_found() {
 }
 
 #[tokio::test]
+async fn a_python_distribution_is_digested_and_its_metadata_found() {
+    let archive = npm_tarball(&[("foo-1.0/setup.py", b"1"), ("foo-1.0/PKG-INFO", b"Name: foo")]);
+    let end = [b"PK\x05\x06".to_vec(), vec![0; 18]].concat();
+    let found = ArchiveMember::Found {
+        body: Body(b"Name: foo".to_vec()),
+    };
+    for (bytes, expected) in [
+        (archive, found),
+        (end, ArchiveMember::Missing),
+        (b"<html></html>".to_vec(), ArchiveMember::NotAnArchive),
+    ] {
+        let server = Server::start({
+            let bytes = bytes.clone();
+            move |call: &Call, stream: &mut TcpStream| {
+                assert!(call.head.contains("accept-encoding: identity"));
+                send(stream, &reply("200 OK", &[], &bytes));
+            }
+        });
+        let request = Request {
+            keep: Keep::Distribution,
+            ..tarball(server.at("x"))
+        };
+        let response = response(fetcher().fetch(request).await);
+        assert_eq!(response.sha256, Digest::sha256_of(&bytes));
+        let Kept::Archive { sha512, manifest, .. } = response.kept else {
+            panic!("no archive")
+        };
+        assert_eq!((sha512, manifest), (Digest::sha512_of(&bytes), expected));
+    }
+}
+
+#[tokio::test]
 async fn an_archive_that_cannot_be_read_is_digested_all_the_same() {
     for bytes in [
         b"<html>not found</html>".repeat(5000),

@@ -11,6 +11,7 @@ use super::*;
 use crate::adapters::http::HttpFetchConfig;
 use crate::adapters::http::testing::{Server, reply, send};
 use crate::package::Digest;
+use crate::ports::StoreFault;
 
 const KEYS_TARGET: &str = "npm.example/keys.json";
 
@@ -503,4 +504,90 @@ async fn a_name_that_leads_out_of_the_repository_is_not_asked_for() {
         assert!(repository.fetch_metadata(name, 10).await.is_err(), "{name}");
     }
     assert_eq!(scene.server.calls(), 0);
+}
+
+/// What the processes of a deployment leave to each other.
+#[derive(Default)]
+struct Left(Mutex<Option<(Timestamp, Vec<u8>)>>);
+
+#[async_trait::async_trait]
+impl TrustStore for Left {
+    async fn trust(&self) -> Result<Option<Vec<u8>>, StoreFault> {
+        Ok(self.0.lock().unwrap().clone().map(|(_at, document)| document))
+    }
+
+    async fn keep_trust(&self, document: &[u8], fetched_at: Timestamp) -> Result<(), StoreFault> {
+        *self.0.lock().unwrap() = Some((fetched_at, document.to_vec()));
+        Ok(())
+    }
+}
+
+/// A process of a deployment, which has just started.
+fn process(scene: &Scene, left: &Arc<Left>, folder: &str) -> TrustConfig {
+    TrustConfig {
+        cache: Some(scene.folder.path().join(folder)),
+        shared: Some(left.clone()),
+        ..scene.config.clone()
+    }
+}
+
+#[tokio::test]
+async fn what_one_process_has_refreshed_another_one_has_without_asking() {
+    let scene = Scene::new();
+    let left = Arc::new(Left::default());
+    let sweeper = process(&scene, &left, "sweeper");
+    let worker = process(&scene, &left, "worker");
+    refresh_trust(&sweeper, &scene.http, day(0)).await.unwrap();
+    let calls = scene.server.calls();
+    let trust = refresh_trust(&worker, &scene.http, day(0)).await.unwrap();
+    assert_eq!((trust.origin, trust.fetched_at), (TrustOrigin::Cache, day(0)));
+    assert_eq!(scene.server.calls(), calls);
+    // One that starts during an outage has the last known good.
+    scene.serve(Files::new());
+    let trust = refresh_trust(&worker, &scene.http, day(3)).await.unwrap();
+    assert!(
+        because(&trust).contains("timestamp.json not found"),
+        "{}",
+        because(&trust)
+    );
+    assert_eq!(trust.fetched_at, day(0));
+}
+
+#[tokio::test]
+async fn of_its_own_and_what_another_process_left_a_process_takes_the_younger() {
+    let mut scene = Scene::new();
+    let left = Arc::new(Left::default());
+    let sweeper = process(&scene, &left, "sweeper");
+    let worker = process(&scene, &left, "worker");
+    refresh_trust(&worker, &scene.http, day(0)).await.unwrap();
+    scene.publisher.version = 2;
+    scene.serve(scene.publisher.files());
+    refresh_trust(&sweeper, &scene.http, day(2)).await.unwrap();
+    scene.serve(Files::new());
+    let trust = refresh_trust(&worker, &scene.http, day(2)).await.unwrap();
+    assert_eq!((trust.origin, trust.fetched_at), (TrustOrigin::Cache, day(2)));
+    assert_eq!(trust.trusted_root, br#"{"version":2}"#);
+}
+
+#[tokio::test]
+async fn what_somebody_else_left_is_worth_nothing() {
+    let scene = Scene::new();
+    let left = Arc::new(Left::default());
+    refresh_trust(&process(&scene, &left, "sweeper"), &scene.http, day(0))
+        .await
+        .unwrap();
+    let (at, document) = left.0.lock().unwrap().clone().unwrap();
+    scene.serve(Files::new());
+    let text = String::from_utf8(document).unwrap();
+    let forged = [
+        text.replace(CACHE_SCHEMA, "urn:hekate:trust-cache:9"),
+        text.replace("2026-11-22T10:00:00Z", "2026-11-30T10:00:00Z"),
+        String::new(),
+    ];
+    for forged in forged {
+        assert_ne!(forged, text);
+        *left.0.lock().unwrap() = Some((at, forged.into_bytes()));
+        let fault = refresh_trust(&process(&scene, &left, "worker"), &scene.http, day(9)).await;
+        refused(fault);
+    }
 }

@@ -92,7 +92,12 @@ impl Wire {
             yanked: match wire.yanked {
                 Value::Bool(true) => Some(None),
                 Value::String(reason) if !reason.is_empty() => Some(Some(reason)),
-                _ => None,
+                Value::Null
+                | Value::Bool(false)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_)
+                | Value::Object(_) => None,
             },
             provenance: match wire.provenance {
                 Some(Value::Null) => ProvenanceLink::None,

@@ -23,7 +23,7 @@ const SOURCE_LABELS: &[&str] = &[
 
 /// What the core metadata says, as far as it is read. Claims, all of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct CoreMetadata {
+pub struct CoreMetadata {
     /// The name, as it is written; `None` where it is missing, or two different ones are there.
     pub name: Option<String>,
     /// The version, as it is written; `None` where it is missing, or two different ones are there.
@@ -33,7 +33,7 @@ pub(super) struct CoreMetadata {
 }
 
 /// Reads core metadata.
-pub(super) fn parse(bytes: &[u8]) -> CoreMetadata {
+pub fn parse(bytes: &[u8]) -> CoreMetadata {
     let text = String::from_utf8_lossy(bytes);
     let fields = fields(&text);
     let single = |wanted: &str| {

@@ -10,7 +10,7 @@ mod document;
 mod excerpt;
 pub mod filename;
 mod index;
-mod metadata;
+pub mod metadata;
 pub mod provenance;
 mod read;
 mod version;

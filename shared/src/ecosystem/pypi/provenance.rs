@@ -177,7 +177,10 @@ mod tests {
     fn listed(bundles: &Value) -> Vec<UnverifiedAttestation> {
         match provenance(bundles) {
             Provenance::Listed(listed) => listed,
-            other => panic!("{other:?}"),
+            other @ (Provenance::NoBundles
+            | Provenance::NoAttestations
+            | Provenance::Unsupported(_)
+            | Provenance::Malformed(_)) => panic!("{other:?}"),
         }
     }
 

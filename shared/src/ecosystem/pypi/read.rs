@@ -201,10 +201,6 @@ fn attestations(
             None,
         )
     };
-    if response(served).is_some_and(|response| response.status == 403) {
-        let detail = "the index serves no attestations of any file for now";
-        return trouble(UnavailableReason::Unreachable, detail.to_owned());
-    }
     let parse = |bytes: &[u8]| Some(provenance::parse(bytes));
     match document(served, parse, "a provenance object") {
         Availability::Present(Provenance::Listed(listed)) => (Availability::Present(listed), None),
@@ -237,6 +233,10 @@ fn attestations(
                     .to_owned(),
             ),
         },
+        Availability::Unavailable(problem) if problem.reason == UnavailableReason::Private => trouble(
+            UnavailableReason::Unreachable,
+            format!("the index serves no attestations for now: {}", problem.detail),
+        ),
         Availability::Unavailable(problem) => (Availability::Unavailable(problem), None),
     }
 }

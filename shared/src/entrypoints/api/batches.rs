@@ -5,10 +5,10 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Api, ApiError};
-use crate::package::{Inventory, PackageVersion};
+use crate::package::{Inventory, PackageVersion, Skipped};
 use crate::service::BATCH_LIMIT;
 
 /// How many versions an answer lists, unless it is asked for another number.
@@ -16,25 +16,10 @@ const PAGE: usize = 1000;
 
 /// Takes a list of purls, a lockfile or a bill of materials; the type of its content is told from the document itself.
 pub(super) async fn create(State(api): State<Api>, body: Bytes) -> Result<Response, ApiError> {
-    let text = std::str::from_utf8(&body)
-        .map_err(|source| ApiError::caller("bad_list", format!("the list is not UTF-8: {source}")))?;
+    let text = text(&body)?;
     let inventory = Inventory::parse(text).map_err(|error| ApiError::caller("bad_list", error.to_string()))?;
     let found = inventory.packages.len();
-    if found == 0 {
-        return Err(ApiError::caller(
-            "empty_list",
-            format!(
-                "the list names no version of a package ({} entries were left out)",
-                inventory.skipped.len()
-            ),
-        ));
-    }
-    if found > BATCH_LIMIT {
-        return Err(ApiError::caller(
-            "list_too_long",
-            format!("the list names {found} versions; hand in at most {BATCH_LIMIT} at once"),
-        ));
-    }
+    within_bounds(found, "version", &inventory.skipped)?;
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random).map_err(|_no_entropy| ApiError::ours("no randomness for the name of a batch"))?;
     let id = u128::from_be_bytes(random);
@@ -43,20 +28,46 @@ pub(super) async fn create(State(api): State<Api>, body: Bytes) -> Result<Respon
         .create_batch(format!("{id:032x}"), &inventory.packages, (api.clock)())
         .await?;
     let place = format!("/v1/batches/{}", batch.id);
-    let skipped: Vec<_> = inventory
-        .skipped
-        .iter()
-        .map(|skipped| json!({ "entry": skipped.entry, "because": skipped.because }))
-        .collect();
     let answer = json!({
         "id": batch.id,
         "total": batch.total,
         "createdAt": batch.created_at,
         "expiresAt": batch.expires_at,
-        "skipped": skipped,
+        "skipped": listed(&inventory.skipped),
         "url": place,
     });
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], axum::Json(answer)).into_response())
+}
+
+/// The text of a list.
+pub(super) fn text(body: &Bytes) -> Result<&str, ApiError> {
+    std::str::from_utf8(body).map_err(|source| ApiError::caller("bad_list", format!("the list is not UTF-8: {source}")))
+}
+
+/// Refuses a list that names nothing, or too much.
+pub(super) fn within_bounds(found: usize, of: &str, skipped: &[Skipped]) -> Result<(), ApiError> {
+    match found {
+        0 => Err(ApiError::caller(
+            "empty_list",
+            format!(
+                "the list names no {of} of a registry ({} entries were left out)",
+                skipped.len()
+            ),
+        )),
+        1..=BATCH_LIMIT => Ok(()),
+        _ => Err(ApiError::caller(
+            "list_too_long",
+            format!("the list names {found} {of}s; hand in at most {BATCH_LIMIT} at once"),
+        )),
+    }
+}
+
+/// What was left out of a list, as answers show it.
+pub(super) fn listed(skipped: &[Skipped]) -> Vec<Value> {
+    skipped
+        .iter()
+        .map(|skipped| json!({ "entry": skipped.entry, "because": skipped.because }))
+        .collect()
 }
 
 #[derive(Deserialize)]

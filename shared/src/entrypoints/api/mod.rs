@@ -11,6 +11,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -18,7 +19,7 @@ use crate::check::CheckId;
 use crate::package::{Coordinate, CoordinateError, Ecosystem, PackageVersion};
 use crate::policy::CHECK_SET;
 use crate::ports::{FaultSide, StoreFault};
-use crate::service::{Service, ServiceFault};
+use crate::service::{Freshness, Service, ServiceFault};
 use crate::verdict::Verdict;
 
 /// The description of the routes below.
@@ -40,6 +41,9 @@ pub struct Api {
     pub service: Arc<Service>,
     /// The clock.
     pub clock: Clock,
+    /// How old the last look at a version has to be before it is looked at again for whoever asks for a fresh verdict: anybody
+    /// can ask, and each look spends what upstreams allow.
+    pub fresh_after: SignedDuration,
 }
 
 /// An answer without a verdict, in the one error envelope.
@@ -170,7 +174,12 @@ pub fn router(api: Api) -> Router {
         )
         .route("/v1/batches/{id}", get(batches::get))
         .route("/v1/changes", get(changes::list))
-        .route("/v1/watch", get(watch::list))
+        .route(
+            "/v1/watch",
+            get(watch::list)
+                .post(watch::add)
+                .layer(DefaultBodyLimit::max(BODY_LIMIT)),
+        )
         .route(
             "/v1/watch/{ecosystem}/{*name}",
             get(watch::get).put(watch::put).delete(watch::delete),
@@ -322,7 +331,13 @@ async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Res
 
 async fn answer(api: &Api, coordinate: &Coordinate, fresh: bool) -> Result<Response, ApiError> {
     let now = (api.clock)();
-    let verdict = api.service.verdict(coordinate, fresh, now).await?.verdict;
+    let freshness = if fresh {
+        Freshness::Within(api.fresh_after)
+    } else {
+        Freshness::Remembered
+    };
+    let looked = api.service.verdict_as_fresh_as(coordinate, freshness, now).await?;
+    let verdict = looked.verdict;
     Ok(with_caching(&verdict, now))
 }
 

@@ -1,16 +1,21 @@
 //! The watch list.
 
+use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, ApiError};
-use crate::package::{CoordinateError, Ecosystem, PackageName};
+use super::{Api, ApiError, batches};
+use crate::package::{CoordinateError, Ecosystem, Inventory, PackageName};
+use crate::ports::Watched;
 
 /// How many packages an answer lists, unless it is asked for another number, and at most.
 const PAGE: usize = 1000;
+/// How many packages are put on the list at the same time.
+const AT_ONCE: usize = 32;
 
 fn name(ecosystem: &str, name: &str) -> Result<PackageName, CoordinateError> {
     let ecosystem = Ecosystem::from_purl_type(ecosystem)
@@ -33,6 +38,27 @@ pub(super) async fn put(State(api): State<Api>, Path((ecosystem, path)): Named) 
     let name = name(&ecosystem, &path)?;
     let entry = api.service.store.watch(&name, (api.clock)()).await?;
     Ok(fresh(StatusCode::OK, axum::Json(entry)))
+}
+
+/// Puts every package of a list on the watch list: of purls, of a lockfile, or of a bill of materials. What was put on it
+/// before trouble stays; the request can be repeated.
+pub(super) async fn add(State(api): State<Api>, body: Bytes) -> Result<Response, ApiError> {
+    let (names, skipped) = Inventory::parse_names(batches::text(&body)?)
+        .map_err(|error| ApiError::caller("bad_list", error.to_string()))?;
+    batches::within_bounds(names.len(), "package", &skipped)?;
+    let now = (api.clock)();
+    let total = names.len();
+    let store = &api.service.store;
+    let watching = names
+        .into_iter()
+        .map(|name| async move { store.watch(&name, now).await });
+    let entries: Vec<Watched> = futures::stream::iter(watching)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let new = entries.iter().filter(|entry| entry.since == now).count();
+    let answer = json!({ "total": total, "new": new, "skipped": batches::listed(&skipped) });
+    Ok(fresh(StatusCode::OK, axum::Json(answer)))
 }
 
 /// Takes a package off the list. Its verdicts stay.

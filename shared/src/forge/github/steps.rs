@@ -471,7 +471,6 @@ mod tests {
             "Set up job",
             "Run actions/checkout@v6",
             "Run actions/setup-node@v6",
-            "Run uv sync",
             "Run poetry install",
             "Run npm ci",
             "Install dependencies",
