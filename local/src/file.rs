@@ -52,7 +52,11 @@ impl Brought {
 
     /// Reads all files, or says everything that is wrong with them.
     pub(crate) fn read_all(paths: &[PathBuf], repository: &str) -> anyhow::Result<Vec<Self>> {
-        let repository = RepositoryUri::parse(repository).with_context(|| {
+        let named = match repository.split_once('/') {
+            Some((owner, name)) if !repository.contains(':') => RepositoryUri::new(owner, name),
+            Some(_) | None => RepositoryUri::parse(repository).filter(|_| repository.contains("://")),
+        };
+        let repository = named.with_context(|| {
             format!("{repository:?} is no repository on GitHub; give --repository as owner/name, such as cli/cli")
         })?;
         let (good, bad): (Vec<_>, Vec<_>) = paths

@@ -48,6 +48,11 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
         "the public registry; with another formula API, that",
     ),
     (
+        "HEKATE_HOMEBREW_STORAGE_URL",
+        "where that registry may lead to for the bottles themselves",
+        "the public store; none with another registry",
+    ),
+    (
         "HEKATE_GITHUB_URL",
         "base URL of GitHub's REST API",
         "the public service",
@@ -131,6 +136,7 @@ mod public {
     pub(super) const PYPI_FEED: &str = "https://pypi.org/pypi";
     pub(super) const HOMEBREW: &str = "https://formulae.brew.sh";
     pub(super) const BOTTLES: &str = "https://ghcr.io";
+    pub(super) const BOTTLES_STORAGE: &str = "https://pkg-containers.githubusercontent.com";
     pub(super) const GITHUB: &str = "https://api.github.com";
     pub(super) const TUF: &str = "https://tuf-repo-cdn.sigstore.dev";
 }
@@ -198,6 +204,8 @@ pub struct Config {
     /// Base URLs of everybody who is asked (`HEKATE_…_URL`). The feeds are `None` for `off`, and for a registry other than the
     /// public one whose feed is not named: the public feed tells of other packages.
     pub upstreams: Upstreams,
+    /// Where the registry of bottles may lead to for their bytes (`HEKATE_HOMEBREW_STORAGE_URL`): another host is followed nowhere.
+    pub bottles_storage: Option<Url>,
     /// The token for GitHub's REST API (`HEKATE_GITHUB_TOKEN`).
     pub github_token: Option<Secret>,
     /// Name or ARN of the secret that holds the token (`HEKATE_GITHUB_TOKEN_SECRET`). Only the functions read it.
@@ -276,6 +284,10 @@ impl Config {
             None if !is(&homebrew, public::HOMEBREW) => homebrew.clone(),
             Some(_) | None => url("HEKATE_HOMEBREW_BOTTLES_URL", public::BOTTLES),
         };
+        let bottles_storage = match get("HEKATE_HOMEBREW_STORAGE_URL") {
+            None if !is(&bottles, public::BOTTLES) => None,
+            Some(_) | None => url("HEKATE_HOMEBREW_STORAGE_URL", public::BOTTLES_STORAGE),
+        };
         let github = url("HEKATE_GITHUB_URL", public::GITHUB);
         let tuf = if get("HEKATE_TUF_URL").as_deref() == Some("off") {
             None
@@ -325,6 +337,7 @@ impl Config {
         match (upstreams, errors.is_empty()) {
             (Some(upstreams), true) => Ok(Self {
                 upstreams,
+                bottles_storage,
                 github_token,
                 github_token_secret,
                 trust: TrustConfig {

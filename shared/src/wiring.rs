@@ -138,7 +138,7 @@ fn assemble(
     let http = Arc::new(HttpFetch::new(HttpFetchConfig {
         upstreams: vec![
             Upstream::github(config.upstreams.github.clone(), config.github_token.as_ref())?,
-            Upstream::bottles(config.upstreams.bottles.clone()),
+            Upstream::bottles(config.upstreams.bottles.clone(), config.bottles_storage.clone()),
         ],
         ..HttpFetchConfig::new(user_agent(config))
     })?);

@@ -257,7 +257,7 @@ fn read(dossier: &Dossier) -> Release {
 fn attestations(dossier: &Dossier, digest: Option<&Digest>) -> Availability<Vec<UnverifiedAttestation>> {
     let found = match store::read(dossier) {
         Availability::Present(found) => found,
-        other => return other,
+        other @ (Availability::Absent { .. } | Availability::Unavailable(_)) => return other,
     };
     let kinds: Vec<PredicateType> = found.iter().map(TrustMaterial::recognises).collect();
     let of_another_kind = |kind: &PredicateType| match kind {

@@ -429,7 +429,7 @@ async fn a_repeated_look_asks_github_for_no_attestation_that_was_read() {
     };
     let fetch = HttpFetch::new(HttpFetchConfig {
         use_proxies: false,
-        upstreams: vec![Upstream::bottles(upstreams.bottles.clone())],
+        upstreams: vec![Upstream::bottles(upstreams.bottles.clone(), None)],
         ..HttpFetchConfig::new("hekate-tests")
     })
     .unwrap();

@@ -372,7 +372,7 @@ impl HttpFetch {
                 let response = read(response, question, upstream).await?;
                 return Ok(Response { redirects, ..response });
             }
-            url = target(&url, &response)?;
+            url = target(&url, &response, upstream)?;
         }
         Err(Trouble::malformed(format!(
             "more redirects than are followed ({})",
@@ -484,18 +484,18 @@ fn recorded(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     (text.len() <= HEADER_LIMIT).then(|| text.to_owned())
 }
 
-/// Where a redirect leads, if that is within the asked origin.
+/// Where a redirect leads, if that is within the asked origin, or where the upstream is configured to store its files.
 ///
 /// An upstream, or whoever can answer in its place, must not make this verifier ask hosts of its choice: internal ones,
 /// or one that serves another truth.
-fn target(from: &Url, response: &reqwest::Response) -> Result<Url, Trouble> {
+fn target(from: &Url, response: &reqwest::Response, upstream: Option<&Guarded>) -> Result<Url, Trouble> {
     let location = response
         .headers()
         .get(header::LOCATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|location| from.join(location).ok())
         .ok_or_else(|| Trouble::malformed(format!("a redirect without a usable location ({})", response.status())))?;
-    if location.origin() == from.origin() {
+    if location.origin() == from.origin() || upstream.is_some_and(|upstream| upstream.may_lead_to(&location)) {
         Ok(location)
     } else {
         let host = location.origin().ascii_serialization();

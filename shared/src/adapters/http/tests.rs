@@ -1187,3 +1187,76 @@ fn a_backoff_stays_within_its_cap() {
         assert!(fetcher.backoff(attempt) <= fetcher.config.backoff_cap);
     }
 }
+
+#[tokio::test]
+async fn bytes_of_any_kind_are_digested_and_none_is_kept() {
+    let bytes = b"neither gzip nor JSON".repeat(9999);
+    let server = Server::with(reply("200 OK", &[], &bytes));
+    let digests = |url| Request {
+        keep: Keep::Digests,
+        ..request(url)
+    };
+    let digested = response(fetcher().fetch(digests(server.at("x"))).await);
+    let sha1 = <sha1::Sha1 as sha2::Digest>::digest(&bytes);
+    assert_eq!(
+        (digested.size, digested.sha256),
+        (bytes.len() as u64, Digest::sha256_of(&bytes))
+    );
+    assert_eq!(
+        digested.kept,
+        Kept::Digests {
+            sha512: Digest::sha512_of(&bytes),
+            sha1: Digest::from_hex(crate::package::DigestAlgorithm::Sha1, &hex::encode(sha1)).unwrap(),
+        }
+    );
+    // What was cut cannot be told from what ended.
+    let unframed = [b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".as_slice(), &bytes].concat();
+    let server = Server::with(unframed);
+    let (reason, ..) = trouble(fetcher().fetch(digests(server.at("x"))).await);
+    assert_eq!(reason, UnavailableReason::Unreachable);
+}
+
+#[tokio::test]
+async fn an_upstream_may_lead_to_its_configured_store_alone_and_no_header_goes_there() {
+    let store = Server::start(|call: &Call, stream: &mut TcpStream| {
+        let told = if call.head.contains("authorization") {
+            "401 Unauthorized"
+        } else {
+            "200 OK"
+        };
+        send(stream, &reply(told, &[], b"blob"));
+    });
+    let leading = || {
+        Server::with(reply(
+            "307 Temporary Redirect",
+            &[&format!("Location: {}", store.at("b"))],
+            b"",
+        ))
+    };
+    let fetcher = |server: &Server, storage: Option<Url>| {
+        HttpFetch::new(HttpFetchConfig {
+            upstreams: vec![Upstream::bottles(server.at("v2"), storage)],
+            ..quick()
+        })
+        .unwrap()
+    };
+    let registry = leading();
+    let found = fetcher(&registry, Some(store.at("")))
+        .fetch(request(registry.at("v2/x")))
+        .await;
+    assert_eq!(response(found).sha256, Digest::sha256_of(b"blob"));
+    for storage in [None, Some(Url::parse("https://store.example/").unwrap())] {
+        let registry = leading();
+        let (_, detail, _) = trouble(fetcher(&registry, storage).fetch(request(registry.at("v2/x"))).await);
+        assert!(detail.contains("a redirect to another host"), "{detail}");
+    }
+    // Whoever is no such upstream leads nowhere.
+    let other = leading();
+    let (_, detail, _) = trouble(
+        fetcher(&registry, Some(store.at("")))
+            .fetch(request(other.at("v2/x")))
+            .await,
+    );
+    assert!(detail.contains("a redirect to another host"), "{detail}");
+    assert_eq!(store.calls(), 1);
+}

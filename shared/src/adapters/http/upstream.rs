@@ -38,6 +38,8 @@ pub struct Upstream {
     pub base: Url,
     /// What is sent to it besides the usual headers.
     pub headers: HeaderMap,
+    /// Where its redirects may lead besides its own origin: to the store that it keeps its files in. No header of its own goes there.
+    pub storage: Option<Url>,
     /// Whether it counts questions, says so in `x-ratelimit-…`, and is to be left alone before it refuses.
     pub has_quota: bool,
 }
@@ -56,17 +58,20 @@ impl Upstream {
         Ok(Self {
             base,
             headers,
+            storage: None,
             has_quota: true,
         })
     }
 
     /// The container registry that serves Homebrew's bottles: it wants a token, and takes the one that everybody may have
-    /// (<https://github.com/Homebrew/brew/blob/main/Library/Homebrew/download_strategy.rb>, `QQ==`).
-    pub fn bottles(base: Url) -> Self {
+    /// (<https://github.com/Homebrew/brew/blob/main/Library/Homebrew/download_strategy.rb>, `QQ==`). It leads to where it stores
+    /// its blobs.
+    pub fn bottles(base: Url, storage: Option<Url>) -> Self {
         let anybody = HeaderValue::from_static("Bearer QQ==");
         Self {
             base,
             headers: HeaderMap::from_iter([(header::AUTHORIZATION, anybody)]),
+            storage,
             has_quota: false,
         }
     }
@@ -129,6 +134,12 @@ impl Guarded {
     /// What is sent besides the usual headers.
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.upstream.headers
+    }
+
+    /// Whether a redirect of this upstream may lead to a URL on another host.
+    pub(super) fn may_lead_to(&self, url: &Url) -> bool {
+        let storage = self.upstream.storage.as_ref();
+        storage.is_some_and(|storage| storage.origin() == url.origin())
     }
 
     /// Refuses a question that must not be sent now. Asked immediately before sending, so that questions that waited for

@@ -199,7 +199,9 @@ fn attestations(
     };
     let because = match store::read(part) {
         Availability::Absent { because } => because,
-        found => return (Signed::InCore, found.map(about_it), evidence(part)),
+        found @ (Availability::Present(_) | Availability::Unavailable(_)) => {
+            return (Signed::InCore, found.map(about_it), evidence(part));
+        }
     };
     let part = dossier.part(&backfill(&bottle.filename));
     let in_time = |found: Vec<UnverifiedAttestation>| -> Vec<UnverifiedAttestation> {
@@ -211,6 +213,8 @@ fn attestations(
             let because = format!("{because}, and neither has that of the earlier bottles");
             (Signed::InCore, Availability::Absent { because }, evidence(&part))
         }
-        found => (Signed::Later, found.map(in_time), evidence(&part)),
+        found @ (Availability::Present(_) | Availability::Unavailable(_)) => {
+            (Signed::Later, found.map(in_time), evidence(&part))
+        }
     }
 }

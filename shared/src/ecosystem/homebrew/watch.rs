@@ -40,7 +40,7 @@ pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<List
     }
 }
 
-/// There is none yet.
+/// There is none that names what changed: a watched formula is looked at once a day.
 pub(super) fn feed(_upstreams: &Upstreams) -> Option<Url> {
     None
 }

@@ -371,9 +371,11 @@ impl<'a> Publishing<'a> {
                 || attesting_publishes && place.step.is_some() && attests(name)
         };
         let (known, others): (Vec<Place<'a>>, Vec<Place<'a>>) = places.iter().copied().partition(is_known);
+        // Where a step attests, one that merely says that it publishes has not attested.
+        let is_attested = attesting_publishes && known.iter().any(|place| attests(place.own_name()));
         let said = others
             .into_iter()
-            .filter(|place| kind(place) == StepKind::SaysPublish)
+            .filter(|place| !is_attested && kind(place) == StepKind::SaysPublish)
             .collect();
         Self { known, said }
     }
