@@ -25,7 +25,7 @@ const STEP: SignedDuration = SignedDuration::from_secs(30);
 /// How much simulated time may pass during one look. Longer ones would outlive their leases, which no look does in truth.
 const LONGEST_LOOK: SignedDuration = SignedDuration::from_secs(60);
 /// How long everybody waits for each other at most, in real time.
-const PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_mins(10);
 
 /// What came of it.
 #[derive(Debug)]

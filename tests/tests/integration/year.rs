@@ -19,7 +19,6 @@ async fn every_bar_of_a_year_in_small_is_kept() {
     assert!(audit.ledger.kills > 0 && audit.ledger.faults > 0, "{}", report.table());
     assert!(audit.ledger.looks > 600 && audit.changes > 240, "{}", report.table());
     assert!(audit.repeated > 0 && audit.marked > 0, "{}", report.table());
-    println!("{}", report.table());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -28,10 +27,6 @@ async fn two_sweepers_and_ten_workers_never_look_at_one_version_at_once_and_lose
     plan.attacks = 9;
     let time = SignedDuration::from_hours(9)..SignedDuration::from_hours(13);
     let crowd = crowd(&plan, 2, 10, time).await.unwrap();
-    println!(
-        "{} {} {} {}",
-        crowd.releases, crowd.ledger.looks, crowd.ledger.held, crowd.sweeps
-    );
     assert_eq!(crowd.ledger.overlaps, [""; 0]);
     assert_eq!(crowd.ledger.broken_moves(), [""; 0]);
     assert_eq!(crowd.lost, [""; 0]);
