@@ -1194,6 +1194,7 @@ async fn bytes_of_any_kind_are_digested_and_none_is_kept() {
     let server = Server::with(reply("200 OK", &[], &bytes));
     let digests = |url| Request {
         keep: Keep::Digests,
+        limit: 1 << 20,
         ..request(url)
     };
     let digested = response(fetcher().fetch(digests(server.at("x"))).await);

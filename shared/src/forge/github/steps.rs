@@ -282,7 +282,7 @@ fn command_kind(words: &[&str]) -> StepKind {
     if publishes && !inert {
         return StepKind::Publishes;
     }
-    let installs = matches!(words, [manager, rest @ ..] if ["npm", "pnpm", "yarn", "bun"].contains(manager)
+    let installs = matches!(words, [manager, rest @ ..] if ["npm", "pnpm", "yarn", "bun", "pip", "poetry", "pdm"].contains(manager)
     && match rest {
         [] => true,
         ["run", script, ..] => INSTALLING.contains(&stem(script)),
