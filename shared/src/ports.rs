@@ -13,7 +13,7 @@ use url::Url;
 use crate::check::CheckId;
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::history::PastRelease;
-use crate::package::{Digest, PackageName, PackageVersion};
+use crate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use crate::verdict::{Questions, Status, Verdict, VerifierIdentity};
 use crate::verifier::Judge;
 
@@ -80,6 +80,8 @@ pub struct Request {
     /// The answer to the same question at an earlier look. With its entity tag the request is conditional, and a 304
     /// yields this answer again.
     pub previous: Option<Observation>,
+    /// Whether only what has changed since then is wanted. Nothing is answered with a 304 and no body.
+    pub modified_since: Option<Timestamp>,
     /// What is sent with it; a GET if that is nothing. Only a question that changes nothing may be sent so.
     pub post: Option<Post>,
     /// Whether caches on the way must not answer.
@@ -430,6 +432,9 @@ pub trait WatchStore: Send + Sync {
 
     /// Which of these packages are on the list; any number of names, in any order.
     async fn watched_among(&self, names: &[PackageName]) -> Result<Vec<PackageName>, StoreFault>;
+
+    /// Whether any package of an ecosystem is on the list.
+    async fn watches_any(&self, ecosystem: Ecosystem) -> Result<bool, StoreFault>;
 
     /// The list in the order of purls, after `after`, at most `limit`.
     async fn watch_list(&self, after: Option<&PackageName>, limit: usize) -> Result<Vec<Watched>, StoreFault>;

@@ -143,6 +143,10 @@ impl ScenarioFetch {
             path,
             accept: Some(request.accept.to_owned()),
             if_none_match: earlier.and_then(|response| response.etag.clone()),
+            if_modified_since: request.modified_since.and_then(|since| {
+                let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+                printer.timestamp_to_rfc9110_string(&since).ok()
+            }),
             ..testbed::Request::default()
         };
         let party = party_at(request.url.host_str().unwrap_or_default());
@@ -173,7 +177,7 @@ impl ScenarioFetch {
         if let Some(trouble) = trouble_of(&reply) {
             return Err(trouble);
         }
-        if reply.status == 304 {
+        if reply.status == 304 && (earlier.is_some() || request.modified_since.is_none()) {
             let unasked = (UnavailableReason::Malformed, "304 to an unconditional request", None);
             let response = earlier.ok_or(unasked)?.clone();
             return Ok(Answer::Answered(Response { redirects, ..response }));

@@ -124,6 +124,7 @@ macro_rules! store_conformance {
             feeds_do_not_see_each_other
         }
         crate::adapters::conformance::store_conformance! { $fixture => watches
+            whether_any_package_of_an_ecosystem_is_watched_is_known
             a_package_is_watched_from_now_on
             watching_again_changes_nothing
             of_concurrent_watchers_one_begins

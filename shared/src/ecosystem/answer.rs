@@ -45,6 +45,7 @@ impl Ask<'_> {
             limit: self.limit,
             at,
             previous: self.previous.cloned(),
+            modified_since: None,
             post: None,
             uncached: false,
             insist: true,

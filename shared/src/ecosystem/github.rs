@@ -140,6 +140,7 @@ impl Registry for GitHub {
                 limit: FILE_LIMIT,
                 at: look.at,
                 previous: None,
+                modified_since: None,
                 post: None,
                 uncached: false,
                 insist: false,

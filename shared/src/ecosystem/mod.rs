@@ -167,6 +167,11 @@ pub trait Registry: Send + Sync {
     /// Where the registry's feed of changes is, if it is read.
     fn feed(&self, upstreams: &Upstreams) -> Option<Url>;
 
+    /// Whether the feed is a list of everything, which is large, and read only while somebody watches a package of it.
+    fn is_feed_a_list(&self) -> bool {
+        false
+    }
+
     /// Where a feed ends now: from where to read one that never was read.
     async fn feed_end(&self, feed: &Url, look: &Look<'_>) -> Result<u64, LookFault>;
 

@@ -90,6 +90,14 @@ impl Service {
         let feeds = ecosystem::feeds(&self.upstreams);
         let parts = feeds.len() + 2;
         for (ecosystem, feed) in feeds {
+            match self.is_feed_wanted(ecosystem).await {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(fault) => {
+                    faults.push(fault.into());
+                    continue;
+                }
+            }
             let reading = self.read_feed(ecosystem, &feed, now);
             let read = tokio::time::timeout(FEED_PATIENCE, reading)
                 .await
@@ -109,6 +117,11 @@ impl Service {
             Some(fault) if faults.len() + 1 == parts => Err(fault),
             Some(_) | None => Ok(swept),
         }
+    }
+
+    /// A list of everything is read only for those who watch something in it.
+    async fn is_feed_wanted(&self, ecosystem: Ecosystem) -> Result<bool, StoreFault> {
+        Ok(!ecosystem.registry().is_feed_a_list() || self.store.watches_any(ecosystem).await?)
     }
 
     /// Changes of the last minutes are left to the workers that made them. Of each page of what is

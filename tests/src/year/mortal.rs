@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use hekate::dossier::{Dossier, Observation};
 use hekate::history::PastRelease;
-use hekate::package::{Digest, PackageName, PackageVersion};
+use hekate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use hekate::ports::{
     Announce, Announcement, Batch, BatchItem, BatchStore, ChangeStore, Changes, ChangesAfter, Due, Fetch, FirstSeen,
     Memory, QueueFault, Recorded, Request, ScheduleStore, Sibling, Store, StoreFault, Task, TraceKey, VerdictStore,
@@ -431,6 +431,10 @@ impl WatchStore for Mortal {
 
     async fn watched_among(&self, names: &[PackageName]) -> Result<Vec<PackageName>, StoreFault> {
         self.of_store(self.store().watched_among(names)).await
+    }
+
+    async fn watches_any(&self, ecosystem: Ecosystem) -> Result<bool, StoreFault> {
+        self.of_store(self.store().watches_any(ecosystem)).await
     }
 
     async fn watch_list(&self, after: Option<&PackageName>, limit: usize) -> Result<Vec<Watched>, StoreFault> {

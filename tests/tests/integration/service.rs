@@ -8,16 +8,16 @@ use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::judges::FixedJudge;
 use hekate::check::CheckId;
 use hekate::ecosystem::Upstreams;
-use hekate::package::{Coordinate, PackageName, PackageVersion};
+use hekate::package::{Coordinate, Ecosystem, PackageName, PackageVersion};
 use hekate::ports::{
     Announce, Announcement, ChangeStore as _, ChangesAfter, QueueFault, ScheduleStore as _, Target, Task,
     VerdictStore as _, WatchStore as _, WorkItem, WorkQueue, WorkReason,
 };
-use hekate::service::{Freshness, Service, Worked};
+use hekate::service::{Freshness, Service, Swept, Worked};
 use hekate::verdict::Status;
 use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
-use testbed::{Answer, BASE_TIME, Release, Scenario, Served, World};
+use testbed::{Answer, BASE_TIME, Formula, Release, Scenario, Served, World, moment};
 use url::Url;
 
 use crate::shape::{judge, over_http};
@@ -88,6 +88,7 @@ impl Deployment {
             upstreams: Upstreams {
                 npm: url(served.npm_url()),
                 npm_feed: Some(url(served.npm_feed_url())),
+                homebrew: url(served.homebrew_url()),
                 github: url(served.github_url()),
                 ..no_address()
             },
@@ -968,4 +969,39 @@ async fn a_batch_takes_after_a_day_what_could_not_be_decided() {
         .unwrap()
         .unwrap();
     assert_eq!((state.done, state.counts.get("indeterminate")), (true, Some(&1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_of_formulae_is_read_while_one_is_watched_and_hands_it_over_when_it_has_changed() {
+    let deployment = Deployment::of(Scenario::new().release(Formula::honest("wget", "1.25.0"))).await;
+    let lists = || {
+        let requests = deployment.served.requests();
+        requests
+            .iter()
+            .filter(|request| request.path == "/api/formula.json")
+            .count()
+    };
+    let brew = |swept: &Swept| swept.feeds.iter().any(|read| read.ecosystem == Ecosystem::Homebrew);
+    let at = |text: &str| moment(&format!("2026-11-02T{text}:00Z"));
+    // 1. Nobody watches a formula.
+    let swept = deployment.service.sweep(at("11:00")).await.unwrap();
+    assert!(!brew(&swept) && lists() == 0);
+    // 2. Somebody does: the list is read from now on.
+    let name = "pkg:brew/wget".parse().unwrap();
+    deployment.service.store.watch(&name, at("11:00")).await.unwrap();
+    assert!(brew(&deployment.service.sweep(at("11:01")).await.unwrap()));
+    deployment.take();
+    deployment.service.sweep(at("11:02")).await.unwrap();
+    assert_eq!((lists(), deployment.take().len()), (1, 0));
+    // 3. It has changed.
+    let scenario = deployment.served.scenario();
+    scenario.publish(&Formula::honest("wget", "1.26.0").at(at("11:30")));
+    let swept = deployment.service.sweep(at("11:31")).await.unwrap();
+    assert_eq!(swept.troubles, Vec::<String>::new());
+    let handed: Vec<String> = deployment.take().iter().map(|item| item.package.to_string()).collect();
+    assert_eq!(handed, ["pkg:brew/wget"]);
+    // 4. And has not since.
+    deployment.service.sweep(at("11:40")).await.unwrap();
+    let handed = deployment.take();
+    assert!(handed.iter().all(|item| item.reason != WorkReason::Sweep), "{handed:?}");
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{at, concurrently, due};
-use crate::package::PackageName;
+use crate::package::{Ecosystem, PackageName};
 use crate::ports::{Due, Store, Task, Watched};
 
 fn name(text: &str) -> PackageName {
@@ -37,6 +37,17 @@ pub(crate) async fn a_package_is_watched_from_now_on(store: &impl Store) {
     assert_eq!(store.watched(&name).await.unwrap(), Some(entry));
     assert_eq!(due(store, at(-1)).await, []);
     assert_eq!(due(store, at(0)).await, [Task::Package(name)]);
+}
+
+pub(crate) async fn whether_any_package_of_an_ecosystem_is_watched_is_known(store: &impl Store) {
+    let any = async |ecosystem| store.watches_any(ecosystem).await.unwrap();
+    store.watch(&name("%40scope/name"), at(0)).await.unwrap();
+    assert!(any(Ecosystem::Npm).await && !any(Ecosystem::Homebrew).await);
+    let formula: PackageName = "pkg:brew/openssl%403".parse().unwrap();
+    store.watch(&formula, at(0)).await.unwrap();
+    assert!(any(Ecosystem::Homebrew).await && !any(Ecosystem::PyPi).await);
+    assert!(store.unwatch(&formula).await.unwrap());
+    assert!(!any(Ecosystem::Homebrew).await);
 }
 
 pub(crate) async fn watching_again_changes_nothing(store: &impl Store) {

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::package::{Digest, PackageName, PackageVersion};
+use crate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use crate::ports::{Announcement, Sibling, Task, TraceKey};
 use crate::verdict::Verdict;
 
@@ -213,6 +213,16 @@ pub(super) fn watch_list() -> impl Iterator<Item = Range> {
         partition: watch_partition(shard),
         from: "pkg:".to_owned(),
         to: "pkg:~".to_owned(),
+    })
+}
+
+/// The packages of one ecosystem on the watch list, one range for each of its partitions.
+pub(super) fn watch_list_of(ecosystem: Ecosystem) -> impl Iterator<Item = Range> {
+    let kind = ecosystem.purl_type();
+    watch_list().map(move |range| Range {
+        from: format!("pkg:{kind}/"),
+        to: format!("pkg:{kind}/~"),
+        ..range
     })
 }
 

@@ -10,7 +10,7 @@ use super::bulk::Consistency;
 use super::rows::{self, Item};
 use super::update::{Condition, Update};
 use super::{DynamoDbStore, Reading, bulk, contended, keys, lost_delete, unreachable};
-use crate::package::PackageName;
+use crate::package::{Ecosystem, PackageName};
 use crate::ports::{StoreFault, Task, WatchStore, Watched};
 
 /// How many requests about many packages are under way at the same time.
@@ -96,6 +96,17 @@ impl WatchStore for DynamoDbStore {
             .filter(|(purl, _)| found.contains(purl.as_str()))
             .map(|(_, name)| name.clone())
             .collect())
+    }
+
+    /// The reads are eventually consistent: what was put on the list a moment ago is due at once anyway.
+    async fn watches_any(&self, ecosystem: Ecosystem) -> Result<bool, StoreFault> {
+        let reading = Reading {
+            backwards: false,
+            consistent: false,
+        };
+        let ranges: Vec<keys::Range> = keys::watch_list_of(ecosystem).collect();
+        let asking = ranges.iter().map(|range| self.rows(range, reading, None, 1));
+        Ok(try_join_all(asking).await?.iter().any(|found| !found.is_empty()))
     }
 
     /// Asks every partition for as much as is wanted in all, since one may have all of it. The reads are eventually

@@ -37,7 +37,8 @@ use self::refusal::refusal;
 pub use self::upstream::Upstream;
 use self::upstream::{Guarded, Upstreams};
 use crate::availability::UnavailableReason;
-use crate::dossier::{Answer, Observation, Response};
+use crate::dossier::{Answer, Kept, Observation, Response};
+use crate::package::Digest;
 use crate::ports::{Fetch, Keep, Post, REDIRECTS, Request};
 
 /// Longer header values are not recorded.
@@ -184,6 +185,7 @@ struct Question<'a> {
     at: Timestamp,
     /// An earlier answer with the entity tag that makes the request conditional on it.
     previous: Option<(&'a Response, HeaderValue)>,
+    modified_since: Option<Timestamp>,
     post: Option<&'a Post>,
     uncached: bool,
     insist: bool,
@@ -202,6 +204,7 @@ impl Fetch for HttpFetch {
             limit: request.limit,
             at: request.at,
             previous: previous.and_then(|previous| condition(previous, &request)),
+            modified_since: request.modified_since,
             post: request.post.as_ref(),
             uncached: request.uncached,
             insist: request.insist,
@@ -269,6 +272,7 @@ impl HttpFetch {
             limit,
             at,
             previous: None,
+            modified_since: None,
             post: None,
             uncached: false,
             insist: true,
@@ -365,6 +369,15 @@ impl HttpFetch {
                         redirects,
                         ..(*previous).clone()
                     }),
+                    None if question.modified_since.is_some() => Ok(Response {
+                        status: status.as_u16(),
+                        content_type: None,
+                        etag: None,
+                        size: 0,
+                        sha256: Digest::sha256_of(b""),
+                        kept: Kept::Nothing,
+                        redirects,
+                    }),
                     None => Err(Trouble::malformed("an unconditional request was answered with 304")),
                 };
             }
@@ -403,6 +416,10 @@ impl HttpFetch {
         let mut request = request.header(header::ACCEPT, question.accept);
         if let Some((_previous, etag)) = &question.previous {
             request = request.header(header::IF_NONE_MATCH, etag);
+        }
+        if let Some(since) = question.modified_since {
+            let since = httpdate::fmt_http_date(since.into());
+            request = request.header(header::IF_MODIFIED_SINCE, since);
         }
         if question.uncached {
             request = request

@@ -40,6 +40,7 @@ fn request(url: Url) -> Request {
         limit: 100_000,
         at: "2026-11-22T10:00:00Z".parse().unwrap(),
         previous: None,
+        modified_since: None,
         post: None,
         uncached: false,
         insist: true,

@@ -111,8 +111,12 @@ impl Registry for Homebrew {
         watch::feed(upstreams)
     }
 
-    async fn feed_end(&self, feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
-        watch::feed_end(feed, look).await
+    fn is_feed_a_list(&self) -> bool {
+        true
+    }
+
+    async fn feed_end(&self, _feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
+        Ok(watch::place(look))
     }
 
     async fn feed_page(&self, feed: &Url, since: u64, _limit: usize, look: &Look<'_>) -> Result<FeedPage, LookFault> {

@@ -158,6 +158,7 @@ async fn ask_feed<T: Serialize + for<'de> Deserialize<'de> + 'static>(
             limit: PAGE_LIMIT,
             at: look.at,
             previous: None,
+            modified_since: None,
             post: None,
             uncached: false,
             insist: true,

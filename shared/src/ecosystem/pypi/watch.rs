@@ -112,6 +112,7 @@ async fn ask(
             limit: JOURNAL_LIMIT,
             at: look.at,
             previous: None,
+            modified_since: None,
             post: Some(Post {
                 content_type: MEDIA_TYPE,
                 body: question,

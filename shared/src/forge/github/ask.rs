@@ -614,6 +614,7 @@ impl Tracer<'_> {
             limit: DOCUMENT_LIMIT,
             at: self.look.at,
             previous: self.known_success(subject).cloned(),
+            modified_since: None,
             post: None,
             uncached: subject == Subject::Run && self.seen(Subject::Run).is_some_and(is_missing),
             // The budget counts every request: what is worth asking again is asked again from here.

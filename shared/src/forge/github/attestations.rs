@@ -137,6 +137,7 @@ fn request(look: &Look<'_>, subject: Subject, url: Url, keep: Keep) -> Request {
         limit: LIMIT,
         at: look.at,
         previous: look.previous.and_then(|dossier| dossier.observation(subject)).cloned(),
+        modified_since: None,
         post: None,
         uncached: false,
         insist: true,
