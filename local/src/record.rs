@@ -110,6 +110,7 @@ fn config(served: &Served, trust: &Path) -> anyhow::Result<Config> {
     let file = |name: &str| trust.join(name).to_str().map(str::to_owned);
     Ok(Config::parse(|name| match name {
         "HEKATE_NPM_URL" => Some(served.npm_url()),
+        "HEKATE_PYPI_URL" | "HEKATE_PYPI_FILES_URL" => Some(served.pypi_url()),
         "HEKATE_GITHUB_URL" => Some(served.github_url()),
         "HEKATE_TRUSTED_ROOT" => file("trusted_root.json"),
         "HEKATE_NPM_KEYS" => file("npm-keys.json"),

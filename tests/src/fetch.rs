@@ -143,6 +143,11 @@ impl ScenarioFetch {
             path,
             accept: Some(request.accept.to_owned()),
             if_none_match: earlier.and_then(|response| response.etag.clone()),
+            body: request
+                .post
+                .as_ref()
+                .map(|post| post.body.clone().into_bytes())
+                .unwrap_or_default(),
             ..testbed::Request::default()
         };
         let party = party_at(request.url.host_str().unwrap_or_default());

@@ -1,5 +1,7 @@
 //! What is done about one message of the queue.
 
+use std::collections::BTreeSet;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Looked, Service, ServiceFault, awaits_an_upstream};
@@ -126,7 +128,8 @@ impl Service {
     ///
     /// 1. asks the registry for its list of versions, past every cache;
     /// 2. hands over those that were published since the last time and have no verdict, those whose verdict is to be looked
-    ///    after from now on, and those with a verdict that are served no more, or again;
+    ///    after from now on or is about other files than there are by now, and those with a verdict that are served no more,
+    ///    or again;
     /// 3. notes how far that was, unless somebody else has meanwhile.
     ///
     /// A process that dies in between leaves everything to be handed over again.
@@ -194,7 +197,7 @@ impl Service {
         for listed in &listing.versions {
             unserved += usize::from(!listed.is_served);
             let is_gone = !listed.is_served && unserved <= VERSIONS;
-            if is_gone || listed.is_served && (listed.published_at > since || is_latest(listed)) {
+            if is_gone || listed.is_served && (listed.changed_at > since || is_latest(listed)) {
                 considered.push(listed);
             }
         }
@@ -206,7 +209,11 @@ impl Service {
             let current = self.store.current(&listed.package).await?;
             let reason = match (&current, listed.is_served) {
                 (None, true) => Some(WorkReason::Sweep),
-                (Some(verdict), true) if verdict.removed_at.is_some() || verdict.next_look_at.is_none() => {
+                (Some(verdict), true)
+                    if verdict.removed_at.is_some()
+                        || verdict.next_look_at.is_none()
+                        || has_other_files(listed, verdict) =>
+                {
                     Some(WorkReason::Recheck)
                 }
                 (Some(verdict), false) if verdict.removed_at.is_none() => Some(WorkReason::Recheck),
@@ -216,16 +223,24 @@ impl Service {
                 let target = Target::Version(listed.package.clone());
                 new.items.push(WorkItem::new(target, reason, now));
             }
-            new.until = new.until.max(Some(listed.published_at.min(now)));
+            new.until = new.until.max(Some(listed.changed_at.min(now)));
         }
         Ok(new)
     }
 }
 
+/// Whether a version has other files by now than its verdict is about. The time of a look does not tell: what it was shown may
+/// have been older than the file.
+fn has_other_files(listed: &ListedVersion, verdict: &Verdict) -> bool {
+    let judged: BTreeSet<&str> = verdict.artifacts.iter().map(|file| file.name.as_str()).collect();
+    let files: BTreeSet<&str> = listed.files.iter().map(String::as_str).collect();
+    !files.is_empty() && files != judged
+}
+
 /// What is handed over of a package.
 struct New {
     items: Vec<WorkItem>,
-    /// The publication time of the newest version that was considered.
+    /// When the newest version that was considered was published, or changed last.
     until: Option<Timestamp>,
     /// Whether that was all.
     is_all: bool,

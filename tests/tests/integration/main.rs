@@ -21,6 +21,7 @@ mod forge_theorems;
 mod history;
 mod pypi;
 mod pypi_cases;
+mod pypi_corpus;
 mod pypi_theorems;
 mod record;
 mod refusals;
