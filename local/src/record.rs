@@ -269,27 +269,25 @@ fn rates(results: &[Told]) -> Vec<Rate> {
         .map(|told| &told.verdict)
         .collect();
     let rate = |check: CheckId| {
-        let outcomes: Vec<Outcome> = honest
-            .iter()
-            .flat_map(|verdict| &verdict.findings)
-            .filter(|finding| finding.check == check)
-            .map(|finding| finding.outcome)
-            .collect();
-        let count = |wanted: fn(Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(**outcome)).count();
+        // Of several files one is enough.
+        let count = |wanted: fn(Outcome) -> bool| {
+            let speaks = |finding: &Finding| finding.check == check && wanted(finding.outcome);
+            honest.iter().filter(|verdict| verdict.findings.iter().any(speaks)).count()
+        };
         let is_harmless = |outcome| matches!(outcome, Outcome::Warn(Some(shade)) if shade.is_harmless());
+        let is_weighty = |outcome| matches!(outcome, Outcome::Warn(_)) && !is_harmless(outcome);
         let decided = |status: Status| {
             honest
                 .iter()
                 .filter(|verdict| verdict.status == status && verdict.decided_by.contains(&check))
                 .count()
         };
-        let harmless = count(is_harmless);
         Rate {
             check,
             honest: honest.len(),
             fails: count(Outcome::is_fail),
-            warns: count(|outcome| matches!(outcome, Outcome::Warn(_))) - harmless,
-            harmless,
+            warns: count(is_weighty),
+            harmless: count(is_harmless),
             suspicious: decided(Status::Suspicious),
             downgraded: decided(Status::Downgraded),
         }

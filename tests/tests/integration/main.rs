@@ -14,6 +14,7 @@ mod shape;
 mod attestations;
 mod calls;
 mod catalogue;
+mod comparison;
 mod corpus;
 mod defects;
 mod forge;
