@@ -272,7 +272,10 @@ fn rates(results: &[Told]) -> Vec<Rate> {
         // Of several files one is enough.
         let count = |wanted: fn(Outcome) -> bool| {
             let speaks = |finding: &Finding| finding.check == check && wanted(finding.outcome);
-            honest.iter().filter(|verdict| verdict.findings.iter().any(speaks)).count()
+            honest
+                .iter()
+                .filter(|verdict| verdict.findings.iter().any(speaks))
+                .count()
         };
         let is_harmless = |outcome| matches!(outcome, Outcome::Warn(Some(shade)) if shade.is_harmless());
         let is_weighty = |outcome| matches!(outcome, Outcome::Warn(_)) && !is_harmless(outcome);

@@ -1,5 +1,5 @@
 //! Cases for the comparison with another verifier: written into the folder that a variable names, with what is said of each
-//! here. `tests/compare/pypi_attestations.py` reads them.
+//! here. `tests/compare/with_pypi_attestations.py` reads them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -146,8 +146,13 @@ fn generated() -> Vec<(&'static str, PypiRelease)> {
             published_by(&named(repository, "other.yml", None)),
         ),
         (
-            "another environment as publisher",
+            "an environment as publisher that no certificate names",
             published_by(&named(repository, workflow, Some("pypi"))),
+        ),
+        (
+            "another environment in the certificate than the publisher's",
+            published_by(&named(repository, workflow, Some("pypi")))
+                .build(|build| build.environment = Some("testing".to_owned())),
         ),
         (
             "a service account as publisher",
@@ -186,7 +191,7 @@ fn generated() -> Vec<(&'static str, PypiRelease)> {
             wheel().run(|run: &mut Run| run.skip_publish_and_sign_in("Run pytest")),
         ),
         (
-            "signed by a run that GitHub does not have",
+            "signed by a run that GitHub has purged",
             wheel().run(|run: &mut Run| run.purged = true),
         ),
     ]
