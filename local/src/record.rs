@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use comfy_table::{Cell, ColumnConstraint, Width};
-use hekate::check::{CheckId, Family, Finding, Outcome, Severity};
+use hekate::check::{CheckId, Family, Finding, Outcome, Severity, Shade};
 use hekate::config::Config;
 use hekate::package::Coordinate;
 use hekate::service::{Looked, Service};
@@ -278,7 +278,10 @@ fn rates(results: &[Told]) -> Vec<Rate> {
                 .count()
         };
         let is_harmless = |outcome| matches!(outcome, Outcome::Warn(Some(shade)) if shade.is_harmless());
-        let is_weighty = |outcome| matches!(outcome, Outcome::Warn(_)) && !is_harmless(outcome);
+        let is_weighty = |outcome| match outcome {
+            Outcome::Warn(shade) => !shade.is_some_and(Shade::is_harmless),
+            Outcome::Pass(_) | Outcome::Fail(_) | Outcome::Unknown(_) | Outcome::NotApplicable(_) => false,
+        };
         let decided = |status: Status| {
             honest
                 .iter()
