@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use comfy_table::{Cell, ColumnConstraint, Width};
-use hekate::check::{CheckId, Family, Finding, Outcome, Severity};
+use hekate::check::{CheckId, Family, Finding, Outcome, Severity, Shade};
 use hekate::config::Config;
 use hekate::package::Coordinate;
 use hekate::service::{Looked, Service};
@@ -110,6 +110,7 @@ fn config(served: &Served, trust: &Path) -> anyhow::Result<Config> {
     let file = |name: &str| trust.join(name).to_str().map(str::to_owned);
     Ok(Config::parse(|name| match name {
         "HEKATE_NPM_URL" => Some(served.npm_url()),
+        "HEKATE_PYPI_URL" | "HEKATE_PYPI_FILES_URL" => Some(served.pypi_url()),
         "HEKATE_GITHUB_URL" => Some(served.github_url()),
         "HEKATE_TRUSTED_ROOT" => file("trusted_root.json"),
         "HEKATE_NPM_KEYS" => file("npm-keys.json"),
@@ -268,27 +269,31 @@ fn rates(results: &[Told]) -> Vec<Rate> {
         .map(|told| &told.verdict)
         .collect();
     let rate = |check: CheckId| {
-        let outcomes: Vec<Outcome> = honest
-            .iter()
-            .flat_map(|verdict| &verdict.findings)
-            .filter(|finding| finding.check == check)
-            .map(|finding| finding.outcome)
-            .collect();
-        let count = |wanted: fn(Outcome) -> bool| outcomes.iter().filter(|outcome| wanted(**outcome)).count();
+        // Of several files one is enough.
+        let count = |wanted: fn(Outcome) -> bool| {
+            let speaks = |finding: &Finding| finding.check == check && wanted(finding.outcome);
+            honest
+                .iter()
+                .filter(|verdict| verdict.findings.iter().any(speaks))
+                .count()
+        };
         let is_harmless = |outcome| matches!(outcome, Outcome::Warn(Some(shade)) if shade.is_harmless());
+        let is_weighty = |outcome| match outcome {
+            Outcome::Warn(shade) => !shade.is_some_and(Shade::is_harmless),
+            Outcome::Pass(_) | Outcome::Fail(_) | Outcome::Unknown(_) | Outcome::NotApplicable(_) => false,
+        };
         let decided = |status: Status| {
             honest
                 .iter()
                 .filter(|verdict| verdict.status == status && verdict.decided_by.contains(&check))
                 .count()
         };
-        let harmless = count(is_harmless);
         Rate {
             check,
             honest: honest.len(),
             fails: count(Outcome::is_fail),
-            warns: count(|outcome| matches!(outcome, Outcome::Warn(_))) - harmless,
-            harmless,
+            warns: count(is_weighty),
+            harmless: count(is_harmless),
             suspicious: decided(Status::Suspicious),
             downgraded: decided(Status::Downgraded),
         }

@@ -2,8 +2,9 @@
 # Makes the virtual environment NAME from requirements-NAME.txt at the top of the repository and prints its path.
 # An environment that was made from the same requirements is used as it is.
 #
-#     environment.sh template|checkov|emulator|deny
+#     environment.sh template|checkov|emulator|deny|pypi-attestations
 #
+# The requirements of what other verifiers need are in ../compare.
 # requirements-NAME.txt is made from requirements-NAME.in:
 #     uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \
 #         requirements-NAME.in -o requirements-NAME.txt
@@ -14,6 +15,9 @@ name=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 requirements=$here/requirements-$name.txt
+if [ ! -f "$requirements" ]; then
+    requirements=$here/../compare/requirements-$name.txt
+fi
 environment=$top/.venv-$name
 installer=$top/.venv-installer
 

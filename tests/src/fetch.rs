@@ -147,6 +147,11 @@ impl ScenarioFetch {
                 let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
                 printer.timestamp_to_rfc9110_string(&since).ok()
             }),
+            body: request
+                .post
+                .as_ref()
+                .map(|post| post.body.clone().into_bytes())
+                .unwrap_or_default(),
             ..testbed::Request::default()
         };
         let party = party_at(request.url.host_str().unwrap_or_default());

@@ -255,7 +255,7 @@ pub struct Resolved {
 pub struct Listing {
     /// The version that somebody gets who asks for none.
     pub latest: Option<PackageVersion>,
-    /// Every version that ever was, newest first.
+    /// Every version that ever was, what was published or changed last first.
     pub versions: Vec<ListedVersion>,
 }
 
@@ -264,10 +264,12 @@ pub struct Listing {
 pub struct ListedVersion {
     /// The version.
     pub package: PackageVersion,
-    /// When it was published.
-    pub published_at: Timestamp,
+    /// When it was published; where files are added to a version at any time, when the last of them was.
+    pub changed_at: Timestamp,
     /// Whether it still is.
     pub is_served: bool,
+    /// The names of its files, where a version may have several.
+    pub files: Vec<String>,
 }
 
 /// A page of a registry's feed of changes.

@@ -147,7 +147,8 @@ impl Service {
     /// 1. asks the registry for its list of versions, past every cache; if it does not answer, the package is put off, and
     ///    the message is done: one that came back besides would be one more for each time that the package is due;
     /// 2. hands over those that were published since the last time and have no verdict, those whose verdict is to be looked
-    ///    after from now on, and those with a verdict that are served no more, or again, or are not even listed;
+    ///    after from now on or is about other files than there are by now, and those with a verdict that are served no more,
+    ///    or again, or are not even listed;
     /// 3. notes how far that was, unless somebody else has meanwhile.
     ///
     /// A process that dies in between leaves everything to be handed over again.
@@ -246,7 +247,7 @@ impl Service {
         for listed in &listing.versions {
             unserved += usize::from(!listed.is_served);
             let is_gone = !listed.is_served && unserved <= VERSIONS;
-            if is_gone || listed.is_served && (listed.published_at > since || is_latest(listed)) {
+            if is_gone || listed.is_served && (listed.changed_at > since || is_latest(listed)) {
                 considered.push(listed);
             }
         }
@@ -258,7 +259,11 @@ impl Service {
             let current = self.store.current(&listed.package).await?;
             let reason = match (&current, listed.is_served) {
                 (None, true) => Some(WorkReason::Sweep),
-                (Some(verdict), true) if verdict.removed_at.is_some() || verdict.next_look_at.is_none() => {
+                (Some(verdict), true)
+                    if verdict.removed_at.is_some()
+                        || verdict.next_look_at.is_none()
+                        || has_other_files(listed, verdict) =>
+                {
                     Some(WorkReason::Recheck)
                 }
                 (Some(verdict), false) if verdict.removed_at.is_none() => Some(WorkReason::Recheck),
@@ -268,7 +273,7 @@ impl Service {
                 let target = Target::Version(listed.package.clone());
                 new.items.push(WorkItem::new(target, reason, now));
             }
-            new.until = new.until.max(Some(listed.published_at.min(now)));
+            new.until = new.until.max(Some(listed.changed_at.min(now)));
         }
         Ok(new)
     }
@@ -282,10 +287,18 @@ fn put_off_by(entry: &Watched, now: Timestamp) -> SignedDuration {
     (overdue / 2).clamp(SOONEST, LATEST)
 }
 
+/// Whether a version has other files by now than its verdict is about. The time of a look does not tell: what it was shown may
+/// have been older than the file.
+fn has_other_files(listed: &ListedVersion, verdict: &Verdict) -> bool {
+    let judged: BTreeSet<&str> = verdict.artifacts.iter().map(|file| file.name.as_str()).collect();
+    let files: BTreeSet<&str> = listed.files.iter().map(String::as_str).collect();
+    !files.is_empty() && files != judged
+}
+
 /// What is handed over of a package.
 struct New {
     items: Vec<WorkItem>,
-    /// The publication time of the newest version that was considered.
+    /// When the newest version that was considered was published, or changed last.
     until: Option<Timestamp>,
     /// Whether that was all.
     is_all: bool,

@@ -1,4 +1,4 @@
-//! PyPI: its simple index, its JSON API, its Integrity API, its feeds and the files.
+//! PyPI: its simple index, its JSON API, its Integrity API, its feeds, its journal and the files.
 //!
 //! The shapes are those of PEP 691, 700, 714, 740 and 792 and of <https://docs.pypi.org/api/>; what a verifier never reads is
 //! left out.
@@ -6,6 +6,7 @@
 mod documents;
 mod feeds;
 mod file;
+mod journal;
 mod metadata;
 mod party;
 mod publish;

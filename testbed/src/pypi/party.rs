@@ -3,7 +3,9 @@
 use super::{
     INTEGRITY_JSON, PypiPublished, PypiServed,
     documents::{self, Project},
-    feeds, normalize,
+    feeds,
+    journal::Journal,
+    normalize,
 };
 use crate::{
     answer::{Answer, Reply, Request},
@@ -13,15 +15,12 @@ use crate::{
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// The serial number before the first change: nobody may take it for a count.
-const BEFORE_THE_FIRST: u64 = 31_000_000;
-
 /// PyPI.
 #[derive(Debug, Default)]
 pub struct Pypi {
     /// By normalised name.
     projects: BTreeMap<String, Project>,
-    changes: u64,
+    journal: Journal,
     attempts: Attempts,
     /// Whether attestations are switched off for everybody.
     pub attestations_disabled: bool,
@@ -32,10 +31,24 @@ pub struct Pypi {
 impl Pypi {
     /// Uploads a release. Files of a version that is there already are added to it.
     pub fn publish(&mut self, release: PypiPublished) {
-        // One change for the release and one for each file.
-        self.changes += 1 + release.files.len() as u64;
-        let serial = self.serial();
         let project = self.projects.entry(normalize(&release.name)).or_default();
+        let version = Some(release.version.as_str());
+        let is_new = project
+            .releases
+            .iter()
+            .all(|known| Some(known.version.as_str()) != version);
+        let first = release.files.iter().map(|file| file.uploaded_at).min();
+        if is_new {
+            self.journal
+                .note(&release.name, version, first, "new release".to_owned());
+        }
+        for file in &release.files {
+            let kind = if file.is_sdist { "source" } else { "py3" };
+            let action = format!("add {kind} file {}", file.filename);
+            self.journal
+                .note(&release.name, version, Some(file.uploaded_at), action);
+        }
+        let serial = self.journal.serial();
         project.name.clone_from(&release.name);
         project.serial = serial;
         project.releases.push(Arc::new(release));
@@ -43,12 +56,14 @@ impl Pypi {
 
     /// Yanks a release, with a reason unless it is empty. False if there is none.
     pub fn yank(&mut self, name: &str, version: &str, reason: &str) -> bool {
-        self.change(name, version, |release| release.yanked = Some(reason.to_owned()))
+        self.change(name, version, "yank release", |release| {
+            release.yanked = Some(reason.to_owned());
+        })
     }
 
     /// Removes a release with its files. False if there is none.
     pub fn remove(&mut self, name: &str, version: &str) -> bool {
-        self.touch(name, |project| {
+        self.touch(name, Some(version), "remove release", |project| {
             let before = project.releases.len();
             project.releases.retain(|release| release.version != version);
             project.releases.len() != before
@@ -58,7 +73,7 @@ impl Pypi {
     /// Removes a file. False if there is none.
     pub fn remove_file(&mut self, name: &str, version: &str, filename: &str) -> bool {
         let mut found = false;
-        self.change(name, version, |release| {
+        self.change(name, version, &format!("remove file {filename}"), |release| {
             let before = release.files.len();
             release.files.retain(|file| file.filename != filename);
             found = release.files.len() != before;
@@ -68,14 +83,17 @@ impl Pypi {
 
     /// Removes a project with everything. False if there is none.
     pub fn remove_project(&mut self, name: &str) -> bool {
-        let found = self.projects.remove(&normalize(name)).is_some();
-        self.changes += u64::from(found);
-        found
+        let removed = self.projects.remove(&normalize(name));
+        if let Some(project) = &removed {
+            self.journal
+                .note(&project.name, None, None, "remove project".to_owned());
+        }
+        removed.is_some()
     }
 
     /// Sets a project aside: it stays known, without files, and is not listed (PEP 792). False if there is none.
     pub fn quarantine(&mut self, name: &str) -> bool {
-        self.touch(name, |project| {
+        self.touch(name, None, "quarantine project", |project| {
             project.quarantined = true;
             true
         })
@@ -98,7 +116,7 @@ impl Pypi {
 
     /// The number of the last change.
     pub fn serial(&self) -> u64 {
-        BEFORE_THE_FIRST + self.changes
+        self.journal.serial()
     }
 
     /// What was uploaded as `name` and `version`.
@@ -107,8 +125,8 @@ impl Pypi {
         project.releases.iter().find(|release| release.version == version)
     }
 
-    fn change(&mut self, name: &str, version: &str, mut edit: impl FnMut(&mut PypiPublished)) -> bool {
-        self.touch(name, |project| {
+    fn change(&mut self, name: &str, version: &str, action: &str, mut edit: impl FnMut(&mut PypiPublished)) -> bool {
+        self.touch(name, Some(version), action, |project| {
             let mut found = false;
             for release in project.releases.iter_mut().filter(|release| release.version == version) {
                 edit(Arc::make_mut(release));
@@ -118,17 +136,22 @@ impl Pypi {
         })
     }
 
-    /// Changes a project, and counts that if it was one.
-    fn touch(&mut self, name: &str, edit: impl FnOnce(&mut Project) -> bool) -> bool {
-        let serial = self.serial() + 1;
-        let changed = self.projects.get_mut(&normalize(name)).is_some_and(|project| {
-            let changed = edit(project);
-            if changed {
-                project.serial = serial;
-            }
-            changed
-        });
-        self.changes += u64::from(changed);
+    /// Changes a project, and notes that in the journal if it was one.
+    fn touch(
+        &mut self,
+        name: &str,
+        version: Option<&str>,
+        action: &str,
+        edit: impl FnOnce(&mut Project) -> bool,
+    ) -> bool {
+        let Some(project) = self.projects.get_mut(&normalize(name)) else {
+            return false;
+        };
+        let changed = edit(project);
+        if changed {
+            self.journal.note(&project.name, version, None, action.to_owned());
+            project.serial = self.journal.serial();
+        }
         changed
     }
 
@@ -146,6 +169,7 @@ impl Pypi {
             ["simple", ""] => documents::root(&self.projects, self.serial(), request),
             ["simple", name] => moved(&format!("/simple/{name}/")),
             ["simple", name, ""] => self.simple(request, name, attempt),
+            ["pypi"] if !request.body.is_empty() => self.journal.respond(request),
             ["pypi", name, "json"] => self.json(request, name, None, attempt),
             ["pypi", name, version, "json"] => self.json(request, name, Some(version), attempt),
             ["integrity", name, version, filename, "provenance"] => {

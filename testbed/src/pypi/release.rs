@@ -171,6 +171,16 @@ impl PypiRelease {
         super::purl(&self.name, &self.version)
     }
 
+    /// Whether any file has an attestation.
+    pub fn is_attested(&self) -> bool {
+        self.files.iter().any(|file| !file.predicates.is_empty())
+    }
+
+    /// When the attestations of the first file are logged.
+    pub fn time(&self) -> Timestamp {
+        self.at
+    }
+
     /// When the attestations of the first file are logged; everything else happens a few seconds around it.
     #[must_use]
     pub fn at(mut self, at: Timestamp) -> Self {

@@ -42,15 +42,6 @@ fn lost_attestations() -> Vec<Entry> {
     let lost_and_less_guarded: &[&str] = &["hist.downgrade", "hist.publish_mode_changed"];
     vec![
         lost(
-            "ultralytics-8.3.45",
-            "published with a stolen token after the pipeline had been cleaned",
-            "ultralytics",
-            &["8.3.40", "8.3.43", "8.3.44"],
-            trusted,
-            "8.3.45",
-            lost_and_less_guarded,
-        ),
-        lost(
             "rspack",
             "published locally with a leaked token",
             "@rspack/core",
@@ -149,7 +140,7 @@ fn from_main(release: Release) -> Release {
 }
 
 /// No pull request brought the commit of a release.
-fn without_pull_request(repository: &mut Repository, commit: &str) {
+pub(super) fn without_pull_request(repository: &mut Repository, commit: &str) {
     repository
         .pulls
         .retain(|pull| pull.merge_commit.as_deref() != Some(commit) && !pull.commits.iter().any(|sha| sha == commit));
@@ -183,40 +174,6 @@ fn from_a_branch_that_is_gone(release: Release, branch: &'static str) -> Release
 fn hijacked_pipelines() -> Vec<Entry> {
     let attack = |name, told, releases: fn() -> Vec<Release>| tell(name, Group::HijackedPipeline, told, releases);
     vec![
-        attack(
-            "ultralytics-8.3.41",
-            "a poisoned cache put code into an otherwise honest build",
-            || {
-                and(
-                    line("ultralytics", &["8.3.38", "8.3.39", "8.3.40"], |release| release),
-                    Release::honest("ultralytics", "8.3.41"),
-                )
-            },
-        )
-        .limits("cannot be told without comparing the contents with the commit: every fact of this run is in order")
-        .expects("verified", &[]),
-        attack(
-            "elementary-data",
-            "a script that a comment injected ran the release workflow",
-            || {
-                and(
-                    line("elementary-data", &["0.23.0", "0.23.1", "0.23.2"], |release| release),
-                    pushed_by_an_attacker(Release::honest("elementary-data", "0.23.3").build(|build| {
-                        build.from_branch("main");
-                        "issue_comment".clone_into(&mut build.event);
-                    })),
-                )
-            },
-        )
-        .expects(
-            "suspicious",
-            &[
-                "id.trigger_novel",
-                "id.ref_novel",
-                "src.tag_matches_version",
-                "src.commit_signature",
-            ],
-        ),
         attack(
             "sap-cap-js",
             "pushed commits that made the release workflow publish",
@@ -550,20 +507,6 @@ fn never_attested() -> Vec<Entry> {
         .looked_at(BASE_TIME + SignedDuration::from_hours(3))
         .limits(NEVER_ATTESTED)
         .expects("unattested", &["hist.burst"]),
-        never(
-            "litellm",
-            "published with a token that a poisoned scanner had stolen",
-            "litellm",
-            &["1.82.4", "1.82.5", "1.82.6"],
-            "1.82.7",
-        ),
-        never(
-            "telnyx",
-            "the same campaign",
-            "telnyx",
-            &["4.86.0", "4.86.1", "4.87.0"],
-            "4.87.1",
-        ),
         never(
             "bitwarden-cli",
             "published from a private repository's pipeline that was taken over",

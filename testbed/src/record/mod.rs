@@ -1,14 +1,14 @@
 //! The record: attacks that happened, packages that only looked like one, and ordinary life, each as a supply chain of its
 //! own with the releases before it.
 //!
-//! What happened to packages of other registries is told here of packages of the same name on npm. The expectation of an
-//! entry is what the evidence supports: where it cannot be told from the evidence, the entry says so.
+//! The expectation of an entry is what the evidence supports: where it cannot be told from the evidence, the entry says so.
 
 mod attacks;
 mod controls;
 mod life;
+mod python;
 
-use crate::{BASE_TIME, Build, Release, Scenario, github::GitHub, npm::registry::Publisher};
+use crate::{BASE_TIME, Build, PypiRelease, Releasable, Release, Scenario, github::GitHub, npm::registry::Publisher};
 use jiff::{SignedDuration, Timestamp};
 use std::{fmt, sync::Arc};
 
@@ -99,7 +99,16 @@ impl fmt::Debug for Entry {
 
 /// The whole record.
 pub fn record() -> Vec<Entry> {
-    [attacks::entries(), controls::entries(), life::entries()].concat()
+    let mut entries = [
+        attacks::entries(),
+        controls::entries(),
+        life::entries(),
+        python::entries(),
+    ]
+    .concat();
+    // Those that tell of one thing stand together.
+    entries.sort_by_key(|entry| entry.group);
+    entries
 }
 
 /// The time so many days after the base time.
@@ -118,12 +127,50 @@ struct Telling {
     entry: Entry,
 }
 
+/// A release of whatever registry, as far as it is looked at.
+trait Told: Releasable {
+    /// The package URL.
+    fn purl(&self) -> String;
+    /// When it is released.
+    fn time(&self) -> Timestamp;
+    /// Whether it has attestations.
+    fn is_attested(&self) -> bool;
+}
+
+impl Told for Release {
+    fn purl(&self) -> String {
+        self.purl()
+    }
+
+    fn time(&self) -> Timestamp {
+        self.time()
+    }
+
+    fn is_attested(&self) -> bool {
+        self.is_attested()
+    }
+}
+
+impl Told for PypiRelease {
+    fn purl(&self) -> String {
+        self.purl()
+    }
+
+    fn time(&self) -> Timestamp {
+        self.time()
+    }
+
+    fn is_attested(&self) -> bool {
+        self.is_attested()
+    }
+}
+
 /// Tells of these releases, of which the last one is looked at.
-fn tell(
+fn tell<R: Told>(
     name: &'static str,
     group: Group,
     told: &'static str,
-    releases: impl Fn() -> Vec<Release> + Send + Sync + 'static,
+    releases: impl Fn() -> Vec<R> + Send + Sync + 'static,
 ) -> Telling {
     let looks: Vec<Look> = releases()
         .iter()
@@ -233,12 +280,25 @@ impl Telling {
 /// Releases of a package, ten days apart, that end ten days before the base time: built by a push to the default branch
 /// that a tag names, or as `edit` says.
 fn line(name: &str, versions: &[&str], edit: impl Fn(Release) -> Release) -> Vec<Release> {
+    dated(versions)
+        .map(|(version, at)| edit(Release::honest(name, version).at(at)))
+        .collect()
+}
+
+/// The same of a project on PyPI.
+fn line_on_pypi(name: &str, versions: &[&str], edit: impl Fn(PypiRelease) -> PypiRelease) -> Vec<PypiRelease> {
+    dated(versions)
+        .map(|(version, at)| edit(PypiRelease::honest(name, version).at(at)))
+        .collect()
+}
+
+/// Versions, ten days apart, the last ten days before the base time.
+fn dated<'a>(versions: &'a [&'a str]) -> impl Iterator<Item = (&'a str, Timestamp)> {
     let count = i64::try_from(versions.len()).unwrap_or_default();
     versions
         .iter()
         .zip(0..)
-        .map(|(version, index)| edit(Release::honest(name, version).at(day(10 * (index - count)))))
-        .collect()
+        .map(move |(version, index)| (*version, day(10 * (index - count))))
 }
 
 /// Releases of a package by hand, a hundred days before those of [`line`].
@@ -266,7 +326,7 @@ fn from_the_repository_of(other: &str, name: &str, version: &str) -> Release {
 }
 
 /// The releases, and one more.
-fn and(mut releases: Vec<Release>, last: Release) -> Vec<Release> {
+fn and<R>(mut releases: Vec<R>, last: R) -> Vec<R> {
     releases.push(last);
     releases
 }
@@ -282,7 +342,11 @@ mod tests {
         let names: BTreeSet<&str> = entries.iter().map(|entry| entry.name).collect();
         assert_eq!(names.len(), entries.len());
         for entry in entries {
-            assert!(entry.subject.purl.starts_with("pkg:npm/"), "{}", entry.name);
+            let registries = ["pkg:npm/", "pkg:pypi/"];
+            let is_of_one = registries
+                .iter()
+                .any(|registry| entry.subject.purl.starts_with(registry));
+            assert!(is_of_one, "{}", entry.name);
             assert!(!entry.subject.expected.is_empty(), "{}", entry.name);
         }
     }

@@ -17,10 +17,10 @@ use crate::attestations::provenance_of;
 use crate::corpus::corpus;
 use crate::shape::now;
 
-const STAGING: &str = "trust/trusted_root.staging.sigstore-python.json";
+pub(crate) const STAGING: &str = "trust/trusted_root.staging.sigstore-python.json";
 
 /// A bundle of version 0.3 as PEP 740 writes it.
-fn attestation_of(bundle: &Value) -> Value {
+pub(crate) fn attestation_of(bundle: &Value) -> Value {
     json!({
         "version": 1,
         "verification_material": {

@@ -98,6 +98,8 @@ shapes! {
     an_integrity_api_that_is_down => files(|file| file.integrity_answer(Answer::Status(502, None))).is(Indeterminate);
     a_file_that_is_not_there => files(|file| file.bytes_answer(Answer::Status(404, None))).is(Indeterminate)
         .finds(ArtTarballIntegrity, unknown(UnknownReason::NotRetained));
+    a_file_that_is_html => files(|file| file.bytes_answer(Answer::Html200)).is(Indeterminate)
+        .finds(ArtTarballIntegrity, unknown(UnknownReason::Malformed));
 
     // Other bytes, other names, other signers.
     other_bytes_than_the_index_names => files(PypiFile::swapped_by_one_byte).is(Mismatch).finds(ArtTarballIntegrity, FAIL);

@@ -11,7 +11,7 @@ use testbed::{BASE_TIME, Evidence, Format, RegistryKeyChoice, Release, World};
 
 use crate::attestations::{provenance_of, publish_attestation_of, publish_attestation_of_type};
 use crate::shape::{now, outcome_of};
-use crate::{catalogue, forge};
+use crate::{catalogue, forge, pypi_cases};
 
 fn trust(origin: TrustOrigin) -> TrustMaterial {
     trust_in(&World::shared(), origin).unwrap()
@@ -162,7 +162,10 @@ fn bundles_that_do_not_parse_are_forged_where_their_format_is_known() {
 #[tokio::test]
 async fn every_reason_for_silence_reaches_a_finding() {
     let mut reasons = BTreeSet::new();
-    for (_name, shape) in catalogue::all().into_iter().chain(forge::all()) {
+    for (_name, shape) in [catalogue::all(), forge::all(), pypi_cases::all()]
+        .into_iter()
+        .flatten()
+    {
         if let Ok(judged) = shape.judged_without_sockets().await {
             reasons.extend(
                 CheckId::ALL

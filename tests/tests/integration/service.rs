@@ -17,7 +17,7 @@ use hekate::service::{Freshness, Service, Swept, Worked};
 use hekate::verdict::Status;
 use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
-use testbed::{Answer, BASE_TIME, Formula, Release, Scenario, Served, World, moment};
+use testbed::{Answer, BASE_TIME, Formula, PypiFile, PypiRelease, Releasable, Release, Scenario, Served, World, moment};
 use url::Url;
 
 use crate::shape::{judge, over_http};
@@ -89,6 +89,9 @@ impl Deployment {
                 npm: url(served.npm_url()),
                 npm_feed: Some(url(served.npm_feed_url())),
                 homebrew: url(served.homebrew_url()),
+                pypi: url(served.pypi_url()),
+                pypi_files: url(served.pypi_url()),
+                pypi_feed: Some(url(format!("{}/pypi", served.pypi_url()))),
                 github: url(served.github_url()),
                 ..no_address()
             },
@@ -103,7 +106,7 @@ impl Deployment {
         }
     }
 
-    fn publish(&self, release: &Release) {
+    fn publish(&self, release: &impl Releasable) {
         self.served.scenario().publish(release);
     }
 
@@ -271,7 +274,9 @@ async fn a_page_of_the_feed_that_could_not_be_queued_is_read_again() {
     deployment.publish(&at("1.1.0").at(day(0)));
     *deployment.queue.is_full.lock().unwrap() = true;
     let swept = deployment.sweep(day(0) + minutes(1)).await;
-    assert_eq!((swept.troubles.len(), swept.feeds.len()), (1, 0), "{swept:?}");
+    assert_eq!(swept.troubles.len(), 1, "{swept:?}");
+    let is_read = |ecosystem| swept.feeds.iter().any(|feed| feed.ecosystem == ecosystem);
+    assert!(!is_read(Ecosystem::Npm) && is_read(Ecosystem::PyPi), "{swept:?}");
     assert_eq!(store.cursor("npm").await.unwrap(), before);
     *deployment.queue.is_full.lock().unwrap() = false;
     assert_eq!(deployment.sweep(day(0) + minutes(2)).await.feeds[0].watched, 1);
@@ -1004,4 +1009,180 @@ async fn the_list_of_formulae_is_read_while_one_is_watched_and_hands_it_over_whe
     deployment.service.sweep(at("11:40")).await.unwrap();
     let handed = deployment.take();
     assert!(handed.iter().all(|item| item.reason != WorkReason::Sweep), "{handed:?}");
+}
+
+const PROJECT: &str = "pkg:pypi/acme-widget";
+
+fn on_pypi(version: &str, at: Timestamp) -> PypiRelease {
+    PypiRelease::honest("Acme.Widget", version).at(at)
+}
+
+/// A watched project on PyPI, of which the versions of forty and of thirty days ago are there and the second was looked at.
+async fn watching_pypi() -> Deployment {
+    let deployment = Deployment::of(
+        Scenario::new()
+            .release(on_pypi("1.0.0", day(-40)))
+            .release(on_pypi("1.1.0", day(-30))),
+    )
+    .await;
+    deployment.embedded.store().watch(&name(PROJECT), day(0)).await.unwrap();
+    deployment.sweep(day(0)).await;
+    assert_eq!(deployment.work(day(0)).await, [PROJECT, "pkg:pypi/acme-widget@1.1.0"]);
+    assert_eq!(
+        deployment.status("pkg:pypi/acme-widget@1.1.0").await,
+        Some(Status::Verified)
+    );
+    deployment
+}
+
+/// The packages that PyPI's journal named to a sweep.
+async fn swept_on_pypi(deployment: &Deployment, now: Timestamp) -> usize {
+    let swept = deployment.sweep(now).await;
+    assert!(swept.troubles.is_empty(), "{swept:?}");
+    let feed = swept.feeds.iter().find(|feed| feed.ecosystem == Ecosystem::PyPi);
+    feed.unwrap().watched
+}
+
+#[tokio::test]
+async fn what_pypis_journal_names_is_looked_at_and_told() {
+    let deployment = watching_pypi().await;
+    let (new, lost) = ("pkg:pypi/acme-widget@1.2.0", "pkg:pypi/acme-widget@1.2.1");
+
+    // Of others nothing is looked at.
+    let now = day(0) + minutes(5);
+    deployment.publish(&PypiRelease::honest("somebody-else", "1.0").at(now));
+    assert_eq!(swept_on_pypi(&deployment, now + minutes(1)).await, 0);
+
+    // A new version, and then one with a stolen token.
+    deployment.publish(&on_pypi("1.2.0", now));
+    assert_eq!(swept_on_pypi(&deployment, now + minutes(2)).await, 1);
+    assert_eq!(deployment.work(now + minutes(2)).await, [PROJECT, new]);
+    assert_eq!(deployment.status(new).await, Some(Status::Verified));
+    let later = now + minutes(20);
+    deployment.publish(&on_pypi("1.2.1", later).unattested());
+    swept_on_pypi(&deployment, later + minutes(1)).await;
+    assert!(deployment.work(later + minutes(1)).await.contains(&lost.to_owned()));
+    assert_eq!(deployment.status(lost).await, Some(Status::Downgraded));
+    let heard = deployment.listener.heard.lock().unwrap().clone();
+    let told: Vec<(String, Status)> = heard
+        .iter()
+        .map(|announcement| (announcement.change.package.to_purl(), announcement.change.status))
+        .collect();
+    let expected = [
+        ("pkg:pypi/acme-widget@1.1.0", Status::Verified),
+        (new, Status::Verified),
+        (lost, Status::Downgraded),
+    ];
+    assert_eq!(told, expected.map(|(purl, status)| (purl.to_owned(), status)));
+}
+
+#[tokio::test]
+async fn a_file_that_is_added_later_to_a_version_with_a_verdict_is_news() {
+    let deployment = watching_pypi().await;
+    let purl = "pkg:pypi/acme-widget@1.1.0";
+    let now = day(0) + minutes(5);
+    let by_hand = |_wheel| PypiFile::wheel("cp312-cp312-win_amd64").unattested();
+    let added = on_pypi("1.1.0", now).only_wheels().wheels(by_hand);
+    deployment.publish(&added);
+    assert_eq!(swept_on_pypi(&deployment, now + minutes(1)).await, 1);
+    assert_eq!(deployment.work(now + minutes(1)).await, [PROJECT, purl]);
+    assert_eq!(deployment.status(purl).await, Some(Status::Downgraded));
+    let verdict = deployment
+        .embedded
+        .store()
+        .current(&version(purl))
+        .await
+        .unwrap()
+        .unwrap();
+    let told: Vec<(&str, Status)> = verdict
+        .artifacts
+        .iter()
+        .map(|file| (file.name.as_str(), file.status))
+        .collect();
+    let expected = [
+        ("acme_widget-1.1.0-cp312-cp312-win_amd64.whl", Status::Downgraded),
+        ("acme_widget-1.1.0-py3-none-any.whl", Status::Verified),
+        ("acme_widget-1.1.0.tar.gz", Status::Verified),
+    ];
+    assert_eq!(told, expected);
+    let last = deployment.listener.heard.lock().unwrap().last().unwrap().change.clone();
+    assert_eq!(
+        (last.status, last.previous_status),
+        (Status::Downgraded, Some(Status::Verified))
+    );
+    // Nothing is handed over again for what is known by now.
+    assert_eq!(swept_on_pypi(&deployment, now + minutes(2)).await, 0);
+    deployment.served.scenario().pypi().yank("acme-widget", "1.0.0", "old");
+    assert_eq!(swept_on_pypi(&deployment, now + minutes(3)).await, 1);
+    assert_eq!(deployment.work(now + minutes(3)).await, [PROJECT]);
+
+    // The file is taken back, and so is what was said of it.
+    let file = "acme_widget-1.1.0-cp312-cp312-win_amd64.whl";
+    assert!(
+        deployment
+            .served
+            .scenario()
+            .pypi()
+            .remove_file("acme-widget", "1.1.0", file)
+    );
+    assert_eq!(swept_on_pypi(&deployment, now + minutes(4)).await, 1);
+    assert_eq!(deployment.work(now + minutes(4)).await, [PROJECT, purl]);
+    assert_eq!(deployment.status(purl).await, Some(Status::Verified));
+}
+
+#[tokio::test]
+async fn a_yanked_version_keeps_its_verdict_and_a_removed_one_is_found_gone() {
+    let deployment = watching_pypi().await;
+    let (old, new) = ("pkg:pypi/acme-widget@1.0.0", "pkg:pypi/acme-widget@1.1.0");
+    let now = day(0) + minutes(5);
+    // The version that is installed by default now is looked at.
+    assert!(
+        deployment
+            .served
+            .scenario()
+            .pypi()
+            .yank("acme-widget", "1.1.0", "broken")
+    );
+    assert_eq!(swept_on_pypi(&deployment, now).await, 1);
+    assert_eq!(deployment.work(now).await, [PROJECT, old]);
+    assert_eq!(deployment.status(new).await, Some(Status::Verified));
+
+    assert!(deployment.served.scenario().pypi().remove("acme-widget", "1.1.0"));
+    assert_eq!(swept_on_pypi(&deployment, now + minutes(1)).await, 1);
+    assert_eq!(deployment.work(now + minutes(1)).await, [PROJECT]);
+    // PyPI keeps no list of what there was: the next look of the version finds it gone.
+    let mut now = now + minutes(2);
+    let store = deployment.embedded.store();
+    loop {
+        let verdict = store.current(&version(new)).await.unwrap().unwrap();
+        assert_eq!(verdict.status, Status::Verified);
+        if verdict.removed_at == Some(now) {
+            break;
+        }
+        assert!(now < day(40), "never found gone");
+        now = verdict.next_look_at.unwrap().max(now) + minutes(1);
+        deployment.sweep(now).await;
+        deployment.work(now).await;
+    }
+}
+
+#[tokio::test]
+async fn trouble_of_pypis_journal_keeps_nothing_else_from_being_swept() {
+    let deployment = watching_pypi().await;
+    deployment.publish(&on_pypi("1.2.0", day(1)));
+    let before = deployment.embedded.store().cursor("pypi").await.unwrap();
+    for answer in [
+        Answer::Status(500, None),
+        Answer::Html200,
+        Answer::Truncated,
+        Answer::EmptyBody,
+    ] {
+        deployment.served.scenario().pypi().answer = answer;
+        let swept = deployment.sweep(day(1)).await;
+        assert_eq!((swept.troubles.len(), swept.feeds.len()), (1, 1), "{swept:?}");
+    }
+    assert_eq!(deployment.embedded.store().cursor("pypi").await.unwrap(), before);
+    deployment.served.scenario().pypi().answer = Answer::Normal;
+    deployment.take();
+    assert_eq!(swept_on_pypi(&deployment, day(1) + minutes(1)).await, 1);
 }

@@ -19,7 +19,7 @@ use testbed::Release;
 
 use crate::attestations::provenance_of;
 use crate::shape::{Expected, Shape};
-use crate::{catalogue, forge, history};
+use crate::{catalogue, forge, history, pypi_cases};
 
 /// Every shape of all catalogues that gets a verdict, made once. Those that change are looked at once, by [`cases`].
 pub(crate) fn shapes() -> &'static [(&'static str, Shape)] {
@@ -28,6 +28,7 @@ pub(crate) fn shapes() -> &'static [(&'static str, Shape)] {
         let mut shapes = catalogue::all();
         shapes.extend(forge::all());
         shapes.extend(history::all());
+        shapes.extend(pypi_cases::all());
         shapes.retain(|(_, shape)| matches!(shape.expected, Some(Expected::Status(_))));
         shapes
     })
@@ -109,13 +110,13 @@ fn raw(value: &Value) -> Box<RawValue> {
 }
 
 /// A verdict without the digest of its dossier, in which the order of observations has no part but that of a list has.
-fn comparable(mut verdict: Verdict) -> Verdict {
+pub(crate) fn comparable(mut verdict: Verdict) -> Verdict {
     verdict.dossier = hekate::package::Digest::sha256_of(b"");
     verdict
 }
 
 /// What the findings say, without listings and citations.
-fn said(verdict: &Verdict) -> Vec<Finding> {
+pub(crate) fn said(verdict: &Verdict) -> Vec<Finding> {
     let mut findings = verdict.findings.clone();
     for finding in &mut findings {
         finding.evidence.clear();
@@ -141,7 +142,7 @@ fn strangers() -> &'static [Value] {
     })
 }
 
-const REASONS: [UnavailableReason; 8] = [
+pub(crate) const REASONS: [UnavailableReason; 8] = [
     UnavailableReason::Unreachable,
     UnavailableReason::RateLimited,
     UnavailableReason::NotRetained,
@@ -152,7 +153,8 @@ const REASONS: [UnavailableReason; 8] = [
     UnavailableReason::Unsupported,
 ];
 
-const SUBJECTS: [Subject; 5] = [
+const SUBJECTS: [Subject; 6] = [
+    Subject::ProjectIndex,
     Subject::Packument,
     Subject::VersionManifest,
     Subject::Attestations,
@@ -253,7 +255,7 @@ proptest! {
     #[test]
     fn silence_in_a_dossier_never_makes_a_verdict_better(
         shape in any::<Index>(),
-        silenced in 1_usize..32,
+        silenced in 1_usize..(1 << SUBJECTS.len()),
         reason in proptest::sample::select(&REASONS[..]),
     ) {
         let (name, judged) = shape.get(cases());
@@ -272,7 +274,7 @@ proptest! {
     #[test]
     fn silence_on_the_wire_never_makes_a_verdict_better(
         shape in any::<Index>(),
-        silenced in 1_usize..32,
+        silenced in 1_usize..(1 << SUBJECTS.len()),
         reason in proptest::sample::select(&REASONS[..]),
     ) {
         let (name, judged) = shape.get(cases());

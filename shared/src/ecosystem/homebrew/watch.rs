@@ -39,8 +39,9 @@ pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<List
                     .into_iter()
                     .map(|package| ListedVersion {
                         package,
-                        published_at: look.at,
+                        changed_at: look.at,
                         is_served: true,
+                        files: Vec::new(),
                     })
                     .collect(),
             })

@@ -80,12 +80,13 @@ fn listing(name: &PackageName, found: &Listed) -> Listing {
         .filter_map(|(version, time)| {
             Some(ListedVersion {
                 package: PackageVersion::new(name.clone(), version).ok()?,
-                published_at: time.as_str()?.parse::<Timestamp>().ok()?,
+                changed_at: time.as_str()?.parse::<Timestamp>().ok()?,
                 is_served: found.versions.contains_key(version),
+                files: Vec::new(),
             })
         })
         .collect();
-    versions.sort_by(|one, other| (other.published_at, &other.package).cmp(&(one.published_at, &one.package)));
+    versions.sort_by(|one, other| (other.changed_at, &other.package).cmp(&(one.changed_at, &one.package)));
     Listing {
         latest: found
             .dist_tags

@@ -48,9 +48,11 @@ pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<
             }
         }
     };
+    // What could not be read then is asked for anew: the entity tag may be that of the whole document.
     let previous = look
         .previous
-        .and_then(|dossier| dossier.observation(Subject::ProjectIndex));
+        .and_then(|dossier| dossier.observation(Subject::ProjectIndex))
+        .filter(|known| read::index(name, known).present().is_some());
     let request = index_ask(name, look, Keep::Excerpt(Arc::new(reduce)), previous).request(look.at)?;
     let observed = look.fetch.fetch(request).await;
     let index = match read::index(name, &observed) {
@@ -165,7 +167,10 @@ fn earlier_bytes(file: &IndexFile, look: &Look<'_>) -> Option<Observation> {
 
 async fn collect_file(dossier: &Dossier, file: &IndexFile, is_downloaded: bool, look: &Look<'_>) -> Vec<Observation> {
     let part = look.previous.map(|previous| previous.part(&file.filename));
-    let known = part.as_ref().and_then(|part| part.observation(Subject::Attestations));
+    let known = part
+        .as_ref()
+        .and_then(|part| part.observation(Subject::Attestations))
+        .filter(|known| is_readable(known));
     let attestations = provenance_ask(&dossier.package, file, look, known).observe(look);
     if !is_downloaded {
         let bytes = earlier_bytes(file, look).unwrap_or_else(|| not_yet(file, look));
@@ -190,6 +195,16 @@ async fn collect_file(dossier: &Dossier, file: &IndexFile, is_downloaded: bool, 
     };
     let (attestations, bytes) = join(attestations, bytes).await;
     attestations.into_iter().chain(bytes).collect()
+}
+
+/// Whether an answer of the integrity API could be read. One that could not is asked for anew: the entity tag may be that of
+/// the whole object.
+fn is_readable(known: &Observation) -> bool {
+    let Some(response) = known.success() else { return false };
+    match &response.kept {
+        Kept::Whole { body: Body(bytes) } => !matches!(provenance::parse(bytes), provenance::Provenance::Malformed(_)),
+        Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => false,
+    }
 }
 
 /// A file that this look did not download, and no earlier one.

@@ -85,6 +85,11 @@ impl IndexedVersion<'_> {
         self.files.iter().filter_map(|file| file.uploaded_at).min()
     }
 
+    /// When the last of its files was uploaded.
+    pub(super) fn changed_at(&self) -> Option<Timestamp> {
+        self.files.iter().filter_map(|file| file.uploaded_at).max()
+    }
+
     /// Whether every file announces a provenance, and there is one.
     pub(super) fn announces_every(&self) -> bool {
         !self.files.is_empty()

@@ -2,14 +2,14 @@
 
 use super::document::parse;
 use super::excerpt::surroundings;
-use super::filename::is_same_distribution;
+use super::filename::{Kind, is_same_distribution};
 use super::index::{Index, IndexFile, IndexedVersion, ProvenanceLink};
 use super::metadata::{self, CoreMetadata};
 use super::provenance::{self, Provenance};
 use crate::attestation::{PredicateType, RepositoryUri, UnverifiedAttestation};
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{ArchiveMember, Body, Dossier, Observation, Subject};
-use crate::ecosystem::answer::{archive, document, response, unavailable};
+use crate::ecosystem::answer::{Archive, archive, document, response, unavailable};
 use crate::ecosystem::{Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, Release, Terms};
 use crate::package::{Digest, DigestAlgorithm, PackageName};
 
@@ -259,6 +259,11 @@ fn artifact(file: &IndexFile, part: &Dossier) -> Availability<Downloaded> {
         Ok(found) => found,
         Err(trouble) => return Availability::Unavailable(trouble),
     };
+    if is_something_else(file, &found) {
+        let kind = found.response.content_type.as_deref().unwrap_or("no content type");
+        let detail = format!("the answer ({} bytes, {kind}) is no distribution", found.response.size);
+        return Availability::Unavailable(unavailable(&observation.url, UnavailableReason::Malformed, detail));
+    }
     let unreadable = |detail: &str| unavailable(&observation.url, UnavailableReason::Unsupported, detail);
     let manifest = match found.member {
         ArchiveMember::Found { body: Body(bytes) } => Availability::Present(inner_manifest(&metadata::parse(bytes))),
@@ -279,6 +284,18 @@ fn artifact(file: &IndexFile, part: &Dossier) -> Availability<Downloaded> {
         size: found.response.size,
         manifest,
     })
+}
+
+/// Whether an answer is a page for people, say, in the place of a wheel or a source distribution: neither the file that the index
+/// names, nor an archive, which these always are. Nobody could install it, and nobody is accused of it.
+fn is_something_else(file: &IndexFile, found: &Archive<'_>) -> bool {
+    let is_archive_by_name = file.distribution.as_ref().is_some_and(|read| match read.kind {
+        Kind::Wheel | Kind::Sdist => true,
+        Kind::Other => false,
+    });
+    let is_archive = !matches!(found.member, ArchiveMember::NotAnArchive);
+    let is_named = file.sha256.as_ref() == Some(&found.response.sha256);
+    is_archive_by_name && !is_archive && !is_named
 }
 
 /// The core metadata, with the repository if it is one on GitHub: a home page is no repository.

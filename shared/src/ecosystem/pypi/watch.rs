@@ -40,12 +40,13 @@ pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<List
         .filter_map(|indexed| {
             Some(ListedVersion {
                 package: version(indexed.version)?,
-                published_at: indexed.published_at()?,
+                changed_at: indexed.changed_at()?,
                 is_served: true,
+                files: indexed.files.iter().map(|file| file.filename.clone()).collect(),
             })
         })
         .collect();
-    versions.sort_by(|one, other| (other.published_at, &other.package).cmp(&(one.published_at, &one.package)));
+    versions.sort_by(|one, other| (other.changed_at, &other.package).cmp(&(one.changed_at, &one.package)));
     Ok(Listing {
         latest: latest(&index).and_then(version),
         versions,
