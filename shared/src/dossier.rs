@@ -64,10 +64,9 @@ pub enum Subject {
     StoredBundle(u8),
     /// A page of a registry's feed of changes. It belongs to no version, and is in no dossier.
     ChangeFeed,
-    /// PyPI's index of a project's files, reduced to what concerns the requested version.
-    ProjectIndex,
-    /// Homebrew's formula.
-    Formula,
+    /// What a registry other than npm says of a package, reduced to what concerns the requested version: PyPI's index of a
+    /// project, Homebrew's formula.
+    PackageIndex,
 }
 
 impl Subject {
@@ -80,8 +79,7 @@ impl Subject {
             | Self::Artifact
             | Self::ArtifactAgain
             | Self::ChangeFeed
-            | Self::ProjectIndex
-            | Self::Formula
+            | Self::PackageIndex
             | Self::StoredAttestations
             | Self::StoredBundle(_) => false,
             Self::Run

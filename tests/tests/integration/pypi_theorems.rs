@@ -97,7 +97,7 @@ proptest! {
     fn any_order_of_files_bundles_and_attestations_gives_the_same_verdict(shape in any::<Index>(), seed in any::<u64>()) {
         let (name, judged) = shape.get(on_the_index());
         let mut case = judged.case.clone();
-        let is_listed = edit_documents(&mut case.dossier, Subject::ProjectIndex, &mut |index| {
+        let is_listed = edit_documents(&mut case.dossier, Subject::PackageIndex, &mut |index| {
             shuffle(index.get_mut("files"), seed);
             shuffle(index.get_mut("versions"), seed);
         });

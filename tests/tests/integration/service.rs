@@ -17,7 +17,9 @@ use hekate::service::{Freshness, Service, Swept, Worked};
 use hekate::verdict::Status;
 use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
-use testbed::{Answer, BASE_TIME, Formula, PypiFile, PypiRelease, Releasable, Release, Scenario, Served, World, moment};
+use testbed::{
+    Answer, BASE_TIME, Formula, PypiFile, PypiRelease, Releasable, Release, Scenario, Served, World, moment,
+};
 use url::Url;
 
 use crate::shape::{judge, over_http};

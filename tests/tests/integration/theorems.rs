@@ -154,7 +154,7 @@ pub(crate) const REASONS: [UnavailableReason; 8] = [
 ];
 
 const SUBJECTS: [Subject; 6] = [
-    Subject::ProjectIndex,
+    Subject::PackageIndex,
     Subject::Packument,
     Subject::VersionManifest,
     Subject::Attestations,

@@ -198,13 +198,15 @@ pub(super) fn formula_ask<'a>(name: &PackageName, look: &Look<'a>) -> Ask<'a> {
         Keep::Excerpt(Arc::new(move |bytes: &[u8]| excerpt(&name, bytes)))
     };
     Ask {
-        subject: Subject::Formula,
+        subject: Subject::PackageIndex,
         base: &look.upstreams.homebrew,
         path: format!("/api/formula/{name}.json"),
         accept: "application/json",
         keep,
         limit: FORMULA_LIMIT,
-        previous: look.previous.and_then(|dossier| dossier.observation(Subject::Formula)),
+        previous: look
+            .previous
+            .and_then(|dossier| dossier.observation(Subject::PackageIndex)),
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) fn formula(name: &PackageName, observation: &Observation) -> Availabi
 /// The bottles that a dossier is about: those of the version, or the one that is asked about. None where the formula could not
 /// be read, or is at another version.
 pub(super) fn bottles(dossier: &Dossier) -> Vec<Bottle> {
-    let observation = dossier.observation(Subject::Formula);
+    let observation = dossier.observation(Subject::PackageIndex);
     let found = observation.map(|observation| formula(dossier.package.name(), observation));
     let Some(Availability::Present(formula)) = found else {
         return Vec::new();
@@ -54,7 +54,7 @@ fn bottles_of(dossier: &Dossier, formula: &Formula) -> Vec<Bottle> {
 
 /// Reads a dossier of a version, or of one bottle of it.
 pub(super) fn read(dossier: &Dossier) -> Vec<Release> {
-    let observation = dossier.observation(Subject::Formula);
+    let observation = dossier.observation(Subject::PackageIndex);
     let found = match observation {
         Some(observation) => formula(dossier.package.name(), observation),
         None => Availability::Unavailable(unavailable(

@@ -31,8 +31,9 @@ pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<List
     match read::formula(name, &observed) {
         Availability::Present(formula) => {
             let package = package_version(name, &formula);
-            let has_bottles = formula.bottles().is_some_and(|bottles| !bottles.is_empty());
-            let served = package.filter(|_| has_bottles);
+            let bottles = formula.bottles().unwrap_or_default();
+            let files: Vec<String> = bottles.into_iter().map(|bottle| bottle.filename).collect();
+            let served = package.filter(|_| !files.is_empty());
             Ok(Listing {
                 latest: served.clone(),
                 versions: served
@@ -41,7 +42,7 @@ pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<List
                         package,
                         changed_at: look.at,
                         is_served: true,
-                        files: Vec::new(),
+                        files: files.clone(),
                     })
                     .collect(),
             })

@@ -51,7 +51,7 @@ pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<
     // What could not be read then is asked for anew: the entity tag may be that of the whole document.
     let previous = look
         .previous
-        .and_then(|dossier| dossier.observation(Subject::ProjectIndex))
+        .and_then(|dossier| dossier.observation(Subject::PackageIndex))
         .filter(|known| read::index(name, known).present().is_some());
     let request = index_ask(name, look, Keep::Excerpt(Arc::new(reduce)), previous).request(look.at)?;
     let observed = look.fetch.fetch(request).await;
@@ -230,7 +230,7 @@ fn not_yet(file: &IndexFile, look: &Look<'_>) -> Observation {
 pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
     let releases = read::read(dossier);
     let (Some(index), Some(metadata)) = (
-        dossier.observation(Subject::ProjectIndex),
+        dossier.observation(Subject::PackageIndex),
         releases.iter().find_map(|release| release.metadata.present()),
     ) else {
         return Vec::new();
@@ -282,7 +282,7 @@ pub(super) fn index_ask<'a>(
     previous: Option<&'a Observation>,
 ) -> Ask<'a> {
     Ask {
-        subject: Subject::ProjectIndex,
+        subject: Subject::PackageIndex,
         base: &look.upstreams.pypi,
         path: format!("/simple/{name}/"),
         accept: MEDIA_TYPE,

@@ -24,7 +24,7 @@ pub(super) fn index(name: &PackageName, observation: &Observation) -> Availabili
 
 /// The index of a dossier, if it could be read.
 pub(super) fn index_of(dossier: &Dossier) -> Option<Index> {
-    let observation = dossier.observation(Subject::ProjectIndex)?;
+    let observation = dossier.observation(Subject::PackageIndex)?;
     index(dossier.package.name(), observation).present().cloned()
 }
 
@@ -52,7 +52,7 @@ pub(super) fn contradicts(file: &IndexFile, downloaded: &Observation) -> bool {
 
 /// Reads a dossier of a version, or of one file of it.
 pub(super) fn read(dossier: &Dossier) -> Vec<Release> {
-    let observation = dossier.observation(Subject::ProjectIndex);
+    let observation = dossier.observation(Subject::PackageIndex);
     let found = match observation {
         Some(observation) => index(dossier.package.name(), observation),
         None => Availability::Unavailable(unavailable("PyPI", UnavailableReason::Unreachable, "nothing was asked")),

@@ -337,8 +337,7 @@ impl Tracer<'_> {
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
             | Subject::ChangeFeed
-            | Subject::ProjectIndex
-            | Subject::Formula => false,
+            | Subject::PackageIndex => false,
         };
         let age = self.look.at.duration_since(known.at);
         let limit = if early || !says_no {
@@ -396,8 +395,7 @@ impl Tracer<'_> {
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
             | Subject::ChangeFeed
-            | Subject::ProjectIndex
-            | Subject::Formula => false,
+            | Subject::PackageIndex => false,
         }
     }
 
@@ -602,8 +600,7 @@ impl Tracer<'_> {
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
             | Subject::ChangeFeed
-            | Subject::ProjectIndex
-            | Subject::Formula => return None,
+            | Subject::PackageIndex => return None,
         };
         let base = self.look.upstreams.github.as_str().trim_end_matches('/');
         Some(Request {

@@ -220,8 +220,7 @@ impl Scope {
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
             | Subject::ChangeFeed
-            | Subject::ProjectIndex
-            | Subject::Formula => None,
+            | Subject::PackageIndex => None,
         }
     }
 }
