@@ -123,7 +123,9 @@ impl ProvenanceClaims {
             PredicateType::PypiPublishV1 => match &predicate {
                 Value::Null => Ok(Self::publication()),
                 Value::Object(values) if values.is_empty() => Ok(Self::publication()),
-                _ => Err(ProvenanceError::Malformed("it must be empty".to_owned())),
+                Value::Object(_) | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                    Err(ProvenanceError::Malformed("it must be empty".to_owned()))
+                }
             },
             PredicateType::NpmPublishV01 | PredicateType::GitHubReleaseV02 | PredicateType::Unrecognised(_) => Err(
                 ProvenanceError::Malformed("the predicate is not a provenance".to_owned()),

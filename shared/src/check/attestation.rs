@@ -24,7 +24,7 @@ pub(super) fn present(evidence: &Evidence<'_>) -> Finding {
         Err(finding) => return finding,
     };
     let countersigned = is_countersigned(evidence);
-    let complete = !examination.provenances.is_empty() && !(countersigned && examination.publishes.is_empty());
+    let complete = !(examination.provenances.is_empty() || countersigned && examination.publishes.is_empty());
     let (outcome, summary) = match (complete, countersigned) {
         (false, false) if is_of_a_release_only(evidence, examination) => (
             Outcome::NotApplicable(Some(Shade::Absent)),
@@ -429,9 +429,9 @@ pub(super) fn statement_against_certificate(evidence: &Evidence<'_>) -> Finding 
         let publisher = publisher.map(|publisher| compare_publisher(publisher, provenance.certificate));
         match (statement, publisher) {
             (Some(statement), publisher) => {
-                worst([Some(statement), publisher].into_iter().flatten()).unwrap_or_else(|| nothing_to_compare())
+                worst([Some(statement), publisher].into_iter().flatten()).unwrap_or_else(nothing_to_compare)
             }
-            (None, publisher) => publisher.unwrap_or_else(|| nothing_to_compare()),
+            (None, publisher) => publisher.unwrap_or_else(nothing_to_compare),
         }
     })
 }

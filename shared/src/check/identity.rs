@@ -74,9 +74,10 @@ pub(super) fn source_repo(evidence: &Evidence<'_>) -> Finding {
             (false, None) => (Outcome::Fail(None), ANOTHER_REPOSITORY),
         };
         // Where nobody demands it, releases may be built in a repository of their own.
-        let outcome = match outcome {
-            Outcome::Fail(shade) if !release.terms.binds_repository => Outcome::Warn(shade),
-            outcome => outcome,
+        let outcome = if outcome.is_fail() && !release.terms.binds_repository {
+            Outcome::Warn(None)
+        } else {
+            outcome
         };
         Finding::new(check, outcome, summary)
             .observing("certificate 1.12 source repository", proven)

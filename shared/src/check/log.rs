@@ -14,19 +14,18 @@ pub(super) fn inclusion(evidence: &Evidence<'_>) -> Finding {
         Err(finding) => return finding,
     };
     let findings = examination.recognised().map(|examined| match &examined.result {
-        Ok(attestation) => match &attestation.log {
-            Some(log) => {
+        Ok(attestation) => {
+            let finding = if let Some(log) = &attestation.log {
                 let summary = "every attestation is in the transparency log";
                 Finding::new(check, Outcome::Pass(None), summary)
                     .observing(format!("log entry {}", log.index), describe(log))
-            }
-            None => {
+            } else {
                 let summary = "GitHub's own instance has no public log; its timestamp authority says when it signed";
                 Finding::new(check, Outcome::NotApplicable(Some(Shade::Timestamped)), summary)
                     .observing("timestamp", attestation.signed_at.to_string())
-            }
+            };
+            finding.citing([examined.bundle.clone()])
         }
-        .citing([examined.bundle.clone()]),
         Err(reason) => refusal(check, RefusedPart::Log, examined, reason),
     });
     worst(findings).unwrap_or_else(|| not_run(check, "no attestation was evaluated"))

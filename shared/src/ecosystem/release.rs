@@ -181,6 +181,10 @@ pub struct Release {
 
 /// What the attestations of an ecosystem are, and what they have to say.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts about a registry that do not depend on each other"
+)]
 pub struct Terms {
     /// The types of predicates that are evaluated. All others are listed.
     pub evaluates: &'static [PredicateType],

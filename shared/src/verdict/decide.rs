@@ -359,7 +359,7 @@ fn next_look(unfinished: Vec<Outcome>, judged: &[Judged<'_>], inputs: &Inputs<'_
         .find(|look| *look > age)
         .map(|look| (look - age).max(soonest));
     // A file may be added to a version at any time.
-    let published_at = judged.iter().filter_map(|artifact| artifact.published_at()).max();
+    let published_at = judged.iter().filter_map(Judged::published_at).max();
     let is_young = published_at.is_some_and(|at| inputs.now.duration_since(at) < YOUNG);
     // 1.
     let while_young = scheduled.filter(|_| is_young);

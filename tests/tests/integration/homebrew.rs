@@ -12,7 +12,7 @@ use hekate_tests::path::{self, Judged, no_address};
 use hekate_tests::recollection::Recollection;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use testbed::github::Snappy;
+use testbed::github::{Run, Snappy};
 use testbed::{Answer, Attesting, Bottle, Claims, Formula, Scenario, moment};
 use url::Url;
 
@@ -114,7 +114,7 @@ async fn honest_formulae_of_every_kind_are_verified() {
         ("bundles as they are", stored(Snappy::None)),
         ("bundles in a block", stored(Snappy::Raw)),
         ("bundles in frames", stored(Snappy::Framed)),
-        ("a run that failed later", wget().run(|run| run.fail_after_publish())),
+        ("a run that failed later", wget().run(Run::fail_after_publish)),
     ] {
         let coordinate = format!("pkg:brew/wget@{}", formula.package_version());
         let judged = judged(Scenario::new().release(formula), &coordinate).await;

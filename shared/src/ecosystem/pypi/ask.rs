@@ -40,12 +40,12 @@ pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<
     };
     let reduce = {
         let wanted = wanted.clone();
-        move |bytes: &[u8]| match &wanted {
-            Some(version) => excerpt(version, bytes),
-            None => {
-                let index = parse(bytes)?;
-                excerpt(latest(&index).unwrap_or_default(), bytes)
+        move |bytes: &[u8]| {
+            if let Some(version) = &wanted {
+                return excerpt(version, bytes);
             }
+            let index = parse(bytes)?;
+            excerpt(latest(&index).unwrap_or_default(), bytes)
         }
     };
     // What could not be read then is asked for anew: the entity tag may be that of the whole document.

@@ -36,6 +36,10 @@ pub(super) struct IndexFile {
     /// When it was uploaded.
     pub uploaded_at: Option<Timestamp>,
     /// Whether installers are to pass it over (PEP 592), and the reason that was given.
+    #[expect(
+        clippy::option_option,
+        reason = "not yanked, yanked, and yanked for a reason are three things"
+    )]
     pub yanked: Option<Option<String>>,
     /// Whether it announces a provenance.
     pub provenance: ProvenanceLink,
