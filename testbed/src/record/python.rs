@@ -1,7 +1,7 @@
 //! What happened to projects on PyPI, which names neither who publishes nor how: attacks, controls and ordinary life.
 
 use super::{Entry, Group, and, day, line_on_pypi, tell};
-use crate::{BASE_TIME, PypiFile, PypiRelease, github::Person};
+use crate::{BASE_TIME, Build, PypiFile, PypiRelease, github::Person};
 use jiff::{SignedDuration, Timestamp};
 
 pub(super) fn entries() -> Vec<Entry> {
@@ -253,7 +253,7 @@ fn life() -> Vec<Entry> {
         })
         .expects("verified", &[]),
         life("python-gitlab", "built on GitLab, and published on PyPI", || {
-            vec![gadget().build(|build| build.on_gitlab())]
+            vec![gadget().build(Build::on_gitlab)]
         })
         .limits("builds on GitLab are authenticated and not correlated")
         .expects("attested", &[]),

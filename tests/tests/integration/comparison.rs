@@ -8,7 +8,9 @@ use hekate::ports::Memory;
 use hekate_tests::fetch::ScenarioFetch;
 use hekate_tests::path::{Judged, decide, look, no_address};
 use serde_json::{Value, json};
-use testbed::{PypiFile, PypiPredicate, PypiPublished, PypiPublisher, PypiRelease, Scenario, World, github::Run};
+use testbed::{
+    Build, PypiFile, PypiPredicate, PypiPublished, PypiPublisher, PypiRelease, Scenario, World, github::Run,
+};
 
 use crate::corpus::corpus;
 use crate::pypi_corpus::recordings;
@@ -68,7 +70,7 @@ fn generated() -> Vec<(&'static str, PypiRelease)> {
             "honest, with a deployment environment",
             wheel().build(|build| build.environment = Some("pypi".to_owned())),
         ),
-        ("honest, built on GitLab", wheel().build(|build| build.on_gitlab())),
+        ("honest, built on GitLab", wheel().build(Build::on_gitlab)),
         (
             "honest, published by a service account",
             wheel().by_service_account(google),
@@ -184,7 +186,7 @@ fn generated() -> Vec<(&'static str, PypiRelease)> {
         ),
         (
             "metadata of another project in the file",
-            bent(|file| file.metadata(|metadata| metadata.name = "other".to_owned())),
+            bent(|file| file.metadata(|metadata| "other".clone_into(&mut metadata.name))),
         ),
         (
             "signed by a run that failed before it published",

@@ -4,7 +4,10 @@ use hekate::check::CheckId::*;
 use hekate::check::{Outcome, Shade, UnknownReason};
 use hekate::verdict::Status::{Attested, Downgraded, Indeterminate, Mismatch, Suspicious, Unattested, Verified};
 use serde_json::json;
-use testbed::{Answer, PypiFile, PypiPredicate, PypiPublisher, PypiRelease, Scenario, World, moment, pypi::Uploader};
+use testbed::{
+    Answer, Build, PypiFile, PypiPredicate, PypiPublisher, PypiRelease, Scenario, World, github::Run, moment,
+    pypi::Uploader,
+};
 
 use crate::shape::{Shape, among, on_pypi};
 
@@ -126,14 +129,14 @@ shapes! {
     a_publisher_elsewhere_than_the_certificate => files(|file| {
         file.publisher_named(PypiPublisher::Google { email: "build@acme.iam.gserviceaccount.com".to_owned() })
     }).is(Suspicious).finds(AttStmtVsCert, FAIL);
-    metadata_of_another_project_inside => files(|file| file.metadata(|metadata| metadata.name = "other".to_owned()))
+    metadata_of_another_project_inside => files(|file| file.metadata(|metadata| "other".clone_into(&mut metadata.name)))
         .is(Suspicious).finds(ArtTarballManifest, FAIL);
     metadata_that_names_another_repository => on_pypi(widget().metadata(|metadata| {
         metadata.project_urls = vec![("Source".to_owned(), "https://github.com/acme/elsewhere".to_owned())];
     })).finds(IdSourceRepo, WARN).is(Verified);
 
     // Other publishers.
-    built_on_gitlab => on_pypi(widget().build(|build| build.on_gitlab())).is(Attested)
+    built_on_gitlab => on_pypi(widget().build(Build::on_gitlab)).is(Attested)
         .finds(IdIssuer, unknown(UnknownReason::Unsupported)).finds(AttStmtVsCert, unknown(UnknownReason::Unsupported));
     published_by_a_service_account => on_pypi(widget().by_service_account("build@acme.iam.gserviceaccount.com"))
         .is(Attested).finds(IdIssuer, unknown(UnknownReason::Unsupported));
@@ -144,7 +147,7 @@ shapes! {
     // Runs.
     a_run_that_failed_before_it_published => on_pypi(widget().run(|run| run.skip_publish_and_sign_in("Run pytest")))
         .is(Suspicious).finds(RunPublishStep, FAIL);
-    a_run_that_failed_afterwards => on_pypi(widget().run(|run| run.fail_after_publish())).is(Verified);
+    a_run_that_failed_afterwards => on_pypi(widget().run(Run::fail_after_publish)).is(Verified);
     files_of_two_runs => on_pypi(widget().with(
         PypiFile::wheel("cp312-cp312-win_amd64").build(|build| build.run_id += 1)
     )).is(Attested).finds(RunExists, PASS).finds(RunExists, unknown(UnknownReason::Pending));

@@ -17,7 +17,7 @@ use jiff::SignedDuration;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use serde_json::{Value, json};
-use testbed::{Party, PypiFile, PypiPredicate, PypiPublished, PypiRelease, Reply, Scenario, World};
+use testbed::{Build, Party, PypiFile, PypiPredicate, PypiPublished, PypiRelease, Reply, Scenario, World};
 
 use crate::forge::minutes;
 use crate::shape::{judge, listed, now, on_pypi};
@@ -212,6 +212,9 @@ fn the_status_of_a_release_is_the_worst_of_its_files_and_follows_from_the_findin
     assert!(several > 40, "{several}");
 }
 
+/// Makes a release.
+type Make = fn() -> PypiRelease;
+/// Bends a file.
 type Bend = Box<dyn Fn(PypiFile) -> PypiFile>;
 
 /// Everything that stands where an attestation should be and is none.
@@ -312,6 +315,12 @@ fn assert_nothing_attests(what: &str, verdict: &Verdict, is_bent: impl Fn(&str) 
     }
 }
 
+fn is_wheel(name: &str) -> bool {
+    std::path::Path::new(name)
+        .extension()
+        .is_some_and(|ending| ending == "whl")
+}
+
 #[tokio::test]
 async fn nothing_is_never_an_attestation_of_one_file_or_of_all() {
     let predicates: [&[PypiPredicate]; 4] = [
@@ -325,7 +334,7 @@ async fn nothing_is_never_an_attestation_of_one_file_or_of_all() {
             let release = || widget().files(|file| file.predicates(predicates.iter().copied()));
             let what = format!("{nothing}, {predicates:?}");
             let one = judged(release().wheels(&bend)).await;
-            assert_nothing_attests(&what, &one.verdict, |name| name.ends_with(".whl"));
+            assert_nothing_attests(&what, &one.verdict, is_wheel);
             if predicates == [PypiPredicate::Publish] {
                 let all = judged(release().files(&bend)).await;
                 assert_nothing_attests(&what, &all.verdict, |_name| true);
@@ -359,7 +368,7 @@ fn more_files() -> Vec<(&'static str, PypiFile)> {
 
 #[tokio::test]
 async fn one_more_file_never_makes_a_release_better() {
-    let releases: Vec<(&str, fn() -> PypiRelease)> = vec![
+    let releases: Vec<(&str, Make)> = vec![
         ("an honest release", widget),
         ("one without attestations", || widget().unattested()),
         ("one half attested", || widget().wheels(PypiFile::unattested)),
@@ -370,7 +379,7 @@ async fn one_more_file_never_makes_a_release_better() {
         ("one of a run that failed", || {
             widget().run(|run| run.skip_publish_and_sign_in("Run pytest"))
         }),
-        ("one built on GitLab", || widget().build(|build| build.on_gitlab())),
+        ("one built on GitLab", || widget().build(Build::on_gitlab)),
         ("one that cannot be asked for", || {
             widget().files(|file| file.integrity_answer(testbed::Answer::Status(503, None)))
         }),
@@ -697,7 +706,7 @@ fn of_a_provenance() -> Vec<(&'static str, Wrong)> {
         (
             "attestations of another version",
             Wrong::Edited(|provenance| {
-                of_each_bundle(provenance, |bundle| bundle["attestations"][0]["version"] = json!(2))
+                of_each_bundle(provenance, |bundle| bundle["attestations"][0]["version"] = json!(2));
             }),
         ),
         (
@@ -711,7 +720,7 @@ fn of_a_provenance() -> Vec<(&'static str, Wrong)> {
         (
             "a publisher without a workflow",
             Wrong::Edited(|provenance| {
-                of_each_bundle(provenance, |bundle| bundle["publisher"]["workflow"] = Value::Null)
+                of_each_bundle(provenance, |bundle| bundle["publisher"]["workflow"] = Value::Null);
             }),
         ),
     ]
@@ -737,9 +746,11 @@ fn told(result: &Result<Judged, LookFault>) -> String {
     match result {
         Ok(judged) => {
             let decided_by: Vec<&str> = judged.verdict.decided_by.iter().map(|check| check.as_str()).collect();
-            match judged.verdict.status {
-                Status::Verified => "verified".to_owned(),
-                status => format!("{status} by {}", decided_by.join(", ")),
+            let status = judged.verdict.status;
+            if status == Status::Verified {
+                status.to_string()
+            } else {
+                format!("{status} by {}", decided_by.join(", "))
             }
         }
         Err(LookFault::NotFound(because)) => format!("not found: {because}"),
