@@ -208,6 +208,8 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
             let index = build.log_index.as_deref().map(|index| format!("entry {index}"));
             list([index, build.signed_at.map(|at| format!("signed {}", to_the_second(at)))])
         }
+        Link::Publish if !signs(verdict) => passed(verdict, CheckId::AttPresent),
+        Link::Registry if !signs(verdict) => passed(verdict, CheckId::ArtExists),
         Link::Publish => {
             let finding = find(verdict, CheckId::AttPublishSig).filter(|finding| finding.outcome.is_pass())?;
             let key = finding.observed.get("bundle publicKey.hint");
@@ -235,7 +237,13 @@ fn fact(link: Link, verdict: &Verdict, screen: Screen) -> Option<String> {
             list([signed, mode.map(str::to_owned)])
         }
         Link::Bytes => {
-            let artifact = verdict.artifact.as_ref()?;
+            if verdict.artifacts.len() > 1 {
+                let seen = verdict.artifacts.iter().filter_map(|file| file.artifact.as_ref());
+                let total: u64 = seen.map(|artifact| artifact.size).sum();
+                return Some(format!("{} files, {}", verdict.artifacts.len(), size(total)));
+            }
+            let only = verdict.artifacts.first().and_then(|file| file.artifact.as_ref());
+            let artifact = verdict.artifact.as_ref().or(only)?;
             Some(format!(
                 "sha512 {}{}, {}",
                 head(&artifact.sha512, 16),
@@ -278,6 +286,18 @@ fn publish_mode(shade: Shade) -> Option<&'static str> {
 /// The finding of a check.
 pub(super) fn find(verdict: &Verdict, check: CheckId) -> Option<&Finding> {
     verdict.findings.iter().find(|finding| finding.check == check)
+}
+
+/// Whether the registry signs what it takes; others attest nothing of their own.
+fn signs(verdict: &Verdict) -> bool {
+    let of_ecosystem = find(verdict, CheckId::RegSignature);
+    !of_ecosystem.is_some_and(|finding| finding.outcome == Outcome::NotApplicable(Some(Shade::NotOfEcosystem)))
+}
+
+/// What a check that passed found.
+fn passed(verdict: &Verdict, check: CheckId) -> Option<String> {
+    let finding = find(verdict, check).filter(|finding| finding.outcome.is_pass())?;
+    Some(finding.summary.clone())
 }
 
 fn list(parts: impl IntoIterator<Item = Option<String>>) -> Option<String> {

@@ -84,6 +84,17 @@ fn status_style(status: Status) -> Style {
     }
 }
 
+/// What a status looks like as the answer to a question.
+fn status_mark(status: Status) -> Mark {
+    match status {
+        Status::Mismatch | Status::Suspicious => Mark::Fail,
+        Status::Downgraded => Mark::Warn,
+        Status::Indeterminate => Mark::Unknown,
+        Status::Unattested => Mark::NotApplicable,
+        Status::Attested | Status::Verified => Mark::Pass,
+    }
+}
+
 /// What the place that is written to can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Screen {

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use hekate::check::{Finding, Outcome, UnknownReason};
+use hekate::check::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use hekate::package::{Digest, PackageVersion};
-use hekate::verdict::{Status, Verdict, YesNoUnknown};
+use hekate::verdict::{JudgedArtifact, Status, Verdict, YesNoUnknown};
 use jiff::Timestamp;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::chain::{Link, Said, find, said};
-use super::{BOLD, FAINT, Mark, Screen, status_style, styled};
+use super::{BOLD, FAINT, Mark, Screen, status_mark, status_style, styled};
 
 /// The most lines of one report: a terminal of the usual height, with a line left for the prompt.
 const LINES: usize = 23;
@@ -17,6 +17,8 @@ const LINES: usize = 23;
 const LINK_INDENT: usize = 14;
 /// Where compared values begin.
 const VALUE_INDENT: usize = 6;
+/// How many kinds of files are told apart: those that are alike are one kind.
+const KINDS: usize = 4;
 /// How much is shown of a digest, with its algorithm.
 const DIGEST_WIDTH: usize = 26;
 /// How many columns the places of compared values have at least, if they need them.
@@ -25,7 +27,7 @@ const PLACE_WIDTH: usize = 24;
 /// The report on a verdict, with a line break at its end.
 pub(super) fn report(verdict: &Verdict, screen: Screen) -> String {
     let [heading, questions, footer] = [heading(verdict, screen), questions(verdict), footer(verdict, screen)];
-    let reasons = reasons(verdict, screen);
+    let (files, reasons) = (files(verdict, screen), reasons(verdict, screen));
     let chain = |roomy: bool| -> Vec<String> {
         Link::ALL
             .iter()
@@ -33,8 +35,8 @@ pub(super) fn report(verdict: &Verdict, screen: Screen) -> String {
             .collect()
     };
     let gaps = 3;
-    let room =
-        |chain: &[String]| LINES.saturating_sub(heading.len() + chain.len() + questions.len() + footer.len() + gaps);
+    let around = heading.len() + files.len() + questions.len() + footer.len() + gaps;
+    let room = |chain: &[String]| LINES.saturating_sub(around + chain.len());
     let chain = Some(chain(true))
         .filter(|chain| reasons.len() <= room(chain))
         .unwrap_or_else(|| chain(false));
@@ -44,6 +46,7 @@ pub(super) fn report(verdict: &Verdict, screen: Screen) -> String {
         heading,
         gap.clone(),
         chain,
+        files,
         gap.clone(),
         questions,
         gap,
@@ -134,6 +137,53 @@ fn link_lines(link: Link, said: &Said, roomy: bool, screen: Screen) -> Vec<Strin
         .collect()
 }
 
+/// The files of a version that has several, the worst first: those that are alike in one line.
+fn files(verdict: &Verdict, screen: Screen) -> Vec<String> {
+    if verdict.artifacts.len() < 2 {
+        return Vec::new();
+    }
+    let mut kinds: Vec<Vec<&JudgedArtifact>> = Vec::new();
+    for file in &verdict.artifacts {
+        let is_alike = |kind: &&mut Vec<&JudgedArtifact>| {
+            kind.iter()
+                .all(|other| (other.status, &other.decided_by) == (file.status, &file.decided_by))
+        };
+        match kinds.iter_mut().find(is_alike) {
+            Some(kind) => kind.push(file),
+            None => kinds.push(vec![file]),
+        }
+    }
+    kinds.sort_by_key(|kind| kind.first().map(|file| file.status));
+    let left_out: usize = kinds.iter().skip(KINDS).map(Vec::len).sum();
+    let mut lines = vec![String::new()];
+    lines.extend(kinds.iter().take(KINDS).filter_map(|kind| kind_line(kind, screen)));
+    if left_out > 0 {
+        lines.push(styled(
+            FAINT,
+            &format!("  and {left_out} more: --format json shows all"),
+        ));
+    }
+    lines
+}
+
+fn kind_line(kind: &[&JudgedArtifact], screen: Screen) -> Option<String> {
+    let first = kind.first()?;
+    let mark = status_mark(first.status);
+    let status = format!("{:<14}", first.status.as_str());
+    let room = screen.width.saturating_sub(status.len() + 4);
+    let text = if let [only] = kind {
+        screen.shortened(&only.name, room)
+    } else {
+        let names: Vec<&str> = kind.iter().map(|file| file.name.as_str()).collect();
+        screen.cut(&format!("{} files: {}", kind.len(), names.join(", ")), room)
+    };
+    Some(format!(
+        "  {} {}{text}",
+        styled(mark.style(), screen.mark(mark)),
+        styled(mark.style(), &status)
+    ))
+}
+
 fn questions(verdict: &Verdict) -> Vec<String> {
     let questions = &verdict.questions;
     [
@@ -163,26 +213,43 @@ fn reasons(verdict: &Verdict, screen: Screen) -> Vec<String> {
     let deciding: Vec<&Finding> = verdict
         .decided_by
         .iter()
-        .filter_map(|&check| find(verdict, check))
+        .filter_map(|&check| decisive(verdict, check))
         .collect();
-    if deciding.iter().all(|finding| finding.outcome.is_pass()) {
-        return summary_of_passes(verdict, deciding.len(), screen);
+    // What a registry of this kind does not do is not required of it.
+    let required = deciding
+        .iter()
+        .filter(|finding| finding.outcome != Outcome::NotApplicable(Some(Shade::NotOfEcosystem)));
+    let required: Vec<&&Finding> = required.collect();
+    if required.iter().all(|finding| finding.outcome.is_pass()) {
+        return summary_of_passes(verdict, required.len(), screen);
     }
     let mut lines = Vec::new();
     for group in grouped(&deciding) {
         lines.extend(group_lines(&group, screen));
     }
-    let besides: Vec<&str> = verdict
+    let mut besides: Vec<&str> = verdict
         .findings
         .iter()
         .filter(|finding| matches!(finding.outcome, Outcome::Fail(_) | Outcome::Warn(_)))
         .filter(|finding| !verdict.decided_by.contains(&finding.check))
         .map(|finding| finding.check.as_str())
         .collect();
+    // Of several files one is enough.
+    besides.dedup();
     if !besides.is_empty() {
         lines.extend(wrapped(&format!("besides: {}", besides.join(", ")), "  ", screen));
     }
     lines
+}
+
+/// The finding by which a check decided: of several files, that on one that makes the verdict what it is.
+fn decisive(verdict: &Verdict, check: CheckId) -> Option<&Finding> {
+    let is_decided = |file: &&JudgedArtifact| file.status == verdict.status && file.decided_by.contains(&check);
+    let Some(file) = verdict.artifacts.iter().find(is_decided) else {
+        return find(verdict, check);
+    };
+    let mut of_check = verdict.findings.iter().filter(|finding| finding.check == check);
+    of_check.find(|finding| finding.is_about(&file.name))
 }
 
 /// Findings that say the same.
@@ -218,7 +285,17 @@ fn group_lines(group: &Group<'_>, screen: Screen) -> Vec<String> {
     } else {
         format!(" and {} more", group.others)
     };
-    let text = format!("{} {}{others}: {}", screen.mark(mark), finding.check, finding.summary);
+    let files = match finding.artifacts.as_slice() {
+        [] => String::new(),
+        [only] => format!(" ({only})"),
+        several => format!(" ({} files)", several.len()),
+    };
+    let text = format!(
+        "{} {}{others}: {}{files}",
+        screen.mark(mark),
+        finding.check,
+        finding.summary
+    );
     let mut lines: Vec<String> = wrapped(&text, "  ", screen)
         .into_iter()
         .map(|line| styled(mark.style(), &line))

@@ -45,6 +45,7 @@ impl Bed {
         let mut command = hekate();
         command
             .env("HEKATE_NPM_URL", self.served.npm_url())
+            .env("HEKATE_PYPI_URL", self.served.pypi_url())
             .env("HEKATE_GITHUB_URL", self.served.github_url())
             .env("HEKATE_TRUSTED_ROOT", self.path("trusted_root.json"))
             .env("HEKATE_NPM_KEYS", self.path("npm-keys.json"))

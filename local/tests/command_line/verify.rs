@@ -1,7 +1,7 @@
 //! `hekate verify`.
 
 use serde_json::Value;
-use testbed::{Answer, Release, Scenario};
+use testbed::{Answer, PypiFile, PypiRelease, Release, Scenario};
 
 use crate::{Bed, hekate, nowhere, run, text};
 
@@ -231,4 +231,59 @@ fn the_variables_are_listed_with_what_is_set() {
     }
     assert!(!ran.out.contains("mailto:"), "values stay off the screen");
     assert_eq!(ran.out.matches(" yes ").count(), 1, "{}", ran.out);
+}
+
+/// Where a line that has all of these stands.
+fn line_with(out: &str, parts: &[&str]) -> usize {
+    let has_all = |line: &str| parts.iter().all(|part| line.contains(part));
+    let found = out.lines().position(has_all);
+    found.unwrap_or_else(|| panic!("no line with {parts:?} in\n{out}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_of_a_version_are_told_the_worst_first() {
+    let release = PypiRelease::honest("acme-widget", "1.2.3").wheels(PypiFile::swapped_by_one_byte);
+    let bed = Bed::of(Scenario::new().release(release)).await;
+    let ran = bed.verify(&["pypi:acme-widget@1.2.3"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let worst = line_with(&ran.out, &["✗ mismatch", "acme_widget-1.2.3-py3-none-any.whl"]);
+    let best = line_with(&ran.out, &["✓ verified", "acme_widget-1.2.3.tar.gz"]);
+    assert_eq!(worst + 1, best, "{}", ran.out);
+    // The reason is that of the bad file, and names it.
+    line_with(&ran.out, &["✗ art.tarball_integrity", "other bytes"]);
+    line_with(&ran.out, &["✓ publish", "attestations of the build are served"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn seventy_files_fit_on_one_screen() {
+    let tag = |number: usize| format!("cp3{number}-cp3{number}-manylinux_2_17_x86_64");
+    let wheels = (0..68).map(|number| PypiFile::wheel(&tag(number)));
+    let release = wheels.fold(PypiRelease::honest("acme-widget", "1.2.3"), PypiRelease::with);
+    let honest = Bed::of(Scenario::new().release(release.clone())).await;
+    let ran = honest.verify(&["pypi:acme-widget@1.2.3"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    line_with(&ran.out, &["✓ verified", "70 files: acme_widget-1.2.3-cp30-"]);
+    line_with(&ran.out, &["✓ bytes", "70 files, "]);
+    line_with(&ran.out, &["Decided by 14 required checks, all passed"]);
+    assert!(ran.out.lines().count() <= 23, "{}", ran.out);
+
+    let by_hand = PypiFile::wheel("cp399-cp399-win_amd64").unattested();
+    let empty = PypiFile::wheel("cp398-cp398-win_amd64").empty_bundles();
+    let hostile = Bed::of(Scenario::new().release(release.with(by_hand).with(empty))).await;
+    let ran = hostile.verify(&["pypi:acme-widget@1.2.3"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let lines = [
+        line_with(
+            &ran.out,
+            &["✗ suspicious", "acme_widget-1.2.3-cp398-cp398-win_amd64.whl"],
+        ),
+        line_with(
+            &ran.out,
+            &["! downgraded", "acme_widget-1.2.3-cp399-cp399-win_amd64.whl"],
+        ),
+        line_with(&ran.out, &["✓ verified", "70 files: "]),
+    ];
+    assert!(lines.is_sorted(), "{}", ran.out);
+    assert!(ran.out.lines().count() <= 23, "{}", ran.out);
+    assert!(ran.out.lines().all(|line| line.chars().count() <= 80), "{}", ran.out);
 }

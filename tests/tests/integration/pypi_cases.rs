@@ -4,9 +4,10 @@ use hekate::check::CheckId::*;
 use hekate::check::{Outcome, Shade, UnknownReason};
 use hekate::verdict::Status::{Attested, Downgraded, Indeterminate, Mismatch, Suspicious, Unattested, Verified};
 use serde_json::json;
-use testbed::github::Run;
-use testbed::pypi::Uploader;
-use testbed::{Answer, Build, PypiFile, PypiPredicate, PypiPublisher, PypiRelease, Scenario, World, moment};
+use testbed::{
+    Answer, Build, PypiFile, PypiPredicate, PypiPublisher, PypiRelease, Scenario, World, github::Run, moment,
+    pypi::Uploader,
+};
 
 use crate::shape::{Shape, among, on_pypi};
 
