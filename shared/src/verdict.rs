@@ -267,3 +267,29 @@ pub struct Verdict {
     /// Who decided.
     pub verifier: VerifierIdentity,
 }
+
+impl Verdict {
+    /// Whether every file that a later verdict speaks of is one that this one judged, by its name and, where both saw them, its
+    /// bytes.
+    pub fn is_about_all_of(&self, later: &Self) -> bool {
+        let judged: BTreeMap<&str, Option<&str>> = self.files().collect();
+        later.files().all(|(name, bytes)| {
+            judged
+                .get(name)
+                .is_some_and(|known| known.zip(bytes).is_none_or(|(known, bytes)| known == bytes))
+        })
+    }
+
+    /// The files that it speaks of: name, and SHA-256 where the bytes were seen.
+    fn files(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let only = self
+            .artifact
+            .iter()
+            .map(|file| (file.name.as_str(), Some(file.sha256.as_str())));
+        let several = self.artifacts.iter().map(|judged| {
+            let bytes = judged.artifact.as_ref().map(|file| file.sha256.as_str());
+            (judged.name.as_str(), bytes)
+        });
+        only.chain(several)
+    }
+}

@@ -231,7 +231,7 @@ fn is_about(attestation: &VerifiedAttestation, authenticated: &Authenticated) ->
         .present()
         .and_then(|metadata| metadata.declared_digest.as_ref());
     let subject = &attestation.statement.subject;
-    release.is_named_by(&subject.name)
+    attestation.statement.names().any(|name| release.is_named_by(name))
         && declared.is_some_and(|declared| subject.digest(declared.algorithm()) == Some(declared))
 }
 

@@ -129,7 +129,9 @@ impl DeclaredPublisher {
                 }
                 // Two slashes stand between a project and a path in it.
                 let file = config.and_then(|config| config.split_once("//")?.1.split_once("//"));
-                let path = file.and_then(|(_project, path)| path.rsplit_once('@'));
+                let of_project =
+                    file.filter(|(project, _path)| project.eq_ignore_ascii_case(&format!("gitlab.com/{repository}")));
+                let path = of_project.and_then(|(_project, path)| path.rsplit_once('@'));
                 if path.map(|(path, _at)| path) != Some(workflow_file.as_str()) {
                     return contradicts("workflow", workflow_file, config);
                 }

@@ -108,6 +108,8 @@ const SUBJECT_LIMIT: usize = 10_000;
 pub struct Statement {
     /// What it is about.
     pub subject: StatementSubject,
+    /// By which other names it speaks of the same bytes, where any number of subjects was expected; `None` where one was.
+    pub other_names: Option<Vec<String>>,
     /// What kind of thing it says.
     pub predicate_type: PredicateType,
     /// What it says, as JSON text.
@@ -166,21 +168,38 @@ impl Statement {
         }
         let mut all = wire.subject.into_iter().map(WireSubject::read);
         let first = all.next().ok_or(StatementError::SubjectCount(0))??;
-        let subject = match subjects {
+        let (subject, other_names) = match subjects {
             Subjects::One if count > 1 => return Err(StatementError::SubjectCount(count)),
-            Subjects::One => first,
+            Subjects::One => (first, None),
             Subjects::Among(wanted) => {
                 let rest = all.collect::<Result<Vec<_>, _>>()?;
                 let has_it = |subject: &StatementSubject| subject.digest(wanted.algorithm()) == Some(wanted);
-                let meant = rest.into_iter().find(|other| !has_it(&first) && has_it(other));
-                meant.unwrap_or(first)
+                let is_first = has_it(&first);
+                let mut having = rest.into_iter().filter(has_it);
+                let meant = if is_first { None } else { having.next() };
+                let names = having.map(|subject| subject.name).collect();
+                (meant.unwrap_or(first), Some(names))
             }
         };
         Ok(Self {
             subject,
+            other_names,
             predicate_type: PredicateType::from_uri(&wire.predicate_type),
             predicate: wire.predicate,
         })
+    }
+}
+
+impl Statement {
+    /// Every name by which it speaks of what it is about.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let others = self.other_names.iter().flatten();
+        std::iter::once(&self.subject.name).chain(others).map(String::as_str)
+    }
+
+    /// Whether any number of subjects was expected, as where attestations are found by a digest alone.
+    pub fn is_found_by_digest(&self) -> bool {
+        self.other_names.is_some()
     }
 }
 
@@ -238,6 +257,19 @@ mod tests {
         assert_eq!(named("aa"), "a");
         assert_eq!(named("bb"), "b");
         assert_eq!(named("cc"), "");
+    }
+
+    #[test]
+    fn of_subjects_with_the_same_digest_every_name_is_known() {
+        let subject = |name: &str| format!(r#"{{"name":"{name}","digest":{{"sha256":"{}"}}}}"#, "aa".repeat(32));
+        let text = format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{},{}],"predicateType":"p","predicate":{{}}}}"#,
+            subject("a"),
+            subject("b")
+        );
+        let wanted = Digest::from_hex(DigestAlgorithm::Sha256, &"aa".repeat(32)).unwrap();
+        let read = Statement::from_json(text.as_bytes(), &Subjects::Among(wanted)).unwrap();
+        assert_eq!(read.names().collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

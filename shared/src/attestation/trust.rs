@@ -269,6 +269,11 @@ impl TrustMaterial {
         }
     }
 
+    /// The same for GitHub's own instance, whose root nothing refreshes: only one that an operator gives is current.
+    pub(super) fn is_github_current(&self) -> bool {
+        self.identity.github_root.is_some()
+    }
+
     /// Whether a transparency log of this id is in the trusted root.
     pub(super) fn has_log(&self, id: &[u8]) -> bool {
         self.log_ids.iter().any(|known| known == id)

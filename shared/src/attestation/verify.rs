@@ -375,14 +375,15 @@ impl TrustMaterial {
         let policy = VerificationPolicy::any_identity();
         // GitHub's own certificates are in no public log, and neither is what they sign: its timestamp authority alone says
         // when. Both are left out under GitHub's own root only.
-        let (verifier, policy) = if of_github {
-            (&self.github.verifier, policy.skip_tlog_unsafe().skip_sct())
+        let (verifier, policy, is_current) = if of_github {
+            let verifier = &self.github.verifier;
+            (verifier, policy.skip_tlog_unsafe().skip_sct(), self.is_github_current())
         } else {
-            (&self.verifier, policy)
+            (&self.verifier, policy, self.is_current(now))
         };
         let result = verifier
             .verify(self.own_subject(parsed)?, &parsed.bundle, &policy)
-            .map_err(|error| self.classify(&error, parsed, now))?;
+            .map_err(|error| self.classify(&error, parsed, is_current, now))?;
         if !(result.certificate_verified() && (of_github || result.sct_verified() && result.tlog_verified())) {
             return Err(forged(RefusedPart::Signature, "the verifier left a part unverified"));
         }
@@ -448,7 +449,7 @@ impl TrustMaterial {
                     .min()
                     .ok_or_else(no_trusted_time)
             }
-            Err(error) => Err(self.classify(&error, parsed, now)),
+            Err(error) => Err(self.classify(&error, parsed, self.is_current(now), now)),
         }
     }
 
@@ -515,14 +516,16 @@ impl TrustMaterial {
     }
 
     /// What a refusal of the Sigstore verifier means, by its type; its texts are for people.
-    fn classify(&self, error: &SigstoreError, parsed: &ParsedBundle, now: Timestamp) -> Refusal {
+    ///
+    /// `is_current` is whether the material that refused knows every authority there is.
+    fn classify(&self, error: &SigstoreError, parsed: &ParsedBundle, is_current: bool, now: Timestamp) -> Refusal {
         let detail = error.to_string();
         // The verifier refuses an unknown log under whichever step first misses its key, so that is looked up here.
         let entries = &parsed.bundle.verification_material.tlog_entries;
         let of_unknown_log = entries
             .iter()
             .any(|entry| !self.has_log(entry.log_id.key_id.as_bytes()));
-        if !self.is_current(now) && (of_unknown_log || names_an_unknown_party(error)) {
+        if !is_current && (of_unknown_log || names_an_unknown_party(error)) {
             return Refusal::UnknownSigner(format!("{detail}; the trust material may be out of date"));
         }
         let ahead_of_us = entries

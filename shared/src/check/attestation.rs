@@ -6,7 +6,7 @@ use super::correlate::{Evidence, not_run, refusal, worst};
 use super::{CheckId, Finding, Outcome, Shade, UnknownReason};
 use crate::attestation::{
     Agreement, BuildType, CertificateIdentity, Claim, DeclaredPublisher, Issuer, ProvenanceClaims, Refusal,
-    RefusedPart, RepositoryUri, Row, RunInvocation, Signer, WorkflowRef,
+    RefusedPart, RepositoryUri, Row, RunInvocation, Signer, Statement, WorkflowRef,
 };
 use crate::authenticate::{Examination, Examined, Provenance};
 use crate::availability::Availability;
@@ -352,10 +352,17 @@ pub(super) fn subject_name(evidence: &Evidence<'_>) -> Finding {
                 .iter()
                 .map(|publication| ("publish attestation subject", publication.attestation)),
         );
+    let is_named = |statement: &Statement| statement.names().any(|name| release.is_named_by(name));
+    // The same bytes may have been released by several names, each with attestations of its own: found by their digest, they
+    // are served together, and one that bears this name is enough.
+    let is_named_by_one = provenances
+        .iter()
+        .any(|provenance| is_named(&provenance.attestation.statement));
     for (place, attestation) in subjects {
         cited.push(attestation.bundle.clone());
-        if !release.is_named_by(&attestation.statement.subject.name) {
-            wrong.push((place, attestation.statement.subject.name.clone()));
+        let statement = &attestation.statement;
+        if !(is_named(statement) || statement.is_found_by_digest() && is_named_by_one) {
+            wrong.push((place, statement.subject.name.clone()));
         }
     }
     for publication in &publications {
@@ -468,7 +475,12 @@ fn compare_publisher(publisher: &DeclaredPublisher, certificate: &CertificateIde
         .observing(format!("certificate {what}"), proven),
         Agreement::Unsupported => Finding::new(
             check,
-            Outcome::Unknown(UnknownReason::Unsupported),
+            // Elsewhere than on GitHub nothing but the publisher ties the signer to the project.
+            Outcome::Unknown(if certificate.issuer == Some(Issuer::GitHubActions) {
+                UnknownReason::Unsupported
+            } else {
+                UnknownReason::Malformed
+            }),
             "the registry names a publisher of a kind that is not known here",
         ),
     };

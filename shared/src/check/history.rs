@@ -85,13 +85,23 @@ impl Evidence<'_> {
         own.is_some() && self.line(version) == own
     }
 
-    /// Another file of the version that an authentic provenance is about.
+    /// Another file of the version that an authentic provenance is about. One that came a day later or more says nothing of
+    /// those before it: a wheel for a new interpreter is attested beside files that are older than attestations.
     fn attested_sibling(&self) -> Option<&str> {
+        let published = |one: &Authenticated| one.release.metadata.present()?.published_at;
+        let own = published(self.authenticated);
+        let came_later = |sibling: &Authenticated| {
+            own.zip(published(sibling))
+                .is_some_and(|(own, theirs)| theirs.duration_since(own) >= SETTLED)
+        };
         let is_attested = |sibling: &&&Authenticated| {
             let examination = sibling.examination.present();
             examination.is_some_and(|examination| !examination.authentic_provenances().is_empty())
         };
-        let sibling = self.siblings.iter().find(is_attested)?;
+        let sibling = self
+            .siblings
+            .iter()
+            .find(|sibling| is_attested(sibling) && !came_later(sibling))?;
         Some(&sibling.release.about)
     }
 

@@ -20,6 +20,7 @@ const BACKFILLED_AT: &str = "2024-03-02T09:30:00Z";
 #[derive(Clone)]
 pub struct Bottle {
     pub(super) tag: String,
+    pub(super) poured_for: String,
     pub(super) attested: bool,
     pub(super) bytes: Edits<Vec<u8>>,
     pub(super) listing: Edits<Value>,
@@ -73,11 +74,19 @@ impl Bottle {
     fn of(tag: &str) -> Self {
         Self {
             tag: tag.to_owned(),
+            poured_for: tag.to_owned(),
             attested: true,
             bytes: Vec::new(),
             listing: Vec::new(),
             answer: Answer::Normal,
         }
+    }
+
+    /// Builds the very bytes of another system's bottle.
+    #[must_use]
+    pub fn same_as(mut self, tag: &str) -> Self {
+        tag.clone_into(&mut self.poured_for);
+        self
     }
 
     /// Leaves it out of every statement.

@@ -115,7 +115,7 @@ impl Formula {
             (format!("{folder}/.brew/{}.rb", self.name), self.source()),
             (
                 format!("{folder}/bin/{}", self.name),
-                format!("#!/bin/sh\necho {} for {}\n", self.package_version(), bottle.tag),
+                format!("#!/bin/sh\necho {} for {}\n", self.package_version(), bottle.poured_for),
             ),
         ];
         let bytes = archive::tar_gz(&files, POURED_AT);

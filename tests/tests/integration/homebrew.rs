@@ -1,5 +1,6 @@
 //! Bottles of Homebrew, honest and bent, over generated supply chains.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hekate::adapters::http::{HttpFetch, HttpFetchConfig, Upstream};
@@ -199,6 +200,33 @@ async fn every_bend_is_told_by_the_check_that_it_concerns() {
         assert_eq!(judged.verdict.status, status, "{context}");
         assert!(judged.verdict.decided_by.contains(&check), "{context}");
     }
+}
+
+/// As where a formula is of a language whose compiler makes the same of the same source for several systems.
+#[tokio::test]
+async fn bottles_with_the_same_bytes_are_told_apart_by_their_names() {
+    let alike = || wget().bottle("arm64_tahoe", |bottle| bottle.same_as("arm64_sequoia"));
+    for (name, formula) in [
+        ("in one statement", alike()),
+        ("in statements of their own", alike().separately()),
+    ] {
+        let judged = judged_alone(formula).await;
+        let context = told(name, &judged);
+        assert_eq!(judged.verdict.status, Status::Verified, "{context}");
+        let bottles: BTreeSet<&str> = judged
+            .verdict
+            .artifacts
+            .iter()
+            .filter_map(|file| file.artifact.as_ref().map(|artifact| artifact.sha256.as_str()))
+            .collect();
+        assert_eq!(bottles.len() + 1, judged.verdict.artifacts.len(), "{context}");
+    }
+    // One that nobody named is a bottle of another system in its place.
+    let unnamed = alike().bottle("arm64_tahoe", Bottle::unattested);
+    let judged = judged_alone(unnamed).await;
+    let context = told("not named", &judged);
+    assert_eq!(judged.verdict.status, Status::Mismatch, "{context}");
+    assert_eq!(judged.verdict.decided_by, [CheckId::AttSubjectName], "{context}");
 }
 
 #[tokio::test]

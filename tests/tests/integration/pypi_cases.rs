@@ -17,6 +17,7 @@ const WARN: Outcome = Outcome::Warn(None);
 const VACUOUS: Outcome = Outcome::Fail(Some(Shade::Vacuous));
 const LOST: Outcome = Outcome::Fail(Some(Shade::Downgraded));
 const NO_ATTESTATION: Outcome = Outcome::NotApplicable(Some(Shade::Absent));
+const NO_ATTESTATION_BEFORE: Outcome = Outcome::NotApplicable(Some(Shade::NoHabit));
 const NOT_OF_PYPI: Outcome = Outcome::NotApplicable(Some(Shade::NotOfEcosystem));
 
 fn unknown(reason: UnknownReason) -> Outcome {
@@ -80,6 +81,10 @@ shapes! {
     a_wheel_that_was_added_by_hand => on_pypi(widget().with(
         PypiFile::wheel("cp312-cp312-win_amd64").unattested().uploaded_at(moment("2026-11-09T10:00:00Z"))
     )).is(Downgraded).decided_by(&[HistDowngrade]);
+    // It says nothing of files that are older than attestations.
+    a_wheel_that_was_attested_years_later => on_pypi(widget().unattested().with(
+        PypiFile::wheel("cp314-cp314-win_amd64").signed_at(moment("2029-11-09T10:00:00Z"))
+    )).is(Unattested).finds(HistDowngrade, NO_ATTESTATION_BEFORE);
     an_attested_file_of_a_release_with_another_that_is_not => one_file(widget().wheels(PypiFile::unattested), SDIST)
         .is(Verified);
 

@@ -297,7 +297,10 @@ impl Place {
         if current.checked_at > verdict.checked_at {
             return Self::Late;
         }
-        let is_unsettled = current.status.is_settled() && !verdict.status.is_settled();
+        // What passed says nothing of files that were added, or changed, since.
+        let passed = matches!(current.status, Status::Attested | Status::Verified);
+        let is_outgrown = passed && !current.is_about_all_of(verdict);
+        let is_unsettled = current.status.is_settled() && !verdict.status.is_settled() && !is_outgrown;
         // Silence of the forge is no acquittal.
         let is_silent =
             current.status.is_told() && verdict.status == Status::Attested && is_unanswered(current, verdict);

@@ -426,7 +426,7 @@ impl HttpFetch {
                 .header(header::CACHE_CONTROL, "no-cache")
                 .header(header::PRAGMA, "no-cache");
         }
-        if matches!(question.keep, Keep::NpmTarball | Keep::Distribution) {
+        if matches!(question.keep, Keep::NpmTarball | Keep::Distribution | Keep::Digests) {
             // It is compressed already, and its digests are of the bytes as the registry holds them.
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }

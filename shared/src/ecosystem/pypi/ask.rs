@@ -133,13 +133,14 @@ pub(super) async fn collect(resolved: Resolved, look: &Look<'_>) -> Dossier {
     dossier
 }
 
-/// Which files this look downloads: those first that no look has downloaded, as many as fit into its limit.
+/// Which files this look downloads, as many as fit into its limit: those that no look has downloaded, or all again once there
+/// are none left. What does not arrive in one look, on a slow line, does so in the next ones.
 fn downloads<'a>(files: &[&'a IndexFile], look: &Look<'_>) -> BTreeSet<&'a str> {
-    let mut ordered: Vec<&IndexFile> = files.to_vec();
-    ordered.sort_by_key(|file| earlier_bytes(file, look).is_some());
+    let is_new = |file: &&&IndexFile| earlier_bytes(file, look).is_none();
+    let any_new = files.iter().any(|file| is_new(&file));
     let mut left = LOOK_LIMIT;
     let mut chosen = BTreeSet::new();
-    for file in ordered {
+    for file in files.iter().filter(|file| !any_new || is_new(file)) {
         let size = file.size.unwrap_or(0);
         if chosen.is_empty() || size <= left {
             left = left.saturating_sub(size);
@@ -149,14 +150,14 @@ fn downloads<'a>(files: &[&'a IndexFile], look: &Look<'_>) -> BTreeSet<&'a str> 
     chosen
 }
 
-/// What an earlier look downloaded of a file.
+/// What an earlier look downloaded of a file: what contradicts the index stands in for nothing, and is asked for again.
 fn earlier_bytes(file: &IndexFile, look: &Look<'_>) -> Option<Observation> {
     let part = look.previous?.part(&file.filename);
     [Subject::ArtifactAgain, Subject::Artifact]
         .into_iter()
         .find_map(|subject| {
             part.observation(subject)
-                .filter(|known| known.success().is_some())
+                .filter(|known| known.success().is_some() && !read::contradicts(file, known))
                 .cloned()
         })
         .map(|known| Observation {

@@ -267,9 +267,11 @@ fn artifact(file: &IndexFile, part: &Dossier) -> Availability<Downloaded> {
     let unreadable = |detail: &str| unavailable(&observation.url, UnavailableReason::Unsupported, detail);
     let manifest = match found.member {
         ArchiveMember::Found { body: Body(bytes) } => Availability::Present(inner_manifest(&metadata::parse(bytes))),
-        ArchiveMember::Missing => Availability::Absent {
-            because: "the distribution has no core metadata".to_owned(),
+        ArchiveMember::Missing if is_wheel(file) => Availability::Absent {
+            because: "the wheel has no core metadata".to_owned(),
         },
+        // Source distributions of old have none, and neither have the dumb binary ones where it is looked for.
+        ArchiveMember::Missing => Availability::Unavailable(unreadable("the distribution has no core metadata")),
         // Formats of old, and files that are larger than what is unpacked: their bytes are compared all the same.
         ArchiveMember::NotAnArchive => {
             Availability::Unavailable(unreadable("the distribution is of a format that is not unpacked"))
@@ -284,6 +286,11 @@ fn artifact(file: &IndexFile, part: &Dossier) -> Availability<Downloaded> {
         size: found.response.size,
         manifest,
     })
+}
+
+fn is_wheel(file: &IndexFile) -> bool {
+    let kind = file.distribution.as_ref().map(|read| read.kind);
+    kind == Some(Kind::Wheel)
 }
 
 /// Whether an answer is a page for people, say, in the place of a wheel or a source distribution: neither the file that the index

@@ -20,8 +20,8 @@ use crate::ports::{Keep, Post, REDIRECTS, Request};
 /// The largest answer of the journal that is read, in bytes: fifty thousand rows have about twenty megabytes as XML.
 const JOURNAL_LIMIT: u64 = 64 << 20;
 
-/// Asks which versions of a project there are. PyPI keeps no list of those that were: what was removed is found when it is
-/// looked at again.
+/// Asks which versions of a project there are. PyPI keeps no list of those that were: what was removed is told by
+/// what is remembered.
 pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault> {
     let request = Request {
         uncached: true,
@@ -33,9 +33,14 @@ pub(super) async fn versions(name: &PackageName, look: &Look<'_>) -> Result<List
         Availability::Absent { because } => return Err(LookFault::NotFound(because)),
         Availability::Unavailable(trouble) => return Err(upstream(&observed, &trouble.detail)),
     };
+    let indexed = index.indexed_versions();
+    if !indexed.is_empty() && indexed.iter().all(|version| version.changed_at().is_none()) {
+        let detail =
+            "the index does not tell when files were uploaded (PEP 700), so that nothing new can be told by it";
+        return Err(upstream(&observed, detail));
+    }
     let version = |text: &str| PackageVersion::new(name.clone(), text).ok();
-    let mut versions: Vec<ListedVersion> = index
-        .indexed_versions()
+    let mut versions: Vec<ListedVersion> = indexed
         .iter()
         .filter_map(|indexed| {
             Some(ListedVersion {
