@@ -169,11 +169,14 @@ async fn work(shared: &Shared, hand: &Hand, number: usize) {
 
 async fn sweep(shared: &Shared, hand: &Hand, number: usize) {
     let chance = Chance::new(0);
-    while !shared.stop.load(Ordering::SeqCst) {
+    for attempt in 0_u64.. {
+        if shared.stop.load(Ordering::SeqCst) {
+            break;
+        }
         let now = shared.now();
-        let swept = hand
-            .mortal
-            .live(now, chance.of(&now.to_string()), None, hand.service.sweep(now));
+        // Time waits for a sweep without trouble: what failed once at this moment does not fail for ever.
+        let luck = chance.of(&format!("{now} {number} {attempt}"));
+        let swept = hand.mortal.live(now, luck, None, hand.service.sweep(now));
         if let Some(Ok(swept)) = swept.await
             && swept.troubles.is_empty()
             && let Some(place) = shared.swept.get(number)
