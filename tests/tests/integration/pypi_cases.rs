@@ -82,8 +82,8 @@ shapes! {
         PypiFile::wheel("cp312-cp312-win_amd64").unattested().uploaded_at(moment("2026-11-09T10:00:00Z"))
     )).is(Downgraded).decided_by(&[HistDowngrade]);
     // It says nothing of files that are older than attestations.
-    a_wheel_that_was_attested_years_later => on_pypi(widget().unattested().with(
-        PypiFile::wheel("cp314-cp314-win_amd64").signed_at(moment("2029-11-09T10:00:00Z"))
+    a_wheel_that_was_attested_days_later => on_pypi(widget().unattested().with(
+        PypiFile::wheel("cp314-cp314-win_amd64").signed_at(moment("2026-11-09T10:00:00Z"))
     )).is(Unattested).finds(HistDowngrade, NO_ATTESTATION_BEFORE);
     an_attested_file_of_a_release_with_another_that_is_not => one_file(widget().wheels(PypiFile::unattested), SDIST)
         .is(Verified);

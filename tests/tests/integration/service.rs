@@ -1005,13 +1005,24 @@ async fn the_list_of_formulae_is_read_while_one_is_watched_and_hands_it_over_whe
     scenario.publish(&Formula::honest("wget", "1.26.0").at(at("11:30")));
     let swept = deployment.service.sweep(at("11:31")).await.unwrap();
     assert_eq!(swept.troubles, Vec::<String>::new());
+    let read = swept
+        .feeds
+        .iter()
+        .find(|read| read.ecosystem == Ecosystem::Homebrew)
+        .unwrap();
+    assert_eq!(read.watched, 1, "{swept:?}");
     // It is handed over as what has changed, beside what is due: nobody has worked on the message of before.
     let handed: BTreeSet<String> = deployment.take().iter().map(|item| item.package.to_string()).collect();
     assert_eq!(handed, ["pkg:brew/wget".to_owned()].into());
-    // 4. And has not since.
+    // 4. And has not since. The look after a change hears of it once more, for clocks that differ.
     deployment.service.sweep(at("11:40")).await.unwrap();
-    let handed = deployment.take();
-    assert!(handed.iter().all(|item| item.reason != WorkReason::Sweep), "{handed:?}");
+    let swept = deployment.service.sweep(at("11:50")).await.unwrap();
+    let read = swept
+        .feeds
+        .iter()
+        .find(|read| read.ecosystem == Ecosystem::Homebrew)
+        .unwrap();
+    assert_eq!(read.watched, 0, "{swept:?}");
 }
 
 const PROJECT: &str = "pkg:pypi/acme-widget";
