@@ -26,7 +26,7 @@ pub struct Distribution {
     pub kind: Kind,
     /// The project, normalised as PEP 503 has it.
     pub project: String,
-    /// The version as written in the name. [`is_same`] compares it.
+    /// The version as written in the name. Compared by the rules of PEP 440.
     pub version: String,
 }
 
