@@ -3,9 +3,9 @@
 use jiff::Timestamp;
 use url::Url;
 
-use super::{Downloaded, Look, LookFault};
+use super::{Downloaded, Look, LookFault, Metadata, Release, Terms};
 use crate::availability::{Availability, Unavailable, UnavailableReason};
-use crate::dossier::{Answer, ArchiveMember, Body, Kept, Observation, Response, Subject};
+use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject};
 use crate::package::Digest;
 use crate::ports::{Keep, REDIRECTS, Request};
 
@@ -67,6 +67,35 @@ pub(super) fn response(observation: &Observation) -> Option<&Response> {
     match &observation.answer {
         Answer::Answered(response) => Some(response),
         Answer::Unanswered { .. } => None,
+    }
+}
+
+/// Digest of the bytes that an answer had, to cite them by: of none, where nobody answered.
+pub(super) fn digest_of_answer(observation: Option<&Observation>) -> Digest {
+    observation
+        .and_then(response)
+        .map_or_else(|| Digest::sha256_of(b""), |response| response.sha256.clone())
+}
+
+/// A version of which the registry's `document` says nothing that could be read: nothing else was asked of `source`.
+pub(super) fn unread(
+    dossier: &Dossier,
+    source: &str,
+    document: &str,
+    metadata: Availability<Metadata>,
+    terms: Terms,
+) -> Release {
+    let detail = format!("it was not asked for, since the {document} could not be read");
+    let not_asked = || unavailable(source, UnavailableReason::Unreachable, detail.clone());
+    Release {
+        package: dossier.package.clone(),
+        about: dossier.package.file().unwrap_or_default().to_owned(),
+        metadata,
+        attestations: Availability::Unavailable(not_asked()),
+        served_nothing: None,
+        attestations_evidence: None,
+        artifact: Availability::Unavailable(not_asked()),
+        terms,
     }
 }
 

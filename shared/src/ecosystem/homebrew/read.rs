@@ -6,7 +6,7 @@ use super::{BACKFILL, BACKFILLED_UNTIL, CORE, LATEST};
 use crate::attestation::{PredicateType, UnverifiedAttestation};
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{Dossier, Observation, Subject};
-use crate::ecosystem::answer::{digested, document, response, unavailable};
+use crate::ecosystem::answer::{self, digested, document, response, unavailable};
 use crate::ecosystem::{ExpectedSubject, Metadata, Release, Terms};
 use crate::forge::github::attestations as store;
 use crate::package::{Digest, DigestAlgorithm, PackageName};
@@ -73,27 +73,20 @@ pub(super) fn read(dossier: &Dossier) -> Vec<Release> {
         let because = format!("the formula has no bottle of {}", dossier.package);
         return vec![unread(dossier, Availability::Absent { because })];
     }
-    let evidence = observation
-        .and_then(response)
-        .map_or_else(|| Digest::sha256_of(b""), |response| response.sha256.clone());
+    let evidence = answer::digest_of_answer(observation);
     let release = |bottle: &Bottle| release(dossier, bottle, &evidence);
     bottles.iter().map(release).collect()
 }
 
 /// A version of which the formula says nothing that could be read.
 fn unread(dossier: &Dossier, metadata: Availability<Metadata>) -> Release {
-    let detail = "it was not asked for, since the formula could not be read";
-    let not_asked = || unavailable("Homebrew", UnavailableReason::Unreachable, detail);
-    Release {
-        package: dossier.package.clone(),
-        about: dossier.package.file().unwrap_or_default().to_owned(),
+    answer::unread(
+        dossier,
+        "Homebrew",
+        "formula",
         metadata,
-        attestations: Availability::Unavailable(not_asked()),
-        served_nothing: None,
-        attestations_evidence: None,
-        artifact: Availability::Unavailable(not_asked()),
-        terms: terms(Signed::InCore, String::new(), false),
-    }
+        terms(Signed::InCore, String::new(), false),
+    )
 }
 
 /// Whose attestations a bottle has.

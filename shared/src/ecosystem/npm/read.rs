@@ -11,7 +11,7 @@ use super::packument::Packument;
 use crate::attestation::{PredicateType, UnverifiedAttestation};
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{ArchiveMember, Body, Dossier, Observation, Subject};
-use crate::ecosystem::answer::{archive, document, response, unavailable};
+use crate::ecosystem::answer::{archive, digest_of_answer, document, response, unavailable};
 use crate::ecosystem::{
     Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, PublishMode, RegistrySignature,
     Release, Terms,
@@ -158,7 +158,7 @@ fn metadata(dossier: &Dossier) -> Availability<Metadata> {
         declared_commit: text("/gitHead").map(str::to_owned),
         earlier: others(earlier),
         soon_after: others(soon_after),
-        evidence: response(observation).map_or_else(|| Digest::sha256_of(b""), |response| response.sha256.clone()),
+        evidence: digest_of_answer(Some(observation)),
     })
 }
 

@@ -9,7 +9,7 @@ use super::provenance::{self, Provenance};
 use crate::attestation::{PredicateType, RepositoryUri, UnverifiedAttestation};
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{ArchiveMember, Body, Dossier, Observation, Subject};
-use crate::ecosystem::answer::{Archive, archive, document, response, unavailable};
+use crate::ecosystem::answer::{self, Archive, archive, document, response, unavailable};
 use crate::ecosystem::{Described, Downloaded, ExpectedSubject, InnerManifest, Metadata, OtherVersion, Release, Terms};
 use crate::package::{Digest, DigestAlgorithm, PackageName};
 
@@ -67,9 +67,7 @@ pub(super) fn read(dossier: &Dossier) -> Vec<Release> {
         let because = format!("the index has no file of {}", dossier.package);
         return vec![unread(dossier, Availability::Absent { because })];
     }
-    let evidence = observation
-        .and_then(response)
-        .map_or_else(|| Digest::sha256_of(b""), |response| response.sha256.clone());
+    let evidence = answer::digest_of_answer(observation);
     let around = Around::of(&index, dossier.package.version());
     files
         .into_iter()
@@ -79,18 +77,7 @@ pub(super) fn read(dossier: &Dossier) -> Vec<Release> {
 
 /// A version of which the index says nothing that could be read.
 fn unread(dossier: &Dossier, metadata: Availability<Metadata>) -> Release {
-    let detail = "it was not asked for, since the index could not be read";
-    let not_asked = || unavailable("PyPI", UnavailableReason::Unreachable, detail);
-    Release {
-        package: dossier.package.clone(),
-        about: dossier.package.file().unwrap_or_default().to_owned(),
-        metadata,
-        attestations: Availability::Unavailable(not_asked()),
-        served_nothing: None,
-        attestations_evidence: None,
-        artifact: Availability::Unavailable(not_asked()),
-        terms: terms(Vec::new()),
-    }
+    answer::unread(dossier, "PyPI", "index", metadata, terms(Vec::new()))
 }
 
 fn terms(names: Vec<String>) -> Terms {
