@@ -84,6 +84,8 @@ struct Generated {
 #[serde(rename_all = "camelCase")]
 struct Registry<'a> {
     npm_url: String,
+    pypi_url: String,
+    homebrew_url: String,
     github_url: String,
     trusted_root: PathBuf,
     npm_keys: PathBuf,
@@ -127,6 +129,9 @@ impl Generated {
         let text = |path: &Path| path.to_str().map(str::to_owned);
         Ok(Config::parse(|name| match name {
             "HEKATE_NPM_URL" => Some(self.served.npm_url()),
+            "HEKATE_PYPI_URL" => Some(self.served.pypi_url()),
+            "HEKATE_HOMEBREW_URL" => Some(self.served.homebrew_url()),
+            "HEKATE_HOMEBREW_BOTTLES_URL" => Some(self.served.bottles_url()),
             "HEKATE_GITHUB_URL" => Some(self.served.github_url()),
             "HEKATE_TRUSTED_ROOT" => text(&self.trusted_root()),
             "HEKATE_NPM_KEYS" => text(&self.npm_keys()),
@@ -164,6 +169,8 @@ impl Generated {
         });
         let registry = Registry {
             npm_url: self.served.npm_url(),
+            pypi_url: self.served.pypi_url(),
+            homebrew_url: self.served.homebrew_url(),
             github_url: self.served.github_url(),
             trusted_root: self.trusted_root(),
             npm_keys: self.npm_keys(),

@@ -67,7 +67,9 @@ class Corpus(unittest.TestCase):
     def test_the_api_and_the_worker_give_the_verdict_of_the_index(self):
         with emulator.start() as aws:
             # The schedule may set the deployed functions to work, too.
-            outputs, _ = emulator.deploy(aws, OPTIONS.binaries, parameters={"GitHubUrl": self.upstreams["HEKATE_GITHUB_URL"]})
+            nothing = self.upstreams["HEKATE_GITHUB_URL"]
+            everybody = ("NpmUrl", "PypiUrl", "HomebrewUrl", "GitHubUrl")
+            outputs, _ = emulator.deploy(aws, OPTIONS.binaries, parameters=dict.fromkeys(everybody, nothing))
             for package in self.packages:
                 environment = {
                     **self.upstreams,

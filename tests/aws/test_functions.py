@@ -5,7 +5,8 @@
 The registry command serves an npm registry, and whatever else the functions are to ask, on the loopback interface until its standard
 input closes or it is terminated. It prints one line of JSON when it is ready:
 
-    {"npmUrl": "…", "githubUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE", "packages": [{"purl": "…", "expected": "…"}]}
+    {"npmUrl": "…", "pypiUrl": "…", "homebrewUrl": "…", "githubUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE",
+     "packages": [{"purl": "…", "expected": "…"}]}
 
 `expected` is the status of the verdict; or `absent`, the
 registry has no such version; or `unavailable`, the registry fails for it as often as it is asked. A file of expectations is a
@@ -35,6 +36,8 @@ EVENTS = Path(__file__).resolve().parents[2] / "events"
 # Key of the registry's line → variable of the functions.
 UPSTREAMS = {
     "npmUrl": "HEKATE_NPM_URL",
+    "pypiUrl": "HEKATE_PYPI_URL",
+    "homebrewUrl": "HEKATE_HOMEBREW_URL",
     "githubUrl": "HEKATE_GITHUB_URL",
     "trustedRoot": "HEKATE_TRUSTED_ROOT",
     "npmKeys": "HEKATE_NPM_KEYS",
@@ -42,6 +45,8 @@ UPSTREAMS = {
 # Variable → parameter of the template, for those that have one.
 PARAMETERS = {
     "HEKATE_NPM_URL": "NpmUrl",
+    "HEKATE_PYPI_URL": "PypiUrl",
+    "HEKATE_HOMEBREW_URL": "HomebrewUrl",
     "HEKATE_GITHUB_URL": "GitHubUrl",
     "HEKATE_TRUSTED_ROOT": "TrustedRoot",
     "HEKATE_NPM_KEYS": "NpmKeys",
