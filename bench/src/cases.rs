@@ -53,6 +53,7 @@ pub(crate) fn released(name: &str, release: Release) -> anyhow::Result<Specimen>
     let scenario = Scenario::new().release(release);
     let trust = SavedTrust {
         github_root: None,
+        is_github_root_given: false,
         origin: TrustOrigin::Files,
         trusted_root: scenario.world().trusted_root().to_string(),
         npm_keys: scenario.world().npm_keys().to_string(),
@@ -71,6 +72,7 @@ pub(crate) fn released(name: &str, release: Release) -> anyhow::Result<Specimen>
 pub(crate) fn recorded(corpus: &Path) -> anyhow::Result<Vec<Specimen>> {
     let trust = SavedTrust {
         github_root: None,
+        is_github_root_given: false,
         origin: TrustOrigin::Files,
         trusted_root: text(&corpus.join("trust/trusted_root.public-good.2026-07.json"))?,
         npm_keys: text(&corpus.join("npm/keys/keys.json"))?,

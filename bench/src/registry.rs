@@ -51,6 +51,7 @@ impl Fetch for Registry {
                 sha256: Digest::sha256_of(&bytes),
                 kept,
                 redirects: 0,
+                last_modified: None,
             }),
         }
     }

@@ -102,6 +102,7 @@ fn digest(path: &Path) -> anyhow::Result<Response> {
             sha1: of(DigestAlgorithm::Sha1, &sha1.finalize())?,
         },
         redirects: 0,
+        last_modified: None,
     })
 }
 

@@ -149,6 +149,9 @@ pub struct Response {
     /// `ETag`, as sent, for asking conditionally next time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// `Last-Modified`, of an answer to a question about changes since some time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<Timestamp>,
     /// Length of the body in bytes, after transfer decoding.
     pub size: u64,
     /// SHA-256 of the body.

@@ -197,7 +197,7 @@ pub struct TrustIdentity {
     pub trusted_root: Digest,
     /// Digest of npm's keys.
     pub npm_keys: Digest,
-    /// Digest of the trusted root of GitHub's own instance, where it is not the one built into the program.
+    /// Digest of the trusted root of GitHub's own instance; `None` in verdicts of before it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_root: Option<Digest>,
     /// Where both came from.

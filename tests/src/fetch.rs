@@ -200,6 +200,10 @@ impl ScenarioFetch {
             status: reply.status,
             content_type: reply.header("content-type").map(str::to_owned),
             etag: reply.header("etag").map(str::to_owned),
+            last_modified: request
+                .modified_since
+                .and_then(|_since| jiff::fmt::rfc2822::parse(reply.header("last-modified")?).ok())
+                .map(|time| time.timestamp()),
             size: bytes.len() as u64,
             sha256: Digest::sha256_of(bytes),
             kept: if reply.status == 200 {

@@ -223,6 +223,7 @@ fn answered(status: u16, body: &[u8], kept: Kept) -> Answer {
         size: body.len().try_into().unwrap(),
         sha256: Digest::sha256_of(body),
         redirects: 0,
+        last_modified: None,
         kept,
     })
 }

@@ -126,10 +126,12 @@ pub struct TrustMaterial {
 pub(super) struct GitHubInstance {
     pub(super) verifier: Verifier,
     json: String,
+    /// Whether an operator gave its root. Nothing refreshes the one that is built into the program.
+    is_given: bool,
 }
 
 impl GitHubInstance {
-    fn new(json: &str) -> Result<Self, TrustError> {
+    fn new(json: &str, is_given: bool) -> Result<Self, TrustError> {
         let unusable = |detail: String| TrustError::GitHubRoot(detail);
         let root = TrustedRoot::from_json(json).map_err(|source| unusable(source.to_string()))?;
         if root.certificate_authorities.is_empty() || root.timestamp_authorities.is_empty() {
@@ -140,6 +142,7 @@ impl GitHubInstance {
         Ok(Self {
             verifier: Verifier::new(&root).map_err(|source| unusable(source.to_string()))?,
             json: json.to_owned(),
+            is_given,
         })
     }
 }
@@ -163,9 +166,12 @@ pub struct SavedTrust {
     pub trusted_root: String,
     /// npm's keys, as text.
     pub npm_keys: String,
-    /// The trusted root of GitHub's own instance, as text, where it is not the embedded one.
+    /// The trusted root of GitHub's own instance, as text; without one, the embedded one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github_root: Option<String>,
+    /// Whether an operator gave that root: the embedded one cannot tell a forgery from a rotation.
+    #[serde(default)]
+    pub is_github_root_given: bool,
 }
 
 impl TrustMaterial {
@@ -181,15 +187,16 @@ impl TrustMaterial {
             ));
         }
         let verifier = Verifier::new(&root).map_err(|source| TrustError::TrustedRoot(source.to_string()))?;
+        let github = GitHubInstance::new(sigstore::trust_root::SIGSTORE_GITHUB_TRUSTED_ROOT, false)?;
         let identity = TrustIdentity {
             trusted_root: Digest::sha256_of(trusted_root.as_bytes()),
             npm_keys: Digest::sha256_of(npm_keys.as_bytes()),
-            github_root: None,
+            github_root: Some(Digest::sha256_of(github.json.as_bytes())),
             origin: origin.to_string(),
         };
         Ok(Self {
             verifier,
-            github: GitHubInstance::new(sigstore::trust_root::SIGSTORE_GITHUB_TRUSTED_ROOT)?,
+            github,
             log_ids: root
                 .tlogs
                 .iter()
@@ -211,15 +218,19 @@ impl TrustMaterial {
 
     /// The same with another trusted root for GitHub's own instance than the one built into the program.
     pub fn with_github_root(self, json: &str) -> Result<Self, TrustError> {
+        Ok(self.with_github(GitHubInstance::new(json, true)?))
+    }
+
+    fn with_github(self, github: GitHubInstance) -> Self {
         let identity = TrustIdentity {
-            github_root: Some(Digest::sha256_of(json.as_bytes())),
+            github_root: Some(Digest::sha256_of(github.json.as_bytes())),
             ..self.identity
         };
-        Ok(Self {
-            github: GitHubInstance::new(json)?,
+        Self {
+            github,
             identity,
             ..self
-        })
+        }
     }
 
     /// The texts of the embedded trusted root and npm keys, for operators who replace one of them.
@@ -234,7 +245,10 @@ impl TrustMaterial {
     pub fn from_saved(saved: &SavedTrust) -> Result<Self, TrustError> {
         let material = Self::new(&saved.trusted_root, &saved.npm_keys, saved.origin)?;
         match &saved.github_root {
-            Some(root) => material.with_github_root(root),
+            Some(root) => {
+                let github = GitHubInstance::new(root, saved.is_github_root_given)?;
+                Ok(material.with_github(github))
+            }
             None => Ok(material),
         }
     }
@@ -245,7 +259,8 @@ impl TrustMaterial {
             origin: self.origin,
             trusted_root: self.trusted_root_json.clone(),
             npm_keys: self.npm_keys_json.clone(),
-            github_root: self.identity.github_root.as_ref().map(|_| self.github.json.clone()),
+            github_root: Some(self.github.json.clone()),
+            is_github_root_given: self.github.is_given,
         }
     }
 
@@ -271,7 +286,7 @@ impl TrustMaterial {
 
     /// The same for GitHub's own instance, whose root nothing refreshes: only one that an operator gives is current.
     pub(super) fn is_github_current(&self) -> bool {
-        self.identity.github_root.is_some()
+        self.github.is_given
     }
 
     /// Whether a transparency log of this id is in the trusted root.
@@ -363,6 +378,23 @@ mod tests {
         assert!(!trust.is_current(Timestamp::MIN));
         let old = "SHA256:jl3bwswu80PjjokCgh0o2w5c2U4LhQAE57gj9cz1kzA";
         assert_eq!(trust.npm_keys(old, NpmKeyUsage::Attestations).count(), 1);
+    }
+
+    #[test]
+    fn saved_material_names_the_root_of_githubs_instance_and_whose_it_is() {
+        let embedded = TrustMaterial::embedded().unwrap();
+        let given = TrustMaterial::embedded()
+            .unwrap()
+            .with_github_root(sigstore::trust_root::SIGSTORE_GITHUB_TRUSTED_ROOT)
+            .unwrap();
+        for (material, is_given) in [(embedded, false), (given, true)] {
+            let saved = material.to_saved();
+            assert!(saved.github_root.is_some());
+            let again = TrustMaterial::from_saved(&saved).unwrap();
+            assert_eq!(again.is_github_current(), is_given);
+            assert_eq!(again.identity(), material.identity());
+            assert_eq!(again.to_saved(), saved);
+        }
     }
 
     #[test]

@@ -251,7 +251,9 @@ pub(super) fn refusal(check: CheckId, part: RefusedPart, examined: &Examined, re
 /// evidence of all.
 pub(super) fn worst(findings: impl IntoIterator<Item = Finding>) -> Option<Finding> {
     let rank = |finding: &Finding| match finding.outcome {
-        Outcome::Fail(_) => 4,
+        Outcome::Fail(_) => 5,
+        // What is not supported may be put up with, elsewhere than on GitHub; what could not be told is not.
+        Outcome::Unknown(reason) if reason != UnknownReason::Unsupported => 4,
         Outcome::Unknown(_) => 3,
         Outcome::Warn(_) => 2,
         Outcome::Pass(_) => 1,

@@ -54,6 +54,8 @@ pub struct PypiFile {
     pub(super) link: Link,
     pub(super) build: Option<Edit<Build>>,
     pub(super) metadata: Edits<CoreMetadata>,
+    /// Whether core metadata is packed into it, as everything newer does.
+    pub(super) has_metadata: bool,
     pub(super) bends: Bends,
     pub(super) provenance: Edits<Value>,
     pub(super) listing: Edits<Value>,
@@ -100,12 +102,20 @@ impl PypiFile {
             link: Link::AsMade,
             build: None,
             metadata: Vec::new(),
+            has_metadata: true,
             bends: Bends::default(),
             provenance: Vec::new(),
             listing: Vec::new(),
             bytes: Vec::new(),
             answers: Answers::default(),
         }
+    }
+
+    /// A source distribution packed without core metadata, as those of long ago are. A wheel has it all the same.
+    #[must_use]
+    pub fn without_metadata(mut self) -> Self {
+        self.has_metadata = false;
+        self
     }
 
     /// Whether it is a source distribution.

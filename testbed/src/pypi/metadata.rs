@@ -70,15 +70,19 @@ impl CoreMetadata {
         format!("{}-{}", escaped(&self.name), self.version)
     }
 
-    /// A source distribution, whose folder has the name `stem`.
-    pub(super) fn sdist(&self, stem: &str) -> Vec<u8> {
-        let files = [
+    /// A source distribution, whose folder has the name `stem`, with its metadata or, as those of long ago, without.
+    pub(super) fn sdist(&self, stem: &str, has_metadata: bool) -> Vec<u8> {
+        let mut files = vec![
             ("PKG-INFO".to_owned(), self.text()),
             ("README.md".to_owned(), format!("# {}\n", self.name)),
             (format!("{}/__init__.py", escaped(&self.name)), self.module()),
             ("pyproject.toml".to_owned(), self.pyproject()),
         ];
-        let files = files.map(|(path, content)| (format!("{stem}/{path}"), content));
+        files.retain(|(path, _)| has_metadata || path != "PKG-INFO");
+        let files: Vec<_> = files
+            .into_iter()
+            .map(|(path, content)| (format!("{stem}/{path}"), content))
+            .collect();
         archive::tar_gz(&files, PACKED_AT)
     }
 

@@ -161,7 +161,7 @@ impl PypiRelease {
         .stem();
         apply(&file.metadata, &mut metadata);
         let filename = file.name.clone().unwrap_or_else(|| file.kind.file_name(&stem));
-        let mut bytes = file.kind.pack(&metadata, &stem);
+        let mut bytes = file.kind.pack(&metadata, &stem, file.has_metadata);
         let digest = hex::encode(sha256(&bytes));
         let size = bytes.len();
         let provenance = (!file.predicates.is_empty() && file.link != Link::Announced).then(|| {

@@ -392,9 +392,9 @@ impl Kind {
     }
 
     /// Such a file.
-    pub(super) fn pack(&self, metadata: &CoreMetadata, stem: &str) -> Vec<u8> {
+    pub(super) fn pack(&self, metadata: &CoreMetadata, stem: &str, has_metadata: bool) -> Vec<u8> {
         match self {
-            Self::Sdist => metadata.sdist(stem),
+            Self::Sdist => metadata.sdist(stem, has_metadata),
             Self::Wheel(tag) => metadata.wheel(stem, tag),
         }
     }

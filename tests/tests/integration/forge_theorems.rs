@@ -269,6 +269,7 @@ fn with_a_snapshot(dossier: &Dossier) -> Option<Dossier> {
         sha256: Digest::sha256_of(b""),
         kept: Kept::Nothing,
         redirects: 0,
+        last_modified: None,
     };
     let missed = Observation {
         answer: Answer::Answered(gone),

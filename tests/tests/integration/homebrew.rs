@@ -295,6 +295,27 @@ async fn a_backfilled_bottle_is_accepted_until_the_backfill_ended() {
 }
 
 #[tokio::test]
+async fn a_backfilled_bottle_is_accepted_behind_a_mirror_with_addresses_of_its_own() {
+    for mirror in ["https://mirror.example", "https://mirror.example/artifacts/bottles"] {
+        let mirrored = wget().backfilled().document(move |document| {
+            let files = document.pointer_mut("/bottle/stable/files").unwrap();
+            for file in files.as_object_mut().unwrap().values_mut() {
+                file["url"] = json!(file["url"].as_str().unwrap().replace("https://ghcr.io", mirror));
+            }
+        });
+        let judged = judged_alone(mirrored).await;
+        let context = told(mirror, &judged);
+        let named = judged
+            .verdict
+            .findings
+            .iter()
+            .find(|finding| finding.check == CheckId::AttSubjectName);
+        assert!(named.is_some_and(|finding| finding.outcome.is_pass()), "{context}");
+        assert_ne!(judged.verdict.status, Status::Mismatch, "{context}");
+    }
+}
+
+#[tokio::test]
 async fn a_backfilled_bottle_has_to_be_named_with_its_address_and_by_that_repository() {
     let without_address = wget().backfilled_as(|attesting| {
         attesting.statement(|statement| {

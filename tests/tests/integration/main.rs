@@ -24,6 +24,7 @@ mod homebrew;
 mod pypi;
 mod pypi_cases;
 mod pypi_corpus;
+mod pypi_looks;
 mod pypi_theorems;
 mod record;
 mod refusals;

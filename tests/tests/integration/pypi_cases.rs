@@ -51,6 +51,25 @@ fn publisher(repository: &str, workflow: &str, environment: Option<&str>) -> Pyp
     }
 }
 
+fn on_gitlab(repository: &str, workflow_filepath: &str) -> PypiPublisher {
+    PypiPublisher::GitLab {
+        repository: repository.to_owned(),
+        workflow_filepath: workflow_filepath.to_owned(),
+        environment: None,
+    }
+}
+
+/// The file with a provenance that describes a build of GitLab.
+fn said_to_be_built_on_gitlab(file: PypiFile) -> PypiFile {
+    file.statement(|statement| {
+        statement["predicateType"] = json!("https://slsa.dev/provenance/v1");
+        statement["predicate"] = json!({
+            "buildDefinition": {"buildType": "https://github.com/npm/cli/gitlab/v1alpha1", "externalParameters": {}},
+            "runDetails": {"builder": {"id": "https://gitlab.com/acme/widget/-/runners/1"}},
+        });
+    })
+}
+
 shapes! {
     // Honest.
     wheel_and_sdist => on_pypi(widget()).is(Verified).finds(ArtExists, PASS).finds(ArtTarballIntegrity, PASS)
@@ -148,6 +167,35 @@ shapes! {
     a_publisher_of_a_kind_that_nobody_knows => files(|file| {
         file.publisher_named(PypiPublisher::Other(json!({"kind": "Moon", "base": "1"})))
     }).is(Indeterminate).finds(AttStmtVsCert, unknown(UnknownReason::Unsupported));
+
+    an_unknown_publisher_elsewhere_than_on_github => on_pypi(widget().build(Build::on_gitlab).files(|file| {
+        file.publisher_named(PypiPublisher::Other(json!({"kind": "Moon", "base": "1"})))
+    })).is(Indeterminate).finds(AttStmtVsCert, unknown(UnknownReason::Malformed));
+    no_publisher_elsewhere_than_on_github => on_pypi(widget().build(Build::on_gitlab).files(|file| {
+        file.publisher_named(PypiPublisher::Other(json!(null)))
+    })).is(Indeterminate).finds(AttStmtVsCert, unknown(UnknownReason::Malformed));
+    no_publisher_and_a_statement_of_a_build_elsewhere => on_pypi(widget().build(Build::on_gitlab).files(|file| {
+        said_to_be_built_on_gitlab(file.publisher_named(PypiPublisher::Other(json!(null))))
+    })).is(Indeterminate).finds(AttStmtVsCert, unknown(UnknownReason::Malformed));
+    a_statement_of_a_build_on_gitlab => on_pypi(
+        widget().build(Build::on_gitlab).files(said_to_be_built_on_gitlab)
+    ).is(Attested).finds(AttStmtVsCert, unknown(UnknownReason::Unsupported));
+    no_publisher_of_an_account => on_pypi(widget().by_service_account("build@acme.iam.gserviceaccount.com").files(|file| {
+        file.publisher_named(PypiPublisher::Other(json!(null)))
+    })).is(Indeterminate).finds(AttStmtVsCert, unknown(UnknownReason::Malformed));
+    another_account_than_the_publisher => on_pypi(
+        widget().by_service_account("build@acme.iam.gserviceaccount.com").files(|file| {
+            file.publisher_named(PypiPublisher::Google { email: "build@mallory.iam.gserviceaccount.com".to_owned() })
+        })
+    ).is(Suspicious).finds(AttStmtVsCert, FAIL);
+    another_project_on_gitlab_than_the_publisher => on_pypi(widget().build(Build::on_gitlab).files(|file| {
+        file.publisher_named(on_gitlab("mallory/widget", ".gitlab-ci.yml"))
+    })).is(Suspicious).finds(AttStmtVsCert, FAIL);
+    another_pipeline_on_gitlab_than_the_publisher => on_pypi(widget().build(Build::on_gitlab).files(|file| {
+        file.publisher_named(on_gitlab("acme-widget-py/acme-widget", "other.yml"))
+    })).is(Suspicious).finds(AttStmtVsCert, FAIL);
+    an_sdist_of_before_there_was_metadata => on_pypi(widget().only_sdist().sdist(PypiFile::without_metadata)).is(Verified)
+        .finds(ArtTarballManifest, unknown(UnknownReason::Unsupported)).finds(ArtTarballIntegrity, PASS);
 
     // Runs.
     a_run_that_failed_before_it_published => on_pypi(widget().run(|run| run.skip_publish_and_sign_in("Run pytest")))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use hekate::attestation::{Refusal, TrustMaterial, UnverifiedAttestation};
+use hekate::attestation::{Refusal, TrustMaterial, TrustOrigin, UnverifiedAttestation};
 use hekate::availability::UnavailableReason;
 use hekate::check::{CheckId, Outcome, Shade};
 use hekate::dossier::{Answer as Answered, Body, Kept, Observation, Response, Subject};
@@ -36,6 +36,7 @@ fn answered(bytes: &[u8], kept: Kept) -> Answered {
         sha256: Digest::sha256_of(bytes),
         kept,
         redirects: 0,
+        last_modified: None,
     })
 }
 
@@ -254,6 +255,29 @@ async fn a_file_that_nobody_attested_is_unattested_and_one_that_is_not_at_hand_i
     match look_with(&judge(), &fetch, &coordinate("acme/tool", b"absent")).await {
         Err(LookFault::NotFound(detail)) => assert!(detail.contains("hekate verify --file"), "{detail}"),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_authority_of_githubs_own_that_the_embedded_root_does_not_know_may_be_a_newer_one() {
+    let world = World::shared();
+    let (root, keys) = (world.trusted_root_json(), world.npm_keys_json());
+    let embedded = || TrustMaterial::new(&root, &keys, TrustOrigin::Files).unwrap();
+    let other = World::foreign().github_trusted_root_json();
+    for (trust, expected) in [
+        (embedded(), Status::Indeterminate),
+        (embedded().with_github_root(&other).unwrap(), Status::Mismatch),
+    ] {
+        let tool = tool().provenance(Attesting::by_github);
+        let (_, bytes) = tool.publish(&world).files.swap_remove(0);
+        let fetch = AtHand {
+            inner: ScenarioFetch::new(Arc::new(Scenario::new().release(tool))),
+            bytes: bytes.clone(),
+        };
+        let judged = look_with(&path::judge(trust), &fetch, &coordinate("acme/tool", &bytes))
+            .await
+            .unwrap();
+        assert_eq!(judged.verdict.status, expected, "{}", listed(&judged));
     }
 }
 

@@ -1000,8 +1000,10 @@ async fn the_list_of_formulae_is_read_while_one_is_watched_and_hands_it_over_whe
     deployment.take();
     deployment.service.sweep(at("11:02")).await.unwrap();
     assert_eq!((lists(), deployment.take().len()), (1, 0));
-    // 3. It has changed.
+    // 3. It has changed, and a cache on the way still shows the list of before.
     let scenario = deployment.served.scenario();
+    deployment.service.sweep(at("11:30")).await.unwrap();
+    deployment.take();
     // The list tells of it a quarter of an hour later.
     scenario.publish(&Formula::honest("wget", "1.26.0").at(at("11:10")));
     let swept = deployment.service.sweep(at("11:31")).await.unwrap();

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::Digest as _;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::npm_manifest::read_npm_manifest;
-use super::python_metadata::read_core_metadata;
+use super::python_metadata::{ZIP_LIMIT, read_core_metadata};
 use super::{Trouble, broken};
 use crate::availability::UnavailableReason;
 use crate::dossier::{ArchiveMember, Body, Kept};
@@ -23,6 +23,9 @@ pub(super) const GLIMPSE: u64 = 64 * 1024;
 /// Chunks of an archive on their way from the socket to the digests. A chunk is at most what the connection reads at
 /// once, about 400 kB.
 const CHUNKS_IN_FLIGHT: usize = 8;
+/// How much of the process's memory zip archives may take at once, in MiB: two of the largest, however many transfers and
+/// messages there are. A function has 512.
+static HELD: Semaphore = Semaphore::const_new(2 * (1 + (ZIP_LIMIT >> 20) as usize));
 
 /// A body that has been read.
 pub(super) struct ReadBody {
@@ -61,7 +64,10 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
             .await
         }
         Keep::NpmTarball => archive(response, limit, |chunks| read_npm_manifest(chunks)).await,
-        Keep::Distribution => archive(response, limit, |chunks| read_core_metadata(chunks)).await,
+        Keep::Distribution => {
+            let _memory = memory_for(&response).await?;
+            archive(response, limit, |chunks| read_core_metadata(chunks)).await
+        }
         Keep::Digests => digested(response, limit).await,
     }
 }
@@ -139,6 +145,16 @@ async fn digested(response: reqwest::Response, limit: u64) -> Result<ReadBody, T
         }
     })
     .await
+}
+
+/// Waits until there is memory for a distribution, in MiB: a zip archive is held as a whole, and one that does not say how
+/// long it is may be as long as any that is looked into.
+async fn memory_for(response: &reqwest::Response) -> Result<SemaphorePermit<'static>, Trouble> {
+    let length = response.content_length().unwrap_or(ZIP_LIMIT).min(ZIP_LIMIT);
+    let mebibytes = u32::try_from(length >> 20).unwrap_or(u32::MAX).saturating_add(1);
+    HELD.acquire_many(mebibytes)
+        .await
+        .map_err(|_closed| Trouble::unreachable("this verifier is shutting down", false))
 }
 
 /// Hands the body to a reader on a thread of its own, chunk by chunk.
@@ -310,4 +326,30 @@ fn too_large(limit: u64) -> Trouble {
 
 fn glimpse() -> usize {
     usize::try_from(GLIMPSE).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn of_length(bytes: usize) -> reqwest::Response {
+        axum::http::Response::new(vec![0; bytes]).into()
+    }
+
+    #[tokio::test]
+    async fn large_distributions_wait_for_each_others_memory_and_small_ones_do_not() {
+        let largest = of_length(usize::try_from(ZIP_LIMIT).unwrap());
+        let one = memory_for(&largest).await.unwrap();
+        let other = memory_for(&largest).await.unwrap();
+        let waiting = timeout(Duration::from_millis(50), memory_for(&largest)).await;
+        assert!(waiting.is_err());
+        drop(one);
+        assert!(memory_for(&of_length(1)).await.is_ok());
+        drop(memory_for(&largest).await.unwrap());
+        drop(other);
+    }
 }

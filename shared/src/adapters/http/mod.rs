@@ -61,7 +61,7 @@ pub enum TlsRoots {
 /// How to ask.
 ///
 /// The defaults suit a function that has to answer through an HTTP API within 30 seconds and asks in two rounds: what the
-/// registry says, then what it serves.
+/// registry says, then what it serves. A large file may take longer than such a caller waits.
 #[derive(Clone, Debug)]
 pub struct HttpFetchConfig {
     /// `User-Agent`: who asks, and where to complain.
@@ -76,6 +76,9 @@ pub struct HttpFetchConfig {
     pub read_timeout: Duration,
     /// Time for one attempt, from the request to the last byte; 10 s by default.
     pub attempt_timeout: Duration,
+    /// How much longer an attempt may take, and the question with it, whose answer is a file to be digested; 30 s by default.
+    /// The largest files have some hundred megabytes, and whoever waits for the verdict has a deadline of its own.
+    pub longer_for_files: Duration,
     /// How often a question is asked at most; 3 by default.
     pub attempts: u32,
     /// The longest wait before the second attempt, doubled for each further one; 250 ms by default.
@@ -103,6 +106,7 @@ impl HttpFetchConfig {
             connect_timeout: Duration::from_secs(3),
             read_timeout: Duration::from_secs(5),
             attempt_timeout: Duration::from_secs(10),
+            longer_for_files: Duration::from_secs(30),
             attempts: 3,
             backoff_base: Duration::from_millis(250),
             backoff_cap: Duration::from_secs(2),
@@ -173,6 +177,15 @@ impl Trouble {
             retry_after: None,
             again: false,
         }
+    }
+}
+
+/// Whether an answer is a file that is digested as it comes. It is compressed already, and its digests are of the bytes as the
+/// registry holds them.
+fn is_file(keep: &Keep) -> bool {
+    match keep {
+        Keep::NpmTarball | Keep::Distribution | Keep::Digests => true,
+        Keep::Whole | Keep::Excerpt(_) => false,
     }
 }
 
@@ -282,13 +295,14 @@ impl HttpFetch {
     }
 
     async fn answer(&self, question: &Question<'_>) -> Answer {
-        let deadline = Instant::now() + self.config.budget;
+        let budget = self.config.budget + self.longer_for(question);
+        let deadline = Instant::now() + budget;
         let mut attempt = 1;
         loop {
             let outcome = timeout_at(deadline, self.attempt(question))
                 .await
                 .unwrap_or_else(|_elapsed| {
-                    let budget = self.config.budget.as_secs_f64();
+                    let budget = budget.as_secs_f64();
                     Err(Trouble::unreachable(
                         format!("no complete answer came within {budget} s"),
                         false,
@@ -321,6 +335,14 @@ impl HttpFetch {
         }
     }
 
+    fn longer_for(&self, question: &Question<'_>) -> Duration {
+        if is_file(question.keep) {
+            self.config.longer_for_files
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// Exponential backoff with full jitter.
     fn backoff(&self, attempt: u32) -> Duration {
         let doubled = self
@@ -336,10 +358,11 @@ impl HttpFetch {
             .acquire()
             .await
             .map_err(|_closed| Trouble::unreachable("this verifier is shutting down", false))?;
-        timeout(self.config.attempt_timeout, self.transfer(question))
+        let limit = self.config.attempt_timeout + self.longer_for(question);
+        timeout(limit, self.transfer(question))
             .await
             .unwrap_or_else(|_elapsed| {
-                let limit = self.config.attempt_timeout.as_secs_f64();
+                let limit = limit.as_secs_f64();
                 Err(Trouble::unreachable(
                     format!("the transfer took longer than {limit} s"),
                     true,
@@ -373,6 +396,7 @@ impl HttpFetch {
                         status: status.as_u16(),
                         content_type: None,
                         etag: None,
+                        last_modified: None,
                         size: 0,
                         sha256: Digest::sha256_of(b""),
                         kept: Kept::Nothing,
@@ -426,8 +450,7 @@ impl HttpFetch {
                 .header(header::CACHE_CONTROL, "no-cache")
                 .header(header::PRAGMA, "no-cache");
         }
-        if matches!(question.keep, Keep::NpmTarball | Keep::Distribution | Keep::Digests) {
-            // It is compressed already, and its digests are of the bytes as the registry holds them.
+        if is_file(question.keep) {
             request = request.header(header::ACCEPT_ENCODING, "identity");
         }
         let Some(upstream) = upstream else {
@@ -480,6 +503,11 @@ async fn read(
     }
     let content_type = recorded(response.headers(), &header::CONTENT_TYPE);
     let etag = recorded(response.headers(), &header::ETAG);
+    let last_modified = question
+        .modified_since
+        .and_then(|_since| recorded(response.headers(), &header::LAST_MODIFIED))
+        .and_then(|text| httpdate::parse_http_date(&text).ok())
+        .and_then(|time| Timestamp::try_from(time).ok());
     let body::ReadBody { size, sha256, kept } = if status.is_success() {
         body::read(response, question.keep, question.limit).await?
     } else {
@@ -489,6 +517,7 @@ async fn read(
         status: status.as_u16(),
         content_type,
         etag,
+        last_modified,
         size,
         sha256,
         kept,

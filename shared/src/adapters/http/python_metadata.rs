@@ -18,7 +18,7 @@ use super::npm_manifest::{MANIFEST_LIMIT, Wanted, read_member};
 use crate::dossier::{ArchiveMember, Body};
 
 /// The largest zip archive that is looked into, in bytes: it is held in memory.
-const ZIP_LIMIT: u64 = 64 << 20;
+pub(super) const ZIP_LIMIT: u64 = 64 << 20;
 /// What the record at the end of a zip archive begins with (APPNOTE.TXT, 4.3.16).
 const END_RECORD: &[u8] = b"PK\x05\x06";
 

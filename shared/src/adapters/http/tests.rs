@@ -19,6 +19,7 @@ fn quick() -> HttpFetchConfig {
         connect_timeout: Duration::from_secs(2),
         read_timeout: Duration::from_secs(2),
         attempt_timeout: Duration::from_secs(3),
+        longer_for_files: Duration::ZERO,
         backoff_base: Duration::from_millis(2),
         backoff_cap: Duration::from_millis(5),
         max_retry_after: Duration::from_secs(1),
@@ -120,6 +121,7 @@ async fn a_body_is_kept_whole_with_its_digest_and_headers() {
                 body: Body(b"{}".to_vec())
             },
             redirects: 0,
+            last_modified: None,
         }
     );
 }
@@ -595,6 +597,34 @@ async fn a_hang_is_unreachable_within_the_budget() {
             assert!(server.calls() > 1);
         }
     }
+}
+
+#[tokio::test]
+async fn a_file_may_take_longer_than_a_document() {
+    let dripping = Server::start(|_call, stream| {
+        send(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n");
+        for _ in 0..12 {
+            send(stream, b"x");
+            thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let fetcher = HttpFetch::new(HttpFetchConfig {
+        attempt_timeout: Duration::from_millis(200),
+        budget: Duration::from_millis(250),
+        longer_for_files: Duration::from_secs(5),
+        attempts: 1,
+        ..quick()
+    })
+    .unwrap();
+    let (document, file) = tokio::join!(
+        fetcher.fetch(request(dripping.at("x"))),
+        fetcher.fetch(Request {
+            keep: Keep::Digests,
+            ..request(dripping.at("x"))
+        })
+    );
+    assert_eq!(reason(document), UnavailableReason::Unreachable);
+    assert_eq!(response(file).size, 12);
 }
 
 #[tokio::test]
@@ -1192,7 +1222,13 @@ fn a_backoff_stays_within_its_cap() {
 #[tokio::test]
 async fn bytes_of_any_kind_are_digested_and_none_is_kept() {
     let bytes = b"neither gzip nor JSON".repeat(4000);
-    let server = Server::with(reply("200 OK", &[], &bytes));
+    let server = Server::start({
+        let bytes = bytes.clone();
+        move |call: &Call, stream: &mut TcpStream| {
+            assert!(call.head.contains("accept-encoding: identity"));
+            send(stream, &reply("200 OK", &[], &bytes));
+        }
+    });
     let digests = |url| Request {
         keep: Keep::Digests,
         limit: 1 << 20,

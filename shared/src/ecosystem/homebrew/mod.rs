@@ -26,6 +26,8 @@ const LATEST: &str = "latest";
 
 /// The repository of the formulae, any of whose workflows may attest a bottle: several do.
 const CORE: (&str, &str) = ("Homebrew", "homebrew-core");
+/// The registry whose addresses the backfill hashed into the names of what it attested. It is never asked for being this.
+const REGISTRY: &str = "https://ghcr.io";
 /// The repository whose workflow attested, in the spring of 2024, the bottles that were there already.
 const BACKFILL: (&str, &str) = ("trailofbits", "homebrew-brew-verify");
 /// Until when it did: the first instant of 14 March 2024. What it signed later is no such attestation, so that whoever takes
@@ -116,7 +118,7 @@ impl Registry for Homebrew {
     }
 
     async fn feed_end(&self, _feed: &Url, look: &Look<'_>) -> Result<u64, LookFault> {
-        Ok(watch::place(look))
+        Ok(watch::end(look))
     }
 
     async fn feed_page(&self, feed: &Url, since: u64, _limit: usize, look: &Look<'_>) -> Result<FeedPage, LookFault> {

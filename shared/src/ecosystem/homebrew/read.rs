@@ -1,8 +1,12 @@
 //! Reading the answers about a formula out of a dossier: a release for each bottle.
 
+use std::collections::BTreeSet;
+
+use url::Url;
+
 use super::formula::{Bottle, Formula};
 use super::rules::is_merged_into;
-use super::{BACKFILL, BACKFILLED_UNTIL, CORE, LATEST};
+use super::{BACKFILL, BACKFILLED_UNTIL, CORE, LATEST, REGISTRY};
 use crate::attestation::{PredicateType, UnverifiedAttestation};
 use crate::availability::{Availability, UnavailableReason};
 use crate::dossier::{Dossier, Observation, Subject};
@@ -85,7 +89,7 @@ fn unread(dossier: &Dossier, metadata: Availability<Metadata>) -> Release {
         "Homebrew",
         "formula",
         metadata,
-        terms(Signed::InCore, String::new(), false),
+        terms(Signed::InCore, Vec::new(), false),
     )
 }
 
@@ -100,7 +104,7 @@ enum Signed {
 
 /// What attestations have to say: one of the formulae's repository names the bottle, and one of the backfill the bottle after
 /// the hash of its address.
-fn terms(signed: Signed, name: String, is_for_all: bool) -> Terms {
+fn terms(signed: Signed, names: Vec<String>, is_for_all: bool) -> Terms {
     let is_same: fn(&str, &str) -> bool = if is_for_all && signed == Signed::InCore {
         is_merged_into
     } else {
@@ -112,10 +116,7 @@ fn terms(signed: Signed, name: String, is_for_all: bool) -> Terms {
         names_publishers: false,
         registry_signs: false,
         countersigned_by: None,
-        subject: ExpectedSubject::File {
-            names: vec![name],
-            is_same,
-        },
+        subject: ExpectedSubject::File { names, is_same },
         digest: DigestAlgorithm::Sha256,
         digest_place: "formula sha256",
         accounts_sign: false,
@@ -129,12 +130,9 @@ fn release(dossier: &Dossier, bottle: &Bottle, evidence: &Digest) -> Release {
         Signed::InCore => CORE,
         Signed::Later => BACKFILL,
     };
-    let subject = match signed {
-        Signed::InCore => bottle.filename.clone(),
-        Signed::Later => {
-            let hash = Digest::sha256_of(bottle.url.as_bytes()).to_hex();
-            format!("{hash}--{}", bottle.filename)
-        }
+    let subjects = match signed {
+        Signed::InCore => vec![bottle.filename.clone()],
+        Signed::Later => later_names(bottle),
     };
     let downloaded = part
         .observation(Subject::ArtifactAgain)
@@ -172,8 +170,26 @@ fn release(dossier: &Dossier, bottle: &Bottle, evidence: &Digest) -> Release {
         served_nothing: None,
         attestations_evidence: list,
         artifact,
-        terms: terms(signed, subject, bottle.is_for_all),
+        terms: terms(signed, subjects, bottle.is_for_all),
     }
+}
+
+/// The names under which the backfill attests a bottle: its file name after the hash of its address. Whoever mirrors the
+/// formula API may have put its own host before the address, and the backfill has seen the registry's.
+fn later_names(bottle: &Bottle) -> Vec<String> {
+    let served = Some(bottle.url.clone());
+    let on_the_registry = Url::parse(&bottle.url)
+        .ok()
+        .and_then(|url| Some(format!("{REGISTRY}{}", &url.path().get(url.path().find("/v2/")?..)?)));
+    let addresses: BTreeSet<String> = served.into_iter().chain(on_the_registry).collect();
+    let name = |address: String| {
+        format!(
+            "{}--{}",
+            Digest::sha256_of(address.as_bytes()).to_hex(),
+            bottle.filename
+        )
+    };
+    addresses.into_iter().map(name).collect()
 }
 
 /// The attestations of a bottle. There are none only where neither store has any.

@@ -58,10 +58,14 @@ pub(super) fn feed(upstreams: &Upstreams) -> Option<Url> {
     Url::parse(&format!("{base}/api/formula.json")).ok()
 }
 
-/// The place in the list is the time of the last look at it, in seconds: who asks for what has changed since is told whether
-/// there is anything, and not what.
-pub(super) fn place(look: &Look<'_>) -> u64 {
-    u64::try_from(look.at.as_second()).unwrap_or_default()
+/// A place in the list is a time, in seconds: who asks for what has changed since is told whether there is anything, and not
+/// what. Before the first look it is the present.
+pub(super) fn end(look: &Look<'_>) -> u64 {
+    place(look.at.checked_sub(CLOCKS).unwrap_or(Timestamp::MIN))
+}
+
+fn place(time: Timestamp) -> u64 {
+    u64::try_from(time.as_second()).unwrap_or_default()
 }
 
 /// A name in the list.
@@ -70,13 +74,15 @@ struct Named {
     name: String,
 }
 
-/// All formulae, if the list has changed since the last look; which of them did, their own documents say.
+/// All formulae, if the list has changed since; which of them did, their own documents say.
+///
+/// The next place is when the list says that it was changed, and not when it was seen: a cache on the way may show the list
+/// of before for as long as it likes, and what it shows then is still newer than the place.
 pub(super) async fn feed_page(feed: &Url, since: u64, look: &Look<'_>) -> Result<FeedPage, LookFault> {
     let reduce = |bytes: &[u8]| serde_json::to_vec(&serde_json::from_slice::<Vec<Named>>(bytes).ok()?).ok();
     let since_then = i64::try_from(since)
         .ok()
-        .and_then(|seconds| Timestamp::from_second(seconds).ok())
-        .and_then(|at| at.checked_sub(CLOCKS).ok());
+        .and_then(|seconds| Timestamp::from_second(seconds).ok());
     let observed = look
         .fetch
         .fetch(Request {
@@ -94,12 +100,15 @@ pub(super) async fn feed_page(feed: &Url, since: u64, look: &Look<'_>) -> Result
             redirects: REDIRECTS,
         })
         .await;
-    let until = place(look).max(since);
-    if response(&observed).is_some_and(|response| response.status == 304) {
+    let response = response(&observed);
+    let changed_at = response.and_then(|response| response.last_modified).map(place);
+    // Not every server heeds the condition.
+    let is_known = changed_at.is_some_and(|changed_at| changed_at <= since);
+    if is_known || response.is_some_and(|response| response.status == 304) {
         return Ok(FeedPage {
             names: Vec::new(),
             rows: 0,
-            until,
+            until: since,
         });
     }
     let parse = |bytes: &[u8]| serde_json::from_slice::<Vec<Named>>(bytes).ok();
@@ -114,6 +123,6 @@ pub(super) async fn feed_page(feed: &Url, since: u64, look: &Look<'_>) -> Result
     Ok(FeedPage {
         rows: listed.len(),
         names: names.collect(),
-        until,
+        until: changed_at.unwrap_or_else(|| end(look)).max(since),
     })
 }
