@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use crate::attestation::{
-    CertificateIdentity, PredicateType, ProvenanceClaims, ProvenanceError, PublishPredicate, Refusal, Signer,
-    StatementError, TrustMaterial, UnverifiedAttestation, VerifiedAttestation,
+    CertificateIdentity, Issuer, PredicateType, ProvenanceClaims, ProvenanceError, PublishPredicate, Refusal,
+    RunInvocation, Signer, StatementError, TrustMaterial, UnverifiedAttestation, VerifiedAttestation,
 };
 use crate::availability::{Availability, Unavailable, UnavailableReason};
 use crate::ecosystem::{Metadata, Release};
@@ -126,6 +126,29 @@ impl Examination {
                 }
             })
             .collect()
+    }
+
+    /// The authentic provenance whose run is looked at: the earliest that GitHub Actions made, or, where later attempts of its
+    /// run made some as well, that of the last attempt, which supersedes them.
+    pub fn traced(&self) -> Option<Provenance<'_>> {
+        let provenances = self.authentic_provenances();
+        let invocation = |provenance: &Provenance<'_>| {
+            let uri = provenance.certificate.run_invocation_uri.as_deref();
+            uri.and_then(RunInvocation::parse)
+        };
+        let mut of_github = provenances
+            .into_iter()
+            .filter(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions));
+        let mut traced = of_github.next()?;
+        for other in of_github {
+            if let (Some(so_far), Some(later)) = (invocation(&traced), invocation(&other))
+                && (&so_far.repository, so_far.run) == (&later.repository, later.run)
+                && so_far.attempt < later.attempt
+            {
+                traced = other;
+            }
+        }
+        Some(traced)
     }
 
     /// The authentic publish attestations, earliest first.

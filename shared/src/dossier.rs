@@ -62,6 +62,8 @@ pub enum Subject {
     StoredAttestations,
     /// A bundle of that list, by its place from 0, where the list does not hold it.
     StoredBundle(u8),
+    /// The repository that was asked for attestations, where GitHub answered that it has no such list.
+    ListingRepository,
     /// A page of a registry's feed of changes. It belongs to no version, and is in no dossier.
     ChangeFeed,
     /// What a registry other than npm says of a package, reduced to what concerns the requested version: PyPI's index of a
@@ -81,7 +83,8 @@ impl Subject {
             | Self::ChangeFeed
             | Self::PackageIndex
             | Self::StoredAttestations
-            | Self::StoredBundle(_) => false,
+            | Self::StoredBundle(_)
+            | Self::ListingRepository => false,
             Self::Run
             | Self::RunSnapshot
             | Self::RunFirstMissed

@@ -180,9 +180,12 @@ pub struct PastRelease {
     pub refused: bool,
     /// When it was published; when it was signed, where the registry does not say.
     pub published_at: Timestamp,
-    /// Whether a provenance was authenticated. Where it was not, every value from a certificate is missing.
+    /// Whether a provenance was authenticated of any of its files. Where it was not, every value from a certificate is missing.
     #[serde(default = "yes")]
     pub attested: bool,
+    /// Whether that is so of some of its files alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_part: bool,
     /// How it was published, as the registry's metadata claims: nobody signed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_publish_mode: Option<PublishMode>,
@@ -242,6 +245,7 @@ impl PastRelease {
             refused: false,
             published_at,
             attested: false,
+            in_part: false,
             declared_publish_mode: None,
             declared_publisher: None,
             repository: None,

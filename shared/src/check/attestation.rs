@@ -127,14 +127,22 @@ pub(super) fn unique(evidence: &Evidence<'_>) -> Finding {
             .filter_map(|examined| examined.result.as_ref().ok())
             .map(|attestation| {
                 let subject = &attestation.statement.subject;
-                (
+                let kind = attestation.statement.predicate_type.clone();
+                let says = (
                     subject.name.clone(),
                     subject.digests.clone(),
                     attestation.statement.predicate.get().to_owned(),
-                )
+                );
+                (kind, says)
             })
-            .collect::<BTreeSet<_>>()
-            .len()
+            .fold(BTreeMap::<_, BTreeSet<_>>::new(), |mut kinds, (kind, says)| {
+                kinds.entry(kind).or_default().insert(says);
+                kinds
+            })
+            .into_values()
+            .map(|says| says.len())
+            .max()
+            .unwrap_or_default()
     };
     let (provenances, publications) = (distinct(&examination.provenances), distinct(&examination.publishes));
     if provenances == 0 && publications == 0 {

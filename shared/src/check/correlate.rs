@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 
 use super::{
-    CheckId, Finding, Outcome, Shade, UnknownReason, artifact, attestation, history, identity, log, novelty,
+    CheckId, Family, Finding, Outcome, Shade, UnknownReason, artifact, attestation, history, identity, log, novelty,
     publishing, registry, run, source,
 };
-use crate::attestation::{CertificateIdentity, Issuer, Refusal, RefusedPart, TrustMaterial};
+use crate::attestation::{CertificateIdentity, Refusal, RefusedPart, TrustMaterial};
 use crate::authenticate::{Authenticated, Examination, Examined, Provenance};
 use crate::availability::Availability;
 use crate::ecosystem::Registry;
@@ -34,8 +34,23 @@ pub struct Evidence<'a> {
 /// Runs every check: one finding each, in the order of [`CheckId::ALL`].
 pub fn correlate(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = CheckId::ALL.iter().map(|&check| ask(check, evidence)).collect();
+    if evidence.names_several_runs() {
+        findings = findings.into_iter().map(withheld).collect();
+    }
     novelty::in_company(&mut findings);
     findings
+}
+
+/// What a finding about one of several runs amounts to. That nothing is wrong with that one says nothing of the others; what is
+/// wrong with it is, whoever adds the provenance of another.
+fn withheld(finding: Finding) -> Finding {
+    match (finding.check.family(), finding.outcome) {
+        (Family::Run | Family::Source, Outcome::Pass(_)) => not_run(
+            finding.check,
+            "the provenances name several runs, and only one was looked at",
+        ),
+        (_, _) => finding,
+    }
 }
 
 fn ask(check: CheckId, evidence: &Evidence<'_>) -> Finding {
@@ -207,13 +222,10 @@ impl Evidence<'_> {
         self.authenticated.release.package.ecosystem().line(version)
     }
 
-    /// The certificate of the earliest authentic provenance that GitHub Actions made: the one that is traced.
+    /// The certificate of the provenance that is traced.
     pub(super) fn certificate(&self) -> Option<&CertificateIdentity> {
-        let provenances = self.authenticated.examination.present()?.authentic_provenances();
-        provenances
-            .iter()
-            .find(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions))
-            .map(|provenance| provenance.certificate)
+        let traced = self.authenticated.examination.present()?.traced()?;
+        Some(traced.certificate)
     }
 
     /// Asks the question of every authentic provenance; the worst answer stands.

@@ -105,6 +105,13 @@ impl Evidence<'_> {
         Some(&sibling.release.about)
     }
 
+    /// What is remembered of this very version, if every file of it was attested.
+    fn was_attested(&self) -> Option<&PastRelease> {
+        let own = self.authenticated.release.package.version();
+        let mut history = self.memory.history.iter();
+        history.find(|past| past.version == own && past.attested && !past.in_part && !past.refused)
+    }
+
     /// Passes the question on if the registry authoritatively has no attestation of the version.
     fn without_attestation(&self, check: CheckId) -> Result<(), Finding> {
         match &self.authenticated.examination {
@@ -174,7 +181,7 @@ fn nothing_lost(evidence: &Evidence<'_>, check: CheckId, announced: bool) -> Fin
 }
 
 /// Fails if the registry has no attestation of the version while earlier releases of its line were verified to have one, or
-/// other files of the version itself have: whoever publishes with a stolen token has no build to attest. A line that never had any is calm; one that has given it up
+/// other files of the version itself have, or the version itself had: whoever publishes with a stolen token has no build to attest. A line that never had any is calm; one that has given it up
 /// long ago is a harmless warning.
 pub(super) fn downgrade(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::HistDowngrade;
@@ -185,10 +192,22 @@ pub(super) fn downgrade(evidence: &Evidence<'_>) -> Finding {
             .observing("attested file", sibling)
             .observing("registry", "no attestation");
     }
+    if let Some(before) = evidence.was_attested() {
+        let summary = "this version was attested when it was looked at before, and is not any more";
+        return Finding::new(check, Outcome::Fail(Some(Shade::Downgraded)), summary)
+            .observing("seen before", format!("attested, {}", before.published_at))
+            .observing("registry", "no attestation");
+    }
     let own = evidence.own_line();
     // Where only the latest version is kept up, every other that is known came before it.
-    if own != Some(Line::Only) {
-        attempt!(evidence.dated(check));
+    if own != Some(Line::Only)
+        && let Err(finding) = evidence.dated(check)
+    {
+        if evidence.attested().any(|past| evidence.is_on(own, &past.version)) {
+            let summary = "releases of this line are attested, and whether this one is younger is not told";
+            return Finding::new(check, Outcome::Unknown(UnknownReason::Malformed), summary);
+        }
+        return finding;
     }
     let named = own.map_or_else(|| "(none)".to_owned(), |own| own.to_string());
     let earlier = evidence.earlier();

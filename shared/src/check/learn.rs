@@ -2,7 +2,7 @@
 
 use super::correlate::Evidence;
 use super::publishing::signing_step_name;
-use super::{Family, Finding, Outcome, Severity};
+use super::{CheckId, Family, Finding, Outcome, Severity};
 use crate::attestation::Issuer;
 use crate::authenticate::Provenance;
 use crate::availability::Availability;
@@ -14,25 +14,39 @@ use crate::verdict::{Status, Verdict};
 /// What is to be remembered of a release, once there is a settled verdict on it: of one whose certificate is authentic what
 /// it proves, and of one that authoritatively has no attestation that it has none. Nothing of one that was refused.
 ///
-/// Of several artifacts the first speaks for all in what it proves, and each for itself in whether it proves anything: a
-/// version is attested if all of its artifacts are. One file of a version is no release, and neither is one that nobody serves.
+/// Of several artifacts the first that proves anything speaks for all. That a version was attested is not unlearnt when it is
+/// not any more. One file of a version is no release, and neither is one that nobody serves.
 pub fn past_release(verdict: &Verdict, artifacts: &[Evidence<'_>]) -> Option<PastRelease> {
     let is_served = verdict.package.ecosystem().registry().is_served();
     if !verdict.status.is_settled() || verdict.package.file().is_some() || !is_served {
         return None;
     }
     let releases = artifacts.iter().map(|evidence| of_artifact(verdict, evidence));
-    releases
+    let release = releases
         .collect::<Option<Vec<_>>>()?
         .into_iter()
         .reduce(|first, other| {
             let published_at = first.published_at.min(other.published_at);
-            let release = if other.attested { first } else { other };
+            let in_part = first.in_part || first.attested != other.attested;
+            let release = if other.attested && !first.attested {
+                other
+            } else {
+                first
+            };
             PastRelease {
                 published_at,
+                in_part,
                 ..release
             }
-        })
+        })?;
+    let is_lost = |known: &PastRelease| {
+        known.version == release.version
+            && known.attested
+            && !known.refused
+            && (!release.attested || release.in_part && !known.in_part)
+    };
+    let mut known = artifacts.iter().flat_map(|evidence| &evidence.memory.history);
+    (!known.any(is_lost)).then_some(release)
 }
 
 fn of_artifact(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease> {
@@ -93,7 +107,7 @@ fn of_artifact(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease
     })
 }
 
-/// A release is learnt from if it is `verified`; if it is `attested` with nothing left to ask, and released in no new way; or
+/// A release is learnt from if it is `verified`, and from no repository of somebody new; if it is `attested` with nothing left to ask, and released in no new way; or
 /// if it is `unattested`, and nothing in the history speaks against that.
 fn is_accepted(verdict: &Verdict) -> bool {
     let open = |finding: &Finding| match (finding.check.family(), finding.outcome) {
@@ -112,8 +126,12 @@ fn is_accepted(verdict: &Verdict) -> bool {
         .findings
         .iter()
         .filter(|finding| finding.check.severity() >= Severity::Medium);
+    let from_elsewhere = |finding: &Finding| {
+        finding.check == CheckId::IdRepoChanged
+            && matches!(finding.outcome, Outcome::Warn(shade) if !shade.is_some_and(super::Shade::is_harmless))
+    };
     match verdict.status {
-        Status::Verified => true,
+        Status::Verified => !weighty.any(from_elsewhere),
         Status::Attested => !weighty.any(|finding| open(finding) || novel(finding)),
         Status::Unattested => !weighty.any(unlike_before),
         Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Indeterminate => false,

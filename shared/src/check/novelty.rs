@@ -3,12 +3,14 @@
 //! Novelty is told only against a habit: with fewer than [`ESTABLISHED`] earlier releases, and with gaps in what is known of
 //! them, nothing is new.
 
+use jiff::Timestamp;
+
 use super::correlate::Evidence;
 use super::{CheckId, Family, Finding, Outcome, Severity, Shade, UnknownReason, source};
 use crate::attestation::RepositoryUri;
 use crate::availability::Availability;
 use crate::forge::github::Trace;
-use crate::history::{ESTABLISHED, PastRelease};
+use crate::history::{ESTABLISHED, PastRelease, is_ended};
 
 impl Evidence<'_> {
     /// That nothing can be said to be new: for want of earlier releases, or of answers about them.
@@ -128,7 +130,8 @@ pub(super) fn owner_id(evidence: &Evidence<'_>) -> Finding {
 }
 
 /// Warns if no earlier release was built from this repository, by its id. Another repository of the same owner is where
-/// packages move to when repositories are merged, and is harmless.
+/// packages move to when repositories are merged, and is harmless. One of somebody else becomes a habit when it has released
+/// for as long as ends one, and nothing was told against it.
 pub(super) fn repo_changed(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::IdRepoChanged;
     evidence.of_each_provenance(check, |provenance| {
@@ -140,7 +143,12 @@ pub(super) fn repo_changed(evidence: &Evidence<'_>) -> Finding {
         let past = values(&releases, |release| release.repository_id.as_ref());
         let owners = values(&releases, |release| release.owner_id.as_ref());
         let like = "earlier releases were built from this repository";
-        let finding = evidence.compare(check, &past, past.contains(&repository), like, || {
+        let from_here = evidence.past().into_iter().filter(|release| {
+            release.attested && !release.refused && release.repository_id.as_deref() == Some(repository)
+        });
+        let since: Vec<Timestamp> = from_here.map(|release| release.published_at).collect();
+        let is_known = past.contains(&repository) || is_ended(&since);
+        let finding = evidence.compare(check, &past, is_known, like, || {
             let moved = certificate
                 .source_repository_owner_identifier
                 .as_deref()

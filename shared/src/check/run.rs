@@ -23,30 +23,29 @@ const HABIT: usize = 2;
 impl Evidence<'_> {
     /// Where the certificate leads on the forge, or the finding that there is nothing to follow.
     pub(super) fn traced(&self, check: CheckId) -> Result<&Trace, Finding> {
-        let examination = self.examination(check)?;
+        self.examination(check)?;
         let unsupported = |why: &str| Finding::new(check, Outcome::Unknown(UnknownReason::Unsupported), why);
-        let trace = self.trace.as_ref().map_err(|reason| match reason {
+        self.trace.as_ref().map_err(|reason| match reason {
             NoDestination::NothingAuthentic => not_run(check, "no provenance was authenticated"),
             NoDestination::ElsewhereBuilt => unsupported("builds elsewhere than on GitHub Actions are not correlated"),
             NoDestination::NoRun => unsupported("the certificate names no run, as those of early 2023 do not"),
-        })?;
+        })
+    }
+
+    /// Whether some authentic provenance leads to another run, or another attempt, than the one that was looked at.
+    pub(super) fn names_several_runs(&self) -> bool {
+        let (Some(examination), Ok(trace)) = (self.authenticated.examination.present(), self.trace) else {
+            return false;
+        };
         let leads_there = |uri: Option<&str>| {
             uri.and_then(RunInvocation::parse).is_some_and(|invocation| {
                 invocation.run == trace.destination.run && invocation.attempt == trace.destination.attempt
             })
         };
-        let all_lead_there = examination
+        !examination
             .authentic_provenances()
             .iter()
-            .all(|provenance| leads_there(provenance.certificate.run_invocation_uri.as_deref()));
-        if all_lead_there {
-            Ok(trace)
-        } else {
-            Err(not_run(
-                check,
-                "the provenances name several runs, and only one was looked at",
-            ))
-        }
+            .all(|provenance| leads_there(provenance.certificate.run_invocation_uri.as_deref()))
     }
 
     /// Names of steps in which earlier releases of the package were signed.

@@ -360,7 +360,9 @@ fn next_look(unfinished: Vec<Outcome>, judged: &[Judged<'_>], inputs: &Inputs<'_
         .map(|look| (look - age).max(soonest));
     // A file may be added to a version at any time.
     let published_at = judged.iter().filter_map(Judged::published_at).max();
-    let is_young = published_at.is_some_and(|at| inputs.now.duration_since(at) < YOUNG);
+    // Not every registry tells when: then it is young since it was seen.
+    let is_served = inputs.dossier.package.ecosystem().registry().is_served();
+    let is_young = is_served && inputs.now.duration_since(published_at.unwrap_or(since)) < YOUNG;
     // 1.
     let while_young = scheduled.filter(|_| is_young);
     // 2.

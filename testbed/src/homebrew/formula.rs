@@ -14,7 +14,7 @@ use std::{fmt, sync::Arc};
 /// The bottles that a formula has unless it says otherwise.
 const TAGS: [&str; 4] = ["arm64_tahoe", "arm64_sequoia", "sonoma", "x86_64_linux"];
 /// When the bottles of earlier years were attested.
-const BACKFILLED_AT: &str = "2024-03-02T09:30:00Z";
+pub(super) const BACKFILLED_AT: &str = "2024-03-02T09:30:00Z";
 
 /// A bottle of a [`Formula`].
 #[derive(Clone)]
@@ -290,12 +290,10 @@ impl Formula {
     /// Of an earlier year, with that attestation changed.
     #[must_use]
     pub fn backfilled_as(mut self, change: impl FnOnce(Attesting) -> Attesting) -> Self {
-        let mut backfill = build(BACKFILL, "backfill_signatures.yml", "backfill");
-        "Backfill Build Provenance Signatures".clone_into(&mut backfill.workflow_name);
         let attesting = Attesting::default()
             .at(crate::moment(BACKFILLED_AT))
             .certificate(crate::Claims::without_environment_and_subject);
-        self.backfill = Some((change(attesting), backfill));
+        self.backfill = Some((change(attesting), backfill()));
         self.unattested().at(crate::moment("2024-01-15T10:00:00Z"))
     }
 
@@ -343,4 +341,11 @@ impl Formula {
         self.answer = Some(answer);
         self
     }
+}
+
+/// The build of the run that attested the bottles of earlier years.
+pub(super) fn backfill() -> Build {
+    let mut backfill = build(BACKFILL, "backfill_signatures.yml", "backfill");
+    "Backfill Build Provenance Signatures".clone_into(&mut backfill.workflow_name);
+    backfill
 }

@@ -1,5 +1,6 @@
 //! Making everything that a formula with its bottles consists of, in the order in which it happens.
 
+use super::formula::{BACKFILLED_AT, backfill};
 use super::{Bottle, Formula, ROOT_URL, image_name};
 use crate::{
     Answer, Build, Claims, Releasable, Scenario, World, archive,
@@ -85,7 +86,7 @@ impl Formula {
             .map(|(bottle, _)| bottle)
             .collect();
         let mut origins = vec![self.origin(world, &attested)];
-        origins.extend(self.backfill_origin(world, &attested));
+        origins.push(self.backfill_origin(world, &attested));
         let mut document = self.honest_document(&bottles);
         apply(&self.document, &mut document);
         let served = bottles.into_iter().zip(&self.bottles);
@@ -159,10 +160,17 @@ impl Formula {
         }
     }
 
-    /// The run that attested the bottles later, with what it stored: a statement for each bottle, of the kind that was
-    /// usual then.
-    fn backfill_origin(&self, world: &World, bottles: &[&BottleServed]) -> Option<Origin> {
-        let (attesting, build) = self.backfill.as_ref()?;
+    /// The run that attested bottles later, with what it stored: a statement for each bottle, of the kind that was usual then.
+    /// It is there whether or not it attested these.
+    fn backfill_origin(&self, world: &World, bottles: &[&BottleServed]) -> Origin {
+        let Some((attesting, build)) = &self.backfill else {
+            return bare(
+                &backfill(),
+                crate::moment(BACKFILLED_AT),
+                Recipe::backfill(),
+                Vec::new(),
+            );
+        };
         let at = attesting.time().unwrap_or(self.at);
         let stored = bottles
             .iter()
@@ -172,7 +180,7 @@ impl Formula {
                 attesting.store(world, at, Claims::of(build), statement)
             })
             .collect();
-        Some(bare(build, at, Recipe::backfill(), stored))
+        bare(build, at, Recipe::backfill(), stored)
     }
 
     /// A bottle as subjects: one that is for all systems has the names of those that it was made of.

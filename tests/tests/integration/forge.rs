@@ -99,6 +99,7 @@ pub(crate) fn habit(number: i64, edit: impl Fn(&mut PastRelease)) -> Vec<PastRel
         let version = format!("1.0.{}", number - index);
         let mut release = PastRelease {
             attested: true,
+            in_part: false,
             declared_publish_mode: None,
             declared_publisher: None,
             accepted: true,
@@ -304,7 +305,15 @@ shapes! {
         .finds(IdTriggerNovel, NOT_RUN).finds(IdRefNovel, NOT_RUN).finds(IdEnvironmentMissing, NOT_RUN);
     provenances_of_two_attempts => shape(widget().attestations(|list| {
         list.push(provenance_of(&widget().build(|build| build.run_attempt = 2)));
+    })).is(Attested).finds(RunExists, NOT_RETAINED).finds(SrcCommitExists, NOT_RUN);
+    provenances_of_two_runs => shape(widget().attestations(|list| {
+        list.push(provenance_of(&widget().build(|build| build.run_id += 1)));
     })).is(Attested).finds(RunExists, NOT_RUN).finds(SrcCommitExists, NOT_RUN);
+    a_stolen_identity_beside_the_provenance_of_another_run => shape(
+        widget().run(|run| run.skip_publish_and_sign_in("Run npm test")).attestations(|list| {
+            list.push(provenance_of(&widget().build(|build| build.run_id += 1)));
+        })
+    ).is(Suspicious).finds(RunExists, NOT_RUN).finds(RunPublishStep, FAIL).finds(RunSigningStep, FAIL);
     no_attestation => shape(Release::honest("plain", "1.0.0").unattested()).is(hekate::verdict::Status::Unattested)
         .finds(RunExists, NO_ATTESTATION).finds(SrcCommitExists, NO_ATTESTATION).finds(IdTriggerNovel, NO_ATTESTATION);
 

@@ -67,6 +67,15 @@ fn attested_by_token(version: &str) -> Release {
     Release::honest(NAME, version).published_by(Publisher::maintainer())
 }
 
+/// What an earlier look learnt of the release itself.
+fn itself(edit: impl Fn(&mut PastRelease)) -> Vec<PastRelease> {
+    habit(1, |before| {
+        "1.2.3".clone_into(&mut before.version);
+        before.published_at = BASE_TIME;
+        edit(before);
+    })
+}
+
 /// Releases, ten days apart, of which the last is ten days before the base time.
 fn before(versions: &[&str], edit: impl Fn(Release) -> Release) -> Vec<Release> {
     let count = i64::try_from(versions.len()).unwrap();
@@ -195,6 +204,15 @@ shapes! {
     on_a_mirror_without_packuments => after_attested(by_token("1.2.3").packument_answer(Answer::Status(404, None)))
         .is(Unattested).finds(HistDowngrade, STRIPPED).finds(HistDowngradeCrossline, STRIPPED)
         .finds(HistPublishModeChanged, STRIPPED).finds(HistPublisherChanged, STRIPPED).finds(HistBurst, STRIPPED);
+    remembered_as_attested_on_a_mirror_without_packuments => shape(
+        by_token("1.2.3").packument_answer(Answer::Status(404, None))
+    ).after(habit(2, |_| {})).is(Indeterminate).finds(HistDowngrade, MALFORMED).decided_by(&[HistDowngrade]);
+    that_was_attested_itself => shape(by_token("1.2.3")).after(itself(|_| {})).is(Downgraded)
+        .finds(HistDowngrade, LOST).decided_by(&[HistDowngrade]);
+    of_which_some_file_was_attested => shape(by_token("1.2.3")).after(itself(|before| before.in_part = true)).is(Unattested)
+        .finds(HistDowngrade, NO_HABIT);
+    that_was_attested_itself_and_refused => shape(by_token("1.2.3")).after(itself(|before| before.refused = true))
+        .is(Unattested).finds(HistDowngrade, NO_HABIT);
     attested_on_a_mirror_without_packuments => after_attested(widget().packument_answer(Answer::Status(404, None)))
         .is(Verified).finds(IdTriggerNovel, FIRST_SEEN);
 
@@ -674,5 +692,57 @@ async fn what_an_attack_released_is_not_learnt_from() {
                 .iter()
                 .all(|past| past.accepted == past.attested)
         );
+    }
+}
+
+/// What is learnt of the release of a shape.
+async fn learnt(shape: Shape) -> PastRelease {
+    let judged = shape.judged_without_sockets().await.unwrap();
+    let case = &judged.case;
+    let judgement = shape.judge().judge(&case.dossier, &case.memory, case.decided_at);
+    judgement.release.unwrap()
+}
+
+fn by_mallory(version: &str) -> Release {
+    Release::honest(NAME, version).build(|build| {
+        "mallory/widget".clone_into(&mut build.repository);
+        "1".clone_into(&mut build.repository_id);
+        "2".clone_into(&mut build.owner_id);
+    })
+}
+
+#[tokio::test]
+async fn a_repository_of_somebody_new_is_learnt_from_once_it_has_released_for_long() {
+    let owners = habit(4, |_| {});
+    let new = learnt(shape(by_mallory("1.2.3")).after(owners.clone())).await;
+    assert!(new.attested && !new.accepted, "{new:?}");
+    let since = |days_apart: i64| -> Vec<PastRelease> {
+        let releases = (1..=5).map(|number| PastRelease {
+            version: format!("1.1.{}", 9 - number),
+            accepted: false,
+            published_at: BASE_TIME - days(days_apart * number),
+            ..new.clone()
+        });
+        releases.chain(owners.clone()).collect()
+    };
+    for (days_apart, accepted) in [(2, false), (8, true)] {
+        let learnt = learnt(shape(by_mallory("1.2.3")).after(since(days_apart))).await;
+        assert_eq!(learnt.accepted, accepted, "{days_apart}");
+    }
+}
+
+#[tokio::test]
+async fn attestations_that_vanish_are_not_unlearnt() {
+    let (judge, mut recollection) = (judge(), Recollection::default());
+    let coordinate = format!("npm:{NAME}@1.2.3").parse().unwrap();
+    let releases = [widget(), by_token("1.2.3"), by_token("1.2.3")];
+    for (release, status) in releases.into_iter().zip([Verified, Downgraded, Downgraded]) {
+        let fetch = ScenarioFetch::new(std::sync::Arc::new(Scenario::new().release(release)));
+        let at = BASE_TIME + SignedDuration::from_mins(30);
+        let judged = recollection
+            .look(&judge, &fetch, &no_address(), &coordinate, at)
+            .await
+            .unwrap();
+        assert_eq!(judged.verdict.status, status, "{}", listed(&judged));
     }
 }

@@ -400,6 +400,22 @@ async fn nothing_empty_is_ever_attested_and_only_an_authoritative_absence_is_one
 }
 
 #[tokio::test]
+async fn a_github_that_has_nothing_at_all_is_no_absence() {
+    let scenario = Scenario::new().release(wget());
+    scenario.github().answer_for("/repos/", Answer::Status(404, None));
+    let judged = judged(scenario, WGET).await;
+    assert_eq!(judged.verdict.status, Status::Indeterminate, "{}", told("404", &judged));
+}
+
+#[tokio::test]
+async fn a_formula_is_looked_at_again_within_its_first_week() {
+    let judged = judged(Scenario::new().release(wget()), WGET).await;
+    assert_eq!(judged.verdict.status, Status::Verified);
+    let next = judged.verdict.next_look_at.unwrap();
+    assert!(next.duration_since(judged.verdict.checked_at) <= SignedDuration::from_mins(15));
+}
+
+#[tokio::test]
 async fn bundles_that_cannot_be_had_are_no_absence() {
     for answer in [
         Answer::Status(404, None),

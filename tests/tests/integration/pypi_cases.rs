@@ -86,7 +86,8 @@ shapes! {
     the_sdist_alone => one_file(widget(), SDIST).is(Verified);
     with_an_empty_predicate => files(|file| file.predicates([PypiPredicate::PublishEmpty])).is(Verified);
     with_a_provenance => files(|file| file.predicates([PypiPredicate::Slsa])).is(Verified).finds(AttStmtVsCert, PASS);
-    with_both => files(|file| file.predicates([PypiPredicate::Publish, PypiPredicate::Slsa])).is(Verified);
+    with_both => files(|file| file.predicates([PypiPredicate::Publish, PypiPredicate::Slsa])).is(Verified)
+        .finds(AttUnique, PASS);
     uploaded_with_twine => on_pypi(widget().uploaded_with(Uploader::Twine)).is(Verified);
     uploaded_with_uv => on_pypi(widget().uploaded_with(Uploader::Uv)).is(Verified);
     from_an_environment => on_pypi(widget().build(|build| build.environment = Some("pypi".to_owned()))).is(Verified);

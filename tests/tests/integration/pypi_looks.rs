@@ -10,11 +10,12 @@ use hekate::ports::Memory;
 use hekate::verdict::{Status, Verdict};
 use hekate_tests::fetch::ScenarioFetch;
 use hekate_tests::path::{decide, look_again, no_address};
+use hekate_tests::recollection::Recollection;
 use jiff::SignedDuration;
 use serde_json::json;
 use testbed::{PypiFile, PypiRelease, Scenario};
 
-use crate::shape::{judge, now};
+use crate::shape::{judge, listed, now};
 
 const WIDGET: &str = "pypi:acme-widget@1.2.3";
 
@@ -76,6 +77,26 @@ async fn bytes_that_contradict_the_index_stand_in_for_nothing_at_the_next_look()
         .iter()
         .any(|finding| finding.check == CheckId::ArtTarballIntegrity && finding.outcome.is_fail());
     assert!(!contradicted, "{:?}", verdict.decided_by);
+}
+
+#[tokio::test]
+async fn a_release_without_attestations_after_some_that_had_one_in_part_is_told() {
+    let days = |days: i64| SignedDuration::from_hours(24 * days);
+    let mixed = |version: &str, ago: i64| {
+        PypiRelease::honest("Acme.Widget", version)
+            .wheels(PypiFile::unattested)
+            .later(days(-ago))
+    };
+    let scenario = Scenario::new()
+        .release(mixed("1.2.0", 40))
+        .release(mixed("1.2.1", 20))
+        .release(PypiRelease::honest("Acme.Widget", "1.2.3").unattested());
+    let fetch = ScenarioFetch::new(Arc::new(scenario));
+    let judged = Recollection::default()
+        .look(&judge(), &fetch, &no_address(), &WIDGET.parse().unwrap(), now())
+        .await
+        .unwrap();
+    assert_eq!(judged.verdict.status, Status::Downgraded, "{}", listed(&judged));
 }
 
 #[tokio::test]

@@ -259,6 +259,14 @@ async fn a_file_that_nobody_attested_is_unattested_and_one_that_is_not_at_hand_i
 }
 
 #[tokio::test]
+async fn a_repository_that_github_does_not_show_may_have_attestations() {
+    let judged = judged(Scenario::new().release(tool()), "acme/elsewhere", b"bytes of nobody").await;
+    assert_eq!(judged.verdict.status, Status::Indeterminate, "{}", listed(&judged));
+    let nonempty = outcome_of(&judged, CheckId::AttNonempty);
+    assert_eq!(nonempty, Outcome::Unknown(hekate::check::UnknownReason::Private));
+}
+
+#[tokio::test]
 async fn an_authority_of_githubs_own_that_the_embedded_root_does_not_know_may_be_a_newer_one() {
     let world = World::shared();
     let (root, keys) = (world.trusted_root_json(), world.npm_keys_json());

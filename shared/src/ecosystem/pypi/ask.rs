@@ -226,7 +226,7 @@ fn not_yet(file: &IndexFile, look: &Look<'_>) -> Observation {
     }
 }
 
-/// Looks back at a dozen of the earlier versions of which every file announces a provenance, as far as they are not known: of
+/// Looks back at a dozen of the earlier versions of which a file announces a provenance, as far as they are not known: of
 /// each at one file that stands for all.
 pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
     let releases = read::read(dossier);

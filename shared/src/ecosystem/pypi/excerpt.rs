@@ -239,7 +239,7 @@ mod tests {
         let indexed = index.indexed_versions();
         let earlier = indexed.first().unwrap();
         assert_eq!(earlier.published_at(), at(0).parse().ok());
-        assert!(!earlier.announces_every());
+        assert!(!earlier.announces_any());
     }
 
     #[test]
@@ -254,8 +254,8 @@ mod tests {
         let [silent, attested, _own] = indexed.as_slice() else {
             panic!("three versions")
         };
-        assert!(!silent.announces_every());
-        assert!(attested.announces_every());
+        assert!(!silent.announces_any());
+        assert!(attested.announces_any());
     }
 
     #[test]

@@ -94,13 +94,10 @@ impl IndexedVersion<'_> {
         self.files.iter().filter_map(|file| file.uploaded_at).max()
     }
 
-    /// Whether every file announces a provenance, and there is one.
-    pub(super) fn announces_every(&self) -> bool {
-        !self.files.is_empty()
-            && self
-                .files
-                .iter()
-                .all(|file| file.provenance == ProvenanceLink::Announced)
+    /// Whether a file announces a provenance.
+    pub(super) fn announces_any(&self) -> bool {
+        let mut files = self.files.iter();
+        files.any(|file| file.provenance == ProvenanceLink::Announced)
     }
 }
 
@@ -242,7 +239,7 @@ mod tests {
             let listed = index.indexed_versions();
             let version = listed.first().unwrap();
             assert_eq!(version.published_at(), "2026-01-01T00:00:00Z".parse().ok());
-            version.announces_every()
+            version.announces_any()
         };
         assert!(!summary(json!([late, early])));
         assert!(!summary(json!([early])));

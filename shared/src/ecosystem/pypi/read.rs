@@ -112,7 +112,7 @@ impl Around {
             Some(Described {
                 publish_mode: None,
                 publisher: None,
-                announces_attestations: found.announces_every(),
+                announces_attestations: found.announces_any(),
             })
         };
         let earlier = around.earlier.iter().map(|(published_at, candidate)| OtherVersion {

@@ -336,6 +336,7 @@ impl Tracer<'_> {
             | Subject::ManifestAtCommit
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
+            | Subject::ListingRepository
             | Subject::ChangeFeed
             | Subject::PackageIndex => false,
         };
@@ -394,6 +395,7 @@ impl Tracer<'_> {
             | Subject::RunFirstMissed
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
+            | Subject::ListingRepository
             | Subject::ChangeFeed
             | Subject::PackageIndex => false,
         }
@@ -599,6 +601,7 @@ impl Tracer<'_> {
             | Subject::RunFirstMissed
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
+            | Subject::ListingRepository
             | Subject::ChangeFeed
             | Subject::PackageIndex => return None,
         };

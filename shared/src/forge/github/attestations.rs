@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use url::Url;
 
 use super::ask::parsed;
-use super::wire::excerpt;
+use super::wire::{Repository, excerpt};
 use crate::attestation::{RepositoryUri, UnverifiedAttestation};
 use crate::availability::{Availability, Unavailable, UnavailableReason};
 use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Subject};
@@ -51,7 +51,7 @@ impl Item {
 
 /// Asks for the attestations of a subject in a repository: the list, then every bundle that is not in it.
 ///
-/// The list costs one request of GitHub's quota, and none of the bundles does. Attestations that were read within the last
+/// The list costs one request of GitHub's quota, one more where there is none, and none of the bundles does. Attestations that were read within the last
 /// `STAND` are not asked for again; after that the list is, on condition that it has changed, and of the bundles those whose
 /// addresses are new but for how they are signed. That there is nothing is asked every time.
 ///
@@ -96,7 +96,30 @@ pub async fn ask(repository: &RepositoryUri, subject: &Digest, look: &Look<'_>) 
         }
     });
     let bundles = join_all(bundles).await;
-    [vec![list], bundles].concat()
+    let repository = if is_missing(&list) {
+        shown(repository, look).await
+    } else {
+        None
+    };
+    [list].into_iter().chain(bundles).chain(repository).collect()
+}
+
+/// Whether GitHub answered that it has no such list.
+fn is_missing(list: &Observation) -> bool {
+    match &list.answer {
+        Answer::Answered(response) => matches!(response.status, 404 | 410),
+        Answer::Unanswered { .. } => false,
+    }
+}
+
+/// Asks whether GitHub shows the repository: of one that it does not it says the same as of one without attestations
+/// (<https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#404-not-found-for-an-existing-resource>).
+async fn shown(repository: &RepositoryUri, look: &Look<'_>) -> Option<Observation> {
+    let base = look.upstreams.github.as_str().trim_end_matches('/');
+    let url = Url::parse(&format!("{base}/repos/{}", repository.path())).ok()?;
+    let keep = Keep::Excerpt(std::sync::Arc::new(excerpt::<Repository>));
+    let question = request(look, Subject::ListingRepository, url, keep);
+    Some(look.fetch.fetch(question).await)
 }
 
 /// What an earlier look read of the same list, if it holds something and that was a short while ago.
@@ -155,7 +178,8 @@ fn address(base: &Url, item: &Item) -> Option<Url> {
     (is_plain && (url.scheme() == "https" || url.origin() == base.origin())).then_some(url)
 }
 
-/// The attestations that a dossier holds of GitHub's store. An empty list and a 404 both say that there is none.
+/// The attestations that a dossier holds of GitHub's store. An empty list says that there is none, and so does a 404 of a
+/// repository that GitHub shows; of any other it says nothing.
 pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
     let trouble = |source: &str, reason, detail: &str| {
         Availability::Unavailable(Unavailable {
@@ -171,13 +195,19 @@ pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
             "the attestation store was not asked",
         );
     };
-    let mut because = "GitHub's attestation store has nothing on these bytes";
     let items = match (&list.answer, parsed::<List>(list)) {
         (Answer::Unanswered { reason, detail, .. }, _) => return trouble(&list.url, *reason, detail),
         (_, Some(list)) => list.attestations,
-        (Answer::Answered(response), None) if matches!(response.status, 404 | 410) => {
-            because = "GitHub has no attestations of these bytes, or does not show the repository";
-            Vec::new()
+        (Answer::Answered(_), None) if is_missing(list) => {
+            let repository = dossier.observation(Subject::ListingRepository);
+            match repository.map(|seen| (&seen.answer, parsed::<Repository>(seen))) {
+                Some((_, Some(_shown))) => Vec::new(),
+                Some((Answer::Unanswered { reason, detail, .. }, None)) => return trouble(&list.url, *reason, detail),
+                Some((Answer::Answered(_), None)) | None => {
+                    let detail = "GitHub does not show this repository: whether it has attestations is not told";
+                    return trouble(&list.url, UnavailableReason::Private, detail);
+                }
+            }
         }
         (Answer::Answered(_), None) => {
             let detail = "GitHub's answer is no list of attestations";
@@ -186,7 +216,7 @@ pub fn read(dossier: &Dossier) -> Availability<Vec<UnverifiedAttestation>> {
     };
     if items.is_empty() {
         return Availability::Absent {
-            because: because.to_owned(),
+            because: "GitHub's attestation store has nothing on these bytes".to_owned(),
         };
     }
     let mut attestations = Vec::new();

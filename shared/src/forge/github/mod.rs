@@ -15,7 +15,7 @@ pub use read::{Reply, Seen, Sight, Trace};
 
 use jiff::Timestamp;
 
-use crate::attestation::{Issuer, RepositoryUri, RunInvocation, WorkflowRef};
+use crate::attestation::{RepositoryUri, RunInvocation, WorkflowRef};
 use crate::authenticate::{Authenticated, AuthenticatedRelease};
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::package::PackageVersion;
@@ -82,21 +82,15 @@ impl Destination {
         all
     }
 
-    /// Where the earliest authentic provenance of an artifact leads. Further provenances that name another run stay untraced, and
-    /// the checks of the run say so.
+    /// Where the authentic provenance of an artifact leads that [is traced](crate::authenticate::Examination::traced). Others that
+    /// name another run stay untraced, and the checks of the run say so.
     pub fn of(authenticated: &Authenticated) -> Result<Self, NoDestination> {
-        let provenances = authenticated
+        let examination = authenticated
             .examination
             .present()
-            .map(crate::authenticate::Examination::authentic_provenances)
-            .unwrap_or_default();
-        if provenances.is_empty() {
-            return Err(NoDestination::NothingAuthentic);
-        }
-        let provenance = provenances
-            .iter()
-            .find(|provenance| provenance.certificate.issuer == Some(Issuer::GitHubActions))
-            .ok_or(NoDestination::ElsewhereBuilt)?;
+            .filter(|examination| !examination.authentic_provenances().is_empty())
+            .ok_or(NoDestination::NothingAuthentic)?;
+        let provenance = examination.traced().ok_or(NoDestination::ElsewhereBuilt)?;
         let certificate = provenance.certificate;
         let invocation = certificate
             .run_invocation_uri
@@ -219,6 +213,7 @@ impl Scope {
             | Subject::ManifestAtCommit
             | Subject::StoredAttestations
             | Subject::StoredBundle(_)
+            | Subject::ListingRepository
             | Subject::ChangeFeed
             | Subject::PackageIndex => None,
         }
