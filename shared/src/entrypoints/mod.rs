@@ -2,3 +2,7 @@
 
 pub mod api;
 pub mod batch;
+mod deadline;
+pub mod sweep;
+
+pub use deadline::Deadline;
