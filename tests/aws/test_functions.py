@@ -17,6 +17,7 @@ would be proved.
 import argparse
 import json
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -250,6 +251,54 @@ class Alone(Verdicts, unittest.TestCase):
         (answer,) = self.run_function("batch-verifier", {"Records": records})
         returned = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         self.assertEqual(returned, failing)
+
+    def test_a_function_tells_its_log_and_its_metrics_apart(self):
+        package = with_verdict()[0]
+        asked = event("api-gateway-v2-verdict.json", package["purl"])
+        asked["rawQueryString"] = "fresh=true"
+        binary = Path(OPTIONS.binaries) / "verify-api"
+        environment = World.environment | {"HEKATE_FRESH_AFTER": "0"}
+        with rie.function(binary, environment, executable=OPTIONS.interface_emulator) as function:
+            self.assertEqual(function.invoke(asked)["statusCode"], 200)
+            lines = [json.loads(line) for line in function.output().splitlines() if line.startswith("{")]
+        (verdict,) = (line for line in lines if line.get("event") == "verdict")
+        self.assertEqual((verdict["package"], verdict["status"]), (package["purl"], package["expected"]))
+        # What Lambda's JSON format reads of a line.
+        self.assertEqual(verdict["level"], "INFO")
+        self.assertIn("timestamp", verdict)
+        # Whose invocation it was, as the runtime says.
+        self.assertIn("requestId", verdict["spans"][0])
+        self.assertIn("xrayTraceId", verdict["spans"][0])
+        metrics = [line for line in lines if "_aws" in line]
+        named = {m["Name"] for line in metrics for d in line["_aws"]["CloudWatchMetrics"] for m in d["Metrics"]}
+        self.assertLessEqual({"VerdictsMade", "VerdictDuration", "UpstreamRequests"}, named)
+        for line in metrics:
+            self.assertEqual(line["Function"], "verify-api")
+            self.assertLess(abs(line["_aws"]["Timestamp"] / 1000 - time.time()), 600)
+
+    def test_a_registry_that_hangs_costs_no_invocation(self):
+        purl = "pkg:npm/hangs@1.0.0"
+        bodies = ["nothing", json.dumps({"schema": 1, "package": purl, "reason": "batch"})]
+        records = {"Records": [{"messageId": str(index), "body": body} for index, body in enumerate(bodies)]}
+        # Whoever connects waits.
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            environment = World.environment | {"HEKATE_NPM_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+            for name, asked, seconds in (
+                ("batch-verifier", records, 12),
+                ("verify-api", event("api-gateway-v2-verdict.json", "pkg:npm/hangs-too@1.0.0"), 12),
+            ):
+                with self.subTest(function=name):
+                    binary = Path(OPTIONS.binaries) / name
+                    began = time.monotonic()
+                    with rie.function(binary, environment, timeout=seconds, executable=OPTIONS.interface_emulator) as function:
+                        answer = function.invoke(asked)
+                    self.assertLess(time.monotonic() - began, seconds)
+                    if name == "batch-verifier":
+                        self.assertEqual(answer["batchItemFailures"], [{"itemIdentifier": "1"}])
+                    else:
+                        self.assert_verdict(
+                            answer["statusCode"], answer["body"], {"purl": "pkg:npm/hangs-too@1.0.0", "expected": "indeterminate"}
+                        )
 
     def test_a_package_is_put_on_the_watch_list(self):
         put = event("api-gateway-v2-watch.json")
