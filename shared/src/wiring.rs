@@ -271,8 +271,7 @@ pub fn init_function_logs() {
 }
 
 /// Logs as a function writes them: the fields of an event beside `timestamp`, `level`, `target` and `message`, and in `spans`,
-/// outermost first, what it happened in. The first is the invocation, which the runtime names by `requestId` and
-/// `xrayTraceId`.
+/// outermost first, what it happened in: the [invocation](crate::entrypoints::of_invocation), and a message of it.
 pub fn function_logs<W>(writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,

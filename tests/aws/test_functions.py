@@ -30,6 +30,7 @@ from urllib.parse import quote, unquote
 
 import emulator
 import rie
+import runtime
 from loopback import stop_group
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
@@ -252,29 +253,45 @@ class Alone(Verdicts, unittest.TestCase):
         returned = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         self.assertEqual(returned, failing)
 
-    def test_a_function_tells_its_log_and_its_metrics_apart(self):
-        package = with_verdict()[0]
-        asked = event("api-gateway-v2-verdict.json", package["purl"])
-        asked["rawQueryString"] = "fresh=true"
-        binary = Path(OPTIONS.binaries) / "verify-api"
+    def test_several_invocations_at_once_tell_their_own_stories_on_log_and_metrics(self):
+        packages = with_verdict()
+        asked = [event("api-gateway-v2-verdict.json", package["purl"]) for package in packages]
+        for invocation in asked:
+            invocation["rawQueryString"] = "fresh=true"
         environment = World.environment | {"HEKATE_FRESH_AFTER": "0"}
-        with rie.function(binary, environment, executable=OPTIONS.interface_emulator) as function:
-            self.assertEqual(function.invoke(asked)["statusCode"], 200)
-            lines = [json.loads(line) for line in function.output().splitlines() if line.startswith("{")]
-        (verdict,) = (line for line in lines if line.get("event") == "verdict")
-        self.assertEqual((verdict["package"], verdict["status"]), (package["purl"], package["expected"]))
-        # What Lambda's JSON format reads of a line.
-        self.assertEqual(verdict["level"], "INFO")
-        self.assertIn("timestamp", verdict)
-        # Whose invocation it was, as the runtime says.
-        self.assertIn("requestId", verdict["spans"][0])
-        self.assertIn("xrayTraceId", verdict["spans"][0])
-        metrics = [line for line in lines if "_aws" in line]
-        named = {m["Name"] for line in metrics for d in line["_aws"]["CloudWatchMetrics"] for m in d["Metrics"]}
-        self.assertLessEqual({"VerdictsMade", "VerdictDuration", "UpstreamRequests"}, named)
+        # From a host that knows no deadline, as one that is deployed may not be.
+        with runtime.function(Path(OPTIONS.binaries) / "verify-api", environment, concurrency=len(asked)) as function:
+            answers = function.invoke(*asked, deadline=runtime.IN_1970)
+            log, metrics = function.lines("stderr"), function.lines("stdout")
+        for answer, package in zip(answers, packages, strict=True):
+            self.assert_verdict(answer["statusCode"], answer["body"], package)
+        verdicts = [line for line in log if line.get("event") == "verdict"]
+        told = {line["package"]: line for line in verdicts}
+        self.assertEqual(set(told), {package["purl"] for package in packages})
+        self.assertEqual(len(verdicts), len(packages), "one line for each verdict")
+        for invocation, package in zip(function.invocations.values(), packages, strict=True):
+            line = told[package["purl"]]
+            self.assertEqual((line["status"], line["reason"], line["fresh"]), (package["expected"], "api", True))
+            # What Lambda's JSON format reads of a line.
+            self.assertEqual(line["level"], "INFO")
+            self.assertIn("timestamp", line)
+            span = line["spans"][0]
+            self.assertEqual((span["requestId"], span["xrayTraceId"]), (invocation.id, invocation.trace))
+        # Metrics have standard output to themselves.
+        named = [m["Name"] for line in metrics for d in line["_aws"]["CloudWatchMetrics"] for m in d["Metrics"]]
+        self.assertEqual(named.count("VerdictsMade"), len(packages))
         for line in metrics:
             self.assertEqual(line["Function"], "verify-api")
             self.assertLess(abs(line["_aws"]["Timestamp"] / 1000 - time.time()), 600)
+
+    def test_a_batch_from_a_host_without_a_deadline_is_worked_on(self):
+        records, malformed, failing, _ = batch()
+        with runtime.function(Path(OPTIONS.binaries) / "batch-verifier", World.environment) as function:
+            (answer,) = function.invoke({"Records": records}, seconds=100, deadline=runtime.IN_1970)
+            log = function.lines("stderr")
+        self.assertEqual([failure["itemIdentifier"] for failure in answer["batchItemFailures"]], failing)
+        poison = [line["spans"][1]["messageId"] for line in log if line.get("event") == "message.poison"]
+        self.assertEqual(poison, malformed)
 
     def test_a_registry_that_hangs_costs_no_invocation(self):
         purl = "pkg:npm/hangs@1.0.0"

@@ -165,6 +165,7 @@ AUTHORISED_ROUTES = {
 
 
 CONFIGURATION = TEMPLATE.parent / "shared" / "src" / "config.rs"
+ENTRY_POINTS = TEMPLATE.parent / "shared" / "src" / "entrypoints"
 RUNBOOK = TEMPLATE.parent / "docs" / "runbook.md"
 OPERATIONS = TEMPLATE.parent / "docs" / "operations.md"
 
@@ -350,6 +351,15 @@ class ExpandedTemplate(unittest.TestCase):
             if name == "VerifyApiFunction":
                 expected = expected | ENVIRONMENT_OF_THE_API
             self.assertEqual(set(function["Properties"]["Environment"]["Variables"]), expected, name)
+
+    def test_what_an_entry_point_takes_for_usual_is_its_functions_time_out(self):
+        for name, file in {
+            "VerifyApiFunction": "api/mod.rs",
+            "BatchVerifierFunction": "batch.rs",
+            "SweeperFunction": "sweep.rs",
+        }.items():
+            (usual,) = re.findall(r"pub const USUAL: Duration = Duration::from_secs\((\d+)\);", (ENTRY_POINTS / file).read_text())
+            self.assertEqual(int(usual), self.function(name)["Timeout"], name)
 
     def test_the_documented_environment_is_what_the_configuration_reads(self):
         read = set(re.findall(r'"(HEKATE_[A-Z_]+)"', CONFIGURATION.read_text()))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use hekate::entrypoints::{Deadline, batch};
+use hekate::entrypoints::{Deadline, batch, of_invocation};
 use hekate::wiring;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
@@ -15,8 +15,10 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<SqsEvent>| {
         let service = Arc::clone(&service);
         async move {
-            let deadline = Deadline::from_millis(event.context.deadline, wiring::now(), batch::USUAL);
-            Ok::<_, Error>(batch::handle(&service, event.payload, wiring::now, deadline).await)
+            let LambdaEvent { payload, context } = event;
+            let deadline = Deadline::from_millis(context.deadline, wiring::now(), batch::USUAL);
+            let work = batch::handle(&service, payload, wiring::now, deadline);
+            Ok::<_, Error>(of_invocation(&context.request_id, context.xray_trace_id.as_deref(), work).await)
         }
     }))
     .await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hekate::entrypoints::{Deadline, sweep};
+use hekate::entrypoints::{Deadline, of_invocation, sweep};
 use hekate::wiring;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
@@ -16,9 +16,10 @@ async fn main() -> Result<(), Error> {
     lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<Value>| {
         let service = Arc::clone(&service);
         async move {
-            let now = wiring::now();
-            let deadline = Deadline::from_millis(event.context.deadline, now, sweep::USUAL);
-            let swept = sweep::handle(&service, now, deadline).await?;
+            let (context, now) = (event.context, wiring::now());
+            let deadline = Deadline::from_millis(context.deadline, now, sweep::USUAL);
+            let work = sweep::handle(&service, now, deadline);
+            let swept = of_invocation(&context.request_id, context.xray_trace_id.as_deref(), work).await?;
             Ok::<_, Error>(serde_json::to_value(swept)?)
         }
     }))

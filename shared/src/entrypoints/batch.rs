@@ -97,7 +97,7 @@ impl<'a> Message<'a> {
         };
         // 1.
         let Some(until) = until else {
-            self.goes_back(&item, "there was no time left to begin");
+            goes_back(&item, "there was no time left to begin");
             return true;
         };
         let service = self.service.within(until);
@@ -125,17 +125,10 @@ impl<'a> Message<'a> {
             }
             // 4.
             Worked::TryAgain(why) => {
-                self.goes_back(&item, &why);
+                goes_back(&item, &why);
                 true
             }
         }
-    }
-
-    fn goes_back(&self, item: &WorkItem, why: &str) {
-        tracing::warn!(
-            event = "message.returned", package = %item.package, reason = item.reason.as_str(), batch = item.batch, why,
-            "a message goes back to the queue"
-        );
     }
 
     /// A body that is no work item, or none of this version.
@@ -173,6 +166,13 @@ impl<'a> Message<'a> {
         }
         true
     }
+}
+
+fn goes_back(item: &WorkItem, why: &str) {
+    tracing::warn!(
+        event = "message.returned", package = %item.package, reason = item.reason.as_str(), batch = item.batch, why,
+        "a message goes back to the queue"
+    );
 }
 
 /// When a message is taken from whoever works on it: what it holds could be given back by then.

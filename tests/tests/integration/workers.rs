@@ -19,7 +19,7 @@ use hekate::dossier::{Answer, Observation, Subject};
 use hekate::ecosystem::Upstreams;
 use hekate::entrypoints::api::{Api, router};
 use hekate::entrypoints::sweep::SweepFault;
-use hekate::entrypoints::{Deadline, batch, sweep};
+use hekate::entrypoints::{Deadline, batch, of_invocation, sweep};
 use hekate::package::PackageVersion;
 use hekate::ports::{
     BatchStore as _, Fetch, Judges, Progress, QueueFault, Request, Target, VerdictStore as _, WatchStore as _,
@@ -306,7 +306,7 @@ async fn a_package_that_is_not_finished_in_time_comes_back_with_what_was_found()
     let messages = deployment.batch(&[slow.clone(), other.clone()]).await;
     deployment.bend(|request| (is_about(request, 0) && request.subject == Subject::Attestations).then_some(Bend::Hang));
     // Seven of these seconds are for recording and answering.
-    assert_eq!(deployment.handle(&messages, seconds(11)).await, ["message-0"]);
+    assert_eq!(deployment.handle(&messages, seconds(13)).await, ["message-0"]);
     assert_eq!(deployment.status(&other).await, Some(Status::Verified));
 
     // What was answered is on record, what was not accuses nobody, and somebody looks again.
@@ -572,18 +572,14 @@ async fn a_package_that_makes_the_verifier_panic_takes_no_other_message_with_it(
 async fn the_log_has_one_line_for_each_verdict_that_is_made_and_none_for_one_that_is_remembered() {
     let deployment = Deployment::with_widgets(1).await;
     let (logs, _guard) = logs();
-    let invocation = tracing::info_span!(
-        "Lambda runtime invoke",
-        requestId = "request",
-        xrayTraceId = "Root=1-2-3"
-    );
+    // A host has spans of its own.
+    let _host = tracing::info_span!("worker", requestId = "another").entered();
     let verdict = {
-        use tracing::Instrument as _;
         let again = body(&WorkItem {
             asked_at: None,
             ..WorkItem::new(Target::Version(version(0)), WorkReason::Recheck, now())
         });
-        async {
+        let work = async {
             let looked = deployment
                 .service
                 .verdict(&version(0).into(), false, now())
@@ -596,9 +592,8 @@ async fn the_log_has_one_line_for_each_verdict_that_is_made_and_none_for_one_tha
                 .unwrap();
             assert_eq!(deployment.handle(&[again], seconds(60)).await, [""; 0]);
             looked.verdict
-        }
-        .instrument(invocation)
-        .await
+        };
+        of_invocation("request", Some("Root=1-2-3"), work).await
     };
     let lines = logs.events("verdict");
     assert_eq!(lines.len(), 2, "{lines:#?}");
