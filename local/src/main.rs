@@ -44,7 +44,7 @@ async fn main() -> ExitCode {
         | Command::VerifyBundle(_)
         | Command::Config => QUIET,
     };
-    wiring::init_logs(false, filter);
+    wiring::init_logs(filter);
     let done = match arguments.command {
         Command::Verify(arguments) => verify::run(arguments).await,
         Command::Audit(arguments) => audit::run(arguments).await,

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use url::Url;
@@ -644,6 +645,18 @@ pub enum WorkReason {
     Recheck,
 }
 
+impl WorkReason {
+    /// The stable spelling, as a message and the log carry it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Batch => "batch",
+            Self::Sweep => "sweep",
+            Self::Recheck => "recheck",
+        }
+    }
+}
+
 /// One message on the work queue.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -687,9 +700,9 @@ pub enum WorkItemError {
     /// Not JSON, or not of the documented shape.
     #[error("the message is not a work item: {0}")]
     Malformed(String),
-    /// Written by a newer version.
+    /// Written by a newer version, which can read it.
     #[error("the message has schema {0}, and this version reads schema {WORK_SCHEMA}")]
-    Schema(u64),
+    NewerSchema(u64),
 }
 
 impl WorkItem {
@@ -709,7 +722,10 @@ impl WorkItem {
         let value: serde_json::Value =
             serde_json::from_str(text).map_err(|source| WorkItemError::Malformed(source.to_string()))?;
         match value.get("schema").and_then(serde_json::Value::as_u64) {
-            Some(schema) if schema != u64::from(WORK_SCHEMA) => Err(WorkItemError::Schema(schema)),
+            Some(schema) if schema > u64::from(WORK_SCHEMA) => Err(WorkItemError::NewerSchema(schema)),
+            Some(schema) if schema < u64::from(WORK_SCHEMA) => {
+                Err(WorkItemError::Malformed(format!("there never was a schema {schema}")))
+            }
             Some(_) => serde_json::from_value(value).map_err(|source| WorkItemError::Malformed(source.to_string())),
             None => Err(WorkItemError::Malformed("`schema` is missing".to_owned())),
         }
@@ -736,6 +752,77 @@ pub enum QueueFault {
 pub trait WorkQueue: Send + Sync {
     /// Queues all items; what was accepted before a fault stays queued, which at-least-once delivery allows.
     async fn send(&self, items: &[WorkItem]) -> Result<(), QueueFault>;
+}
+
+/// Why nobody can work on a message as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Poison {
+    /// It is no work item.
+    Malformed,
+    /// A newer version wrote it.
+    NewerSchema,
+    /// What it is about makes this version panic.
+    Panicked,
+}
+
+impl Poison {
+    /// The stable spelling.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::NewerSchema => "newerSchema",
+            Self::Panicked => "panicked",
+        }
+    }
+}
+
+/// Something that is counted or measured while a deployment works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Measurement {
+    /// A look made a verdict, whether that is now current or left the earlier one.
+    Verdict {
+        /// Of a version of this ecosystem.
+        ecosystem: Ecosystem,
+        /// The status.
+        status: Status,
+        /// How long the look took.
+        took: Duration,
+        /// How many requests upstreams answered or left unanswered for it, redirects included and repetitions not.
+        asked: u32,
+    },
+    /// A verdict that was remembered, or that somebody else has just made, answered.
+    CachedAnswer {
+        /// Of a version of this ecosystem.
+        ecosystem: Ecosystem,
+    },
+    /// So many messages of one event go back to the queue.
+    MessagesReturned(usize),
+    /// A message asks for what can never be, such as a version that does not exist, and was taken off the queue.
+    MessageHopeless,
+    /// A message that nobody can work on.
+    MessagePoison(Poison),
+    /// A sweep came to its end.
+    Sweep {
+        /// How many due tasks it handed over.
+        tasks: usize,
+        /// How many of its parts failed.
+        troubles: usize,
+    },
+    /// By how much the most overdue task was late when a sweep looked; nothing is due: zero.
+    OldestDue(SignedDuration),
+    /// Announcements were handed to whoever listens.
+    Announcements {
+        /// How many were accepted, and noted as such.
+        delivered: usize,
+        /// How many are still owed.
+        owed: usize,
+    },
+}
+
+/// Keeps count of what a deployment does.
+pub trait Meter: Send + Sync {
+    /// Takes a measurement down. It never fails and never waits: work goes on whether or not anybody counts.
+    fn measure(&self, measurement: &Measurement, at: Timestamp);
 }
 
 /// Gives the judge of the moment: trust material is refreshed while a process lives.

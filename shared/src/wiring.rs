@@ -11,9 +11,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sigstore_trust_root::SigstoreInstance;
 use thiserror::Error;
+use tracing::Subscriber;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::adapters::announcements::LogAnnouncer;
 use crate::adapters::dynamodb::DynamoDbStore;
+use crate::adapters::emf::{EmfMeter, Unmeasured};
 use crate::adapters::eventbridge::EventBridgeAnnouncer;
 use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig, Upstream, chain};
 use crate::adapters::judges::{FixedJudge, RefreshedJudge};
@@ -98,7 +103,11 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
         None => Arc::new(LogAnnouncer),
     };
     let store = Arc::new(store);
-    assemble(config, store.clone(), Arc::new(queue), announcer, Some(store))
+    // Lambda names every function; whoever runs one elsewhere may leave it out.
+    let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_unset| "unnamed".to_owned());
+    let meter = Arc::new(EmfMeter::new(function, Box::new(std::io::stdout())));
+    let service = assemble(config, store.clone(), Arc::new(queue), announcer, Some(store))?;
+    Ok(Service { meter, ..service })
 }
 
 /// The token in a secret. A function without a token asks GitHub within the limits for the public, which is less; a function
@@ -149,7 +158,9 @@ fn assemble(
         announcer,
         judges: judges(config, http, trust)?,
         upstreams: config.upstreams.clone(),
+        meter: Arc::new(Unmeasured),
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
+        until: None,
     })
 }
 
@@ -242,18 +253,39 @@ fn file(variable: &'static str, path: &Path) -> Result<String, WiringError> {
     })
 }
 
-/// Writes structured logs to standard error: JSON in functions, text for people.
-pub fn init_logs(json: bool, default_filter: &str) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default_filter));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+/// Writes logs to standard error as text for people.
+pub fn init_logs(default_filter: &str) {
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter(default_filter))
         .with_writer(std::io::stderr);
     // A second initialisation in one process, as tests do, changes nothing.
-    let initialised = if json {
-        builder.json().flatten_event(true).try_init()
-    } else {
-        builder.try_init()
-    };
-    drop(initialised);
+    drop(logs.try_init());
+}
+
+/// Writes a function's logs to standard error, one line of JSON for each event.
+///
+/// Standard error is not buffered, so that nothing is left to be written when a process ends. Metrics have standard output to
+/// themselves; Lambda sends both to the function's log group.
+pub fn init_function_logs() {
+    drop(function_logs(std::io::stderr).try_init());
+}
+
+/// Logs as a function writes them: the fields of an event beside `timestamp`, `level`, `target` and `message`, and in `spans`,
+/// outermost first, what it happened in: the [invocation](crate::entrypoints::of_invocation), and a message of it.
+pub fn function_logs<W>(writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt()
+        .with_env_filter(filter("info"))
+        .with_writer(writer)
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .finish()
+}
+
+/// What `RUST_LOG` selects of the log, or else the default.
+fn filter(default: &str) -> EnvFilter {
+    EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default))
 }

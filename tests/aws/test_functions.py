@@ -17,6 +17,7 @@ would be proved.
 import argparse
 import json
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ from urllib.parse import quote, unquote
 
 import emulator
 import rie
+import runtime
 from loopback import stop_group
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
@@ -250,6 +252,70 @@ class Alone(Verdicts, unittest.TestCase):
         (answer,) = self.run_function("batch-verifier", {"Records": records})
         returned = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         self.assertEqual(returned, failing)
+
+    def test_several_invocations_at_once_tell_their_own_stories_on_log_and_metrics(self):
+        packages = with_verdict()
+        asked = [event("api-gateway-v2-verdict.json", package["purl"]) for package in packages]
+        for invocation in asked:
+            invocation["rawQueryString"] = "fresh=true"
+        environment = World.environment | {"HEKATE_FRESH_AFTER": "0"}
+        # From a host that knows no deadline, as one that is deployed may not be.
+        with runtime.function(Path(OPTIONS.binaries) / "verify-api", environment, concurrency=len(asked)) as function:
+            answers = function.invoke(*asked, deadline=runtime.IN_1970)
+            log, metrics = function.lines("stderr"), function.lines("stdout")
+        for answer, package in zip(answers, packages, strict=True):
+            self.assert_verdict(answer["statusCode"], answer["body"], package)
+        verdicts = [line for line in log if line.get("event") == "verdict"]
+        told = {line["package"]: line for line in verdicts}
+        self.assertEqual(set(told), {package["purl"] for package in packages})
+        self.assertEqual(len(verdicts), len(packages), "one line for each verdict")
+        for invocation, package in zip(function.invocations.values(), packages, strict=True):
+            line = told[package["purl"]]
+            self.assertEqual((line["status"], line["reason"], line["fresh"]), (package["expected"], "api", True))
+            # What Lambda's JSON format reads of a line.
+            self.assertEqual(line["level"], "INFO")
+            self.assertIn("timestamp", line)
+            span = line["spans"][0]
+            self.assertEqual((span["requestId"], span["xrayTraceId"]), (invocation.id, invocation.trace))
+        # Metrics have standard output to themselves.
+        named = [m["Name"] for line in metrics for d in line["_aws"]["CloudWatchMetrics"] for m in d["Metrics"]]
+        self.assertEqual(named.count("VerdictsMade"), len(packages))
+        for line in metrics:
+            self.assertEqual(line["Function"], "verify-api")
+            self.assertLess(abs(line["_aws"]["Timestamp"] / 1000 - time.time()), 600)
+
+    def test_a_batch_from_a_host_without_a_deadline_is_worked_on(self):
+        records, malformed, failing, _ = batch()
+        with runtime.function(Path(OPTIONS.binaries) / "batch-verifier", World.environment) as function:
+            (answer,) = function.invoke({"Records": records}, seconds=100, deadline=runtime.IN_1970)
+            log = function.lines("stderr")
+        self.assertEqual([failure["itemIdentifier"] for failure in answer["batchItemFailures"]], failing)
+        poison = [line["spans"][1]["messageId"] for line in log if line.get("event") == "message.poison"]
+        self.assertEqual(poison, malformed)
+
+    def test_a_registry_that_hangs_costs_no_invocation(self):
+        purl = "pkg:npm/hangs@1.0.0"
+        bodies = ["nothing", json.dumps({"schema": 1, "package": purl, "reason": "batch"})]
+        records = {"Records": [{"messageId": str(index), "body": body} for index, body in enumerate(bodies)]}
+        # Whoever connects waits.
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            environment = World.environment | {"HEKATE_NPM_URL": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+            for name, asked, seconds in (
+                ("batch-verifier", records, 12),
+                ("verify-api", event("api-gateway-v2-verdict.json", "pkg:npm/hangs-too@1.0.0"), 12),
+            ):
+                with self.subTest(function=name):
+                    binary = Path(OPTIONS.binaries) / name
+                    began = time.monotonic()
+                    with rie.function(binary, environment, timeout=seconds, executable=OPTIONS.interface_emulator) as function:
+                        answer = function.invoke(asked)
+                    self.assertLess(time.monotonic() - began, seconds)
+                    if name == "batch-verifier":
+                        self.assertEqual(answer["batchItemFailures"], [{"itemIdentifier": "1"}])
+                    else:
+                        self.assert_verdict(
+                            answer["statusCode"], answer["body"], {"purl": "pkg:npm/hangs-too@1.0.0", "expected": "indeterminate"}
+                        )
 
     def test_a_package_is_put_on_the_watch_list(self):
         put = event("api-gateway-v2-watch.json")

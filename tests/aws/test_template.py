@@ -165,6 +165,42 @@ AUTHORISED_ROUTES = {
 
 
 CONFIGURATION = TEMPLATE.parent / "shared" / "src" / "config.rs"
+ENTRY_POINTS = TEMPLATE.parent / "shared" / "src" / "entrypoints"
+RUNBOOK = TEMPLATE.parent / "docs" / "runbook.md"
+OPERATIONS = TEMPLATE.parent / "docs" / "operations.md"
+
+# What must raise an alarm: the metric and whose it is → the alarm.
+ALARMS = {
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "WorkDeadLetterQueue"): "WorkGivenUpAlarm",
+    ("AWS/SQS", "ApproximateNumberOfMessagesVisible", "ScheduleDeadLetterQueue"): "ScheduleGivenUpAlarm",
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage", "WorkQueue"): "WorkWaitsAlarm",
+    ("AWS/SQS", "ApproximateAgeOfOldestMessage", "BatchQueue"): "BatchWaitsAlarm",
+    ("AWS/Lambda", "Invocations", "SweeperFunction"): "SweeperSilentAlarm",
+    ("AWS/Lambda", "Errors", "SweeperFunction"): "SweeperFailsAlarm",
+    ("AWS/Lambda", "Errors", "BatchVerifierFunction"): "BatchVerifierErrorsAlarm",
+    ("AWS/Lambda", "Errors", "VerifyApiFunction"): "VerifyApiErrorsAlarm",
+    ("AWS/Lambda", "Throttles", "SweeperFunction"): "SweeperThrottlesAlarm",
+    ("AWS/Lambda", "Throttles", "BatchVerifierFunction"): "BatchVerifierThrottlesAlarm",
+    ("AWS/Lambda", "Throttles", "VerifyApiFunction"): "VerifyApiThrottlesAlarm",
+    ("AWS/ApiGateway", "5xx", "Api"): "ApiFailsAlarm",
+    ("Hekate", "OldestDueAge", "SweeperFunction"): "VerdictAgeAlarm",
+    ("Hekate", "MessagesPoison", "BatchVerifierFunction"): "PoisonMessagesAlarm",
+}
+
+# Whose silence is an alarm of its own.
+SILENCE_IS_BAD = {"SweeperSilentAlarm", "VerdictAgeAlarm"}
+
+
+def dashed(logical_id):
+    """`WorkGivenUpAlarm` → `work-given-up-alarm`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", logical_id).lower()
+
+
+def anchors(markdown):
+    """What a link into a page can name: its headings as GitHub spells them, and the ids that it sets itself."""
+    headings = re.findall(r"^#+ +(.+?) *#*$", markdown, re.MULTILINE)
+    spelled = {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+    return spelled | set(re.findall(r"""<a (?:id|name)=["']([^"']+)["']""", markdown))
 
 
 def as_list(value):
@@ -316,6 +352,15 @@ class ExpandedTemplate(unittest.TestCase):
                 expected = expected | ENVIRONMENT_OF_THE_API
             self.assertEqual(set(function["Properties"]["Environment"]["Variables"]), expected, name)
 
+    def test_what_an_entry_point_takes_for_usual_is_its_functions_time_out(self):
+        for name, file in {
+            "VerifyApiFunction": "api/mod.rs",
+            "BatchVerifierFunction": "batch.rs",
+            "SweeperFunction": "sweep.rs",
+        }.items():
+            (usual,) = re.findall(r"pub const USUAL: Duration = Duration::from_secs\((\d+)\);", (ENTRY_POINTS / file).read_text())
+            self.assertEqual(int(usual), self.function(name)["Timeout"], name)
+
     def test_the_documented_environment_is_what_the_configuration_reads(self):
         read = set(re.findall(r'"(HEKATE_[A-Z_]+)"', CONFIGURATION.read_text()))
         self.assertEqual(read, ENVIRONMENT | ENVIRONMENT_OF_LOOKS | ENVIRONMENT_OF_THE_API | NOT_IN_THE_TEMPLATE)
@@ -442,6 +487,68 @@ class ExpandedTemplate(unittest.TestCase):
         self.assertEqual(len(queues), 4)
         for name, queue in queues.items():
             self.assertIs(queue["Properties"]["SqsManagedSseEnabled"], True, name)
+
+    # Alarms
+
+    def alarms(self):
+        return {name: alarm["Properties"] for name, alarm in self.of_type("AWS::CloudWatch::Alarm").items()}
+
+    def test_everything_that_must_raise_an_alarm_raises_one(self):
+        watched = {}
+        for name, alarm in self.alarms().items():
+            (dimension,) = alarm["Dimensions"]
+            value = dimension["Value"]
+            watched[alarm["Namespace"], alarm["MetricName"], value["Ref"] if "Ref" in value else value["Fn::GetAtt"][0]] = name
+        self.assertEqual(watched, ALARMS)
+        dimensions = {"AWS/SQS": "QueueName", "AWS/Lambda": "FunctionName", "AWS/ApiGateway": "ApiId", "Hekate": "Function"}
+        for name, alarm in self.alarms().items():
+            self.assertEqual(alarm["Dimensions"][0]["Name"], dimensions[alarm["Namespace"]], name)
+
+    def test_every_alarm_has_a_threshold_and_says_what_silence_means(self):
+        for name, alarm in self.alarms().items():
+            with self.subTest(alarm=name):
+                self.assertGreater(alarm["Threshold"], 0)
+                self.assertGreaterEqual(alarm["Period"], 60)
+                self.assertGreaterEqual(alarm["EvaluationPeriods"], 1)
+                self.assertIn(alarm["Statistic"], ("Average", "Maximum", "Sum"))
+                operator = "LessThanThreshold" if name == "SweeperSilentAlarm" else "GreaterThanOrEqualToThreshold"
+                self.assertEqual(alarm["ComparisonOperator"], operator)
+                self.assertEqual(alarm["TreatMissingData"], "breaching" if name in SILENCE_IS_BAD else "notBreaching")
+
+    def test_every_alarm_notifies_the_topic(self):
+        for name, alarm in self.alarms().items():
+            condition, given, otherwise = alarm["AlarmActions"]["Fn::If"]
+            self.assertIn(condition, self.template["Conditions"], name)
+            self.assertEqual(otherwise, {"Ref": "AWS::NoValue"}, name)
+            self.assertIn("AlarmTopic", json.dumps(given), name)
+            self.assertNotIn("ActionsEnabled", alarm, name)
+
+    def test_every_alarm_says_in_one_sentence_what_is_wrong_and_where_to_read_on(self):
+        described = re.compile(r"[A-Z][^.]*\. See docs/runbook\.md#([a-z0-9-]+)")
+        for name, alarm in self.alarms().items():
+            matched = described.fullmatch(alarm["AlarmDescription"])
+            self.assertTrue(matched, f"{name}: {alarm['AlarmDescription']}")
+            self.assertEqual(matched[1], dashed(name))
+
+    def test_the_runbook_has_a_section_for_every_alarm(self):
+        if not RUNBOOK.is_file():
+            self.skipTest("there is no runbook")
+        self.assertEqual({dashed(name) for name in self.alarms()} - anchors(RUNBOOK.read_text()), set())
+
+    def test_the_functions_own_metrics_are_documented(self):
+        documented = OPERATIONS.read_text()
+        for namespace, metric, _ in ALARMS:
+            if namespace == "Hekate":
+                self.assertIn(f"`{metric}`", documented)
+
+    def test_a_batch_of_ten_thousand_raises_no_alarm_while_it_is_worked_on(self):
+        # 5,000 requests an hour, eight for each version; then five deliveries of one that cannot be decided.
+        queue = self.resources["BatchQueue"]["Properties"]
+        longest = 10_000 * 8 / 5_000 * 3600 + queue["RedrivePolicy"]["maxReceiveCount"] * queue["VisibilityTimeout"]
+        threshold = self.alarms()["BatchWaitsAlarm"]["Threshold"]
+        self.assertGreater(threshold, longest)
+        # Before the queue forgets what was handed in.
+        self.assertLess(threshold, queue["MessageRetentionPeriod"])
 
     # Time
 

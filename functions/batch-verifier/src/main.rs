@@ -3,18 +3,23 @@
 use std::sync::Arc;
 
 use aws_lambda_events::event::sqs::SqsEvent;
-use hekate::entrypoints::batch;
+use hekate::entrypoints::{Deadline, batch, of_invocation};
 use hekate::wiring;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    wiring::init_logs(true, "info");
+    wiring::init_function_logs();
     let config = wiring::config_from_environment()?;
     let service = Arc::new(wiring::aws(&config).await?);
     lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<SqsEvent>| {
         let service = Arc::clone(&service);
-        async move { Ok::<_, Error>(batch::handle(&service, event.payload, wiring::now).await) }
+        async move {
+            let LambdaEvent { payload, context } = event;
+            let deadline = Deadline::from_millis(context.deadline, wiring::now(), batch::USUAL);
+            let work = batch::handle(&service, payload, wiring::now, deadline);
+            Ok::<_, Error>(of_invocation(&context.request_id, context.xray_trace_id.as_deref(), work).await)
+        }
     }))
     .await
 }

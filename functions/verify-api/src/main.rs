@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::to_bytes;
-use hekate::entrypoints::api::{Api, router};
+use hekate::entrypoints::api::{self, Api, router};
+use hekate::entrypoints::{Deadline, of_invocation};
 use hekate::wiring;
 use lambda_http::http::Uri;
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
@@ -14,7 +15,7 @@ const ANSWER_LIMIT: usize = 6 << 20;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    wiring::init_logs(true, "info");
+    wiring::init_function_logs();
     let config = wiring::config_from_environment()?;
     let service = Arc::new(wiring::aws(&config).await?);
     let router = router(Api {
@@ -26,7 +27,13 @@ async fn main() -> Result<(), Error> {
     lambda_http::run_concurrent(service_fn(move |request: Request| {
         let router = router.clone();
         async move {
-            let (parts, body) = router.oneshot(without_stage(request)).await?.into_parts();
+            let context = request.lambda_context_ref().cloned().unwrap_or_default();
+            let deadline = Deadline::from_millis(context.deadline, wiring::now(), api::USUAL);
+            let mut request = without_stage(request);
+            request.extensions_mut().insert(deadline);
+            let answer = router.oneshot(request);
+            let answer = of_invocation(&context.request_id, context.xray_trace_id.as_deref(), answer);
+            let (parts, body) = answer.await?.into_parts();
             let bytes = to_bytes(body, ANSWER_LIMIT).await?;
             Ok::<_, Error>(Response::from_parts(parts, Body::from(bytes.to_vec())))
         }

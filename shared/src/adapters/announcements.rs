@@ -15,12 +15,13 @@ impl Announce for LogAnnouncer {
         for Announcement { id, change } in announcements {
             let decided_by: Vec<&str> = change.decided_by.iter().map(|check| check.as_str()).collect();
             tracing::info!(
+                event = "announcement",
                 %id,
                 package = %change.package,
                 status = %change.status,
                 previous = change.previous_status.map(Status::as_str),
-                decided_by = decided_by.join(","),
-                checked_at = %change.checked_at,
+                decidedBy = decided_by.join(","),
+                checkedAt = %change.checked_at,
                 dossier = %change.dossier,
                 "verdict changed"
             );

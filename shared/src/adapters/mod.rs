@@ -4,6 +4,7 @@ pub mod announcements;
 pub mod dynamodb;
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod emf;
 pub mod eventbridge;
 pub mod http;
 pub mod in_process;

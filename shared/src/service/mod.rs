@@ -1,6 +1,7 @@
 //! The service: what is remembered, the path, what is recorded. The three functions and the command line are thin hosts of
 //! it, and differ only in where the coordinate comes from and where the verdict goes.
 
+mod asking;
 mod batches;
 mod sweep;
 mod work;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
+use tokio::time::{Instant, timeout_at};
 
 use crate::authenticate::AuthenticatedRelease;
 use crate::check::{Finding, Outcome, UnknownReason};
@@ -20,24 +22,27 @@ use crate::forge::github::{self, Destination};
 use crate::history::{BURST, PastRelease, SETTLED, SIBLINGS};
 use crate::package::{Coordinate, PackageVersion, Selector};
 use crate::ports::{
-    Announce, Announcement, FaultSide, Fetch, Judges, Memory, QueueFault, Recorded, Sibling, Store, StoreFault,
-    WorkQueue,
+    Announce, Announcement, FaultSide, Fetch, Judges, Measurement, Memory, Meter, QueueFault, Recorded, Sibling, Store,
+    StoreFault, WorkQueue, WorkReason,
 };
 use crate::verdict::{Status, Verdict};
 use crate::verifier::{Case, Judge, Judgement, first_seen, publisher, supplement};
 
+use asking::Asking;
+pub use asking::Until;
 pub use batches::{BATCH_LIMIT, BatchState};
 pub use sweep::{Read, Swept};
 pub use work::Worked;
 
 /// For how long one look holds the right to a version. Longer than any look lasts, so that only a dead worker's lease
-/// expires.
+/// expires: one that was killed, or whose host ended without letting it finish. Nobody gives such a lease back; it is over
+/// before a queue delivers the message of that worker again.
 const LEASE: SignedDuration = SignedDuration::from_secs(120);
 /// How often and how long a caller waits for the look of somebody else.
 const WAIT_STEP: Duration = Duration::from_millis(250);
 const WAIT_STEPS: u32 = 40;
 /// After how many seconds a caller is asked to come back, where nobody else says.
-const RETRY_AFTER: u64 = 10;
+pub(crate) const RETRY_AFTER: u64 = 10;
 
 /// Why there is no verdict.
 #[derive(Debug, Error)]
@@ -54,6 +59,9 @@ pub enum ServiceFault {
     /// Somebody else has been looking at the version for too long to wait.
     #[error("{0} is being verified by somebody else; ask again in a moment")]
     Busy(PackageVersion),
+    /// There was no time left to record what a look has found.
+    #[error("{0} could not be verified in the time that was left; ask again in a moment")]
+    OutOfTime(PackageVersion),
 }
 
 impl ServiceFault {
@@ -61,7 +69,7 @@ impl ServiceFault {
     pub fn side(&self) -> FaultSide {
         match self {
             Self::Look(fault) => fault.side(),
-            Self::Store(_) | Self::Queue(_) | Self::Busy(_) => FaultSide::Ours,
+            Self::Store(_) | Self::Queue(_) | Self::Busy(_) | Self::OutOfTime(_) => FaultSide::Ours,
         }
     }
 
@@ -73,6 +81,7 @@ impl ServiceFault {
             Self::Store(_) => "store_unavailable",
             Self::Queue(_) => "queue_unavailable",
             Self::Busy(_) => "busy",
+            Self::OutOfTime(_) => "out_of_time",
         }
     }
 
@@ -81,7 +90,7 @@ impl ServiceFault {
         match self {
             Self::Look(LookFault::NotFound(_)) => None,
             Self::Look(LookFault::Upstream { retry_after, .. }) => Some(retry_after.unwrap_or(RETRY_AFTER)),
-            Self::Store(_) | Self::Queue(_) | Self::Busy(_) => Some(RETRY_AFTER),
+            Self::Store(_) | Self::Queue(_) | Self::Busy(_) | Self::OutOfTime(_) => Some(RETRY_AFTER),
         }
     }
 }
@@ -112,7 +121,22 @@ impl Looked {
     }
 }
 
-/// What a deployment is made of.
+/// On whose behalf a look is made.
+#[derive(Clone, Copy)]
+struct Occasion {
+    reason: WorkReason,
+    freshness: Freshness,
+    now: Timestamp,
+}
+
+/// What the making of a verdict took.
+struct Effort {
+    began: Instant,
+    asked: u32,
+}
+
+/// What a deployment is made of. It has no state of its own: any number of invocations share one.
+#[derive(Clone)]
 pub struct Service {
     /// Asks upstreams.
     pub fetch: Arc<dyn Fetch>,
@@ -126,11 +150,24 @@ pub struct Service {
     pub judges: Arc<dyn Judges>,
     /// Base URLs of everybody who is asked.
     pub upstreams: Upstreams,
+    /// Keeps count.
+    pub meter: Arc<dyn Meter>,
     /// By which name this process holds leases.
     pub holder: String,
+    /// By when whoever asks wants an answer; `None`, whenever it comes.
+    pub until: Option<Until>,
 }
 
 impl Service {
+    /// The same for somebody who can wait so long.
+    #[must_use]
+    pub fn within(&self, until: Until) -> Self {
+        Self {
+            until: Some(until),
+            ..self.clone()
+        }
+    }
+
     /// The verdict on a coordinate: remembered if one is current and `fresh` is not asked for, made otherwise.
     pub async fn verdict(&self, coordinate: &Coordinate, fresh: bool, now: Timestamp) -> Result<Looked, ServiceFault> {
         let freshness = if fresh { Freshness::Anew } else { Freshness::Remembered };
@@ -144,24 +181,45 @@ impl Service {
         freshness: Freshness,
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
+        let occasion = Occasion {
+            reason: WorkReason::Api,
+            freshness,
+            now,
+        };
+        self.verdict_on(coordinate, occasion).await
+    }
+
+    async fn verdict_on(&self, coordinate: &Coordinate, occasion: Occasion) -> Result<Looked, ServiceFault> {
         match &coordinate.selector {
             Selector::Version(_) => {
                 let package = PackageVersion::try_from(coordinate.clone())
                     .map_err(|source| LookFault::NotFound(source.to_string()))?;
-                self.of_version(&package, None, freshness, now).await
+                self.of_version(&package, None, occasion).await
             }
             Selector::Tag(_) => {
-                let look = Look {
-                    fetch: &*self.fetch,
-                    upstreams: &self.upstreams,
-                    at: now,
-                    previous: None,
-                };
-                let resolved = ecosystem::resolve(coordinate, &look).await?;
+                let asking = Asking::new(&*self.fetch, self.until);
+                let resolved = ecosystem::resolve(coordinate, &self.look_at(&asking, occasion.now)).await?;
                 let package = resolved.package.clone();
-                self.of_version(&package, Some(resolved), freshness, now).await
+                self.of_version(&package, Some(resolved), occasion).await
             }
         }
+    }
+
+    /// A look that knows of no earlier one.
+    fn look_at<'a>(&'a self, asking: &'a Asking<'_>, now: Timestamp) -> Look<'a> {
+        Look {
+            fetch: asking,
+            upstreams: &self.upstreams,
+            at: now,
+            previous: None,
+        }
+    }
+
+    /// What answers without a look of its own.
+    fn remembered(&self, verdict: Verdict, now: Timestamp) -> Looked {
+        let ecosystem = verdict.package.ecosystem();
+        self.meter.measure(&Measurement::CachedAnswer { ecosystem }, now);
+        Looked::remembered(verdict)
     }
 
     /// 1. What is remembered is enough if it is fresh enough.
@@ -171,19 +229,19 @@ impl Service {
         &self,
         package: &PackageVersion,
         resolved: Option<Resolved>,
-        freshness: Freshness,
-        now: Timestamp,
+        occasion: Occasion,
     ) -> Result<Looked, ServiceFault> {
+        let Occasion { freshness, now, .. } = occasion;
         // 1.
         let current = self.store.current(package).await?;
         let mut looked_at = None;
         if let Some(verdict) = &current {
             if freshness == Freshness::Remembered && verdict.valid_until > now {
-                return Ok(Looked::remembered(verdict.clone()));
+                return Ok(self.remembered(verdict.clone(), now));
             }
             let latest = self.store.last_look(package).await?.unwrap_or(verdict.checked_at);
             if self.is_enough(verdict, latest, freshness, now).await {
-                return Ok(Looked::remembered(verdict.clone()));
+                return Ok(self.remembered(verdict.clone(), now));
             }
             looked_at = Some(latest);
         }
@@ -199,13 +257,21 @@ impl Service {
             waited += 1;
             tokio::time::sleep(WAIT_STEP).await;
             if let Some(verdict) = self.found_since(package, looked_at).await? {
-                return Ok(Looked::remembered(verdict));
+                return Ok(self.remembered(verdict, now));
             }
         }
         // A look that ended between the question above and the lease has answered it.
         let looked = match self.found_since(package, looked_at).await {
-            Ok(Some(verdict)) => Ok(Looked::remembered(verdict)),
-            Ok(None) => Box::pin(self.look(package, resolved, current, now)).await,
+            Ok(Some(verdict)) => Ok(self.remembered(verdict, now)),
+            Ok(None) => {
+                let look = Box::pin(self.look(package, resolved, current, occasion));
+                match self.until {
+                    Some(until) => timeout_at(until.answering, look)
+                        .await
+                        .unwrap_or_else(|_elapsed| Err(ServiceFault::OutOfTime(package.clone()))),
+                    None => look.await,
+                }
+            }
             Err(fault) => Err(fault.into()),
         };
         self.give_back(package, &holder).await;
@@ -244,18 +310,20 @@ impl Service {
         package: &PackageVersion,
         resolved: Option<Resolved>,
         current: Option<Verdict>,
-        now: Timestamp,
+        occasion: Occasion,
     ) -> Result<Looked, ServiceFault> {
+        let (began, now) = (Instant::now(), occasion.now);
+        let asking = Asking::new(&*self.fetch, self.until);
         let earlier = match &current {
             Some(verdict) => self.earlier_dossier(verdict).await?,
             None => None,
         };
         let look = Look {
-            fetch: &*self.fetch,
-            upstreams: &self.upstreams,
-            at: now,
             previous: earlier.as_ref(),
+            ..self.look_at(&asking, now)
         };
+        // What a tag led to was asked for by then.
+        let before: usize = resolved.iter().map(|resolved| resolved.observations.len()).sum();
         let resolved = match resolved {
             Some(resolved) => resolved,
             None => match ecosystem::resolve(&Coordinate::from(package.clone()), &look).await {
@@ -280,7 +348,12 @@ impl Service {
                 self.store.remember(&key, &seen, now).await?;
             }
         }
-        self.conclude(&judge, judgement, dossier, memory, now).await
+        let effort = Effort {
+            began,
+            asked: asking.asked().saturating_add(u32::try_from(before).unwrap_or(u32::MAX)),
+        };
+        let case = Case::new(&judge, dossier, memory, now);
+        self.conclude(judgement, case, occasion, &effort).await
     }
 
     /// The dossier of the current verdict, for conditional questions and for what need not be asked again. Without it everything
@@ -307,7 +380,10 @@ impl Service {
         }
         let marked = self.store.mark_removed(package, now).await?;
         let verdict = marked.ok_or(fault)?;
-        tracing::info!(package = %package, status = %verdict.status, "the registry does not serve the version any more");
+        tracing::info!(
+            event = "version.removed", package = %package, status = %verdict.status,
+            "the registry does not serve the version any more"
+        );
         Ok(Looked::remembered(verdict))
     }
 
@@ -386,37 +462,70 @@ impl Service {
 
     async fn conclude(
         &self,
-        judge: &Judge,
         judgement: Judgement,
-        dossier: Dossier,
-        memory: Memory,
-        now: Timestamp,
+        case: Case,
+        occasion: Occasion,
+        effort: &Effort,
     ) -> Result<Looked, ServiceFault> {
-        let seen = first_seen(&judgement, &memory, now);
+        let now = occasion.now;
+        let seen = first_seen(&judgement, &case.memory, now);
         let Judgement { verdict, release, .. } = judgement;
-        let verdict = match self.store.record(&verdict, &dossier, seen.as_ref()).await? {
-            Recorded::Current { previous, announcement } => {
-                log_verdict(&verdict, previous.as_deref().map(|previous| previous.status));
+        let recorded = self.store.record(&verdict, &case.dossier, seen.as_ref()).await?;
+        self.report(&verdict, &recorded, occasion, effort);
+        let verdict = match recorded {
+            Recorded::Current { announcement, .. } => {
                 if let Some(announcement) = announcement {
-                    self.announce(&[*announcement]).await;
+                    let delivered = self.announce(&[*announcement]).await;
+                    let owed = 1 - delivered;
+                    self.meter.measure(&Measurement::Announcements { delivered, owed }, now);
                 }
                 verdict
             }
-            Recorded::KeptExisting { current } => {
-                tracing::info!(
-                    package = %verdict.package, status = %current.status, looked = %verdict.status,
-                    "the earlier verdict stays"
-                );
-                *current
-            }
+            Recorded::KeptExisting { current } => *current,
         };
-        if let Some(release) = release.and_then(|release| teaching(release, &verdict, &memory)) {
+        if let Some(release) = release.and_then(|release| teaching(release, &verdict, &case.memory)) {
             self.store.remember_release(&verdict.package, &release).await?;
         }
         Ok(Looked {
             verdict,
-            case: Some(Box::new(Case::new(judge, dossier, memory, now))),
+            case: Some(Box::new(case)),
         })
+    }
+
+    /// One line of the log and one measurement for each verdict that was made. docs/operations.md has the names of the fields,
+    /// which others rely on.
+    fn report(&self, verdict: &Verdict, recorded: &Recorded, occasion: Occasion, effort: &Effort) {
+        let (before, stands, changed) = match recorded {
+            Recorded::Current { previous, announcement } => (previous.as_deref(), true, announcement.is_some()),
+            Recorded::KeptExisting { current } => (Some(&**current), false, false),
+        };
+        let took = effort.began.elapsed();
+        let ecosystem = verdict.package.ecosystem();
+        let decided_by: Vec<&str> = verdict.decided_by.iter().map(|check| check.as_str()).collect();
+        tracing::info!(
+            event = "verdict",
+            package = %verdict.package,
+            ecosystem = ecosystem.purl_type(),
+            status = %verdict.status,
+            decidedBy = decided_by.join(","),
+            reason = occasion.reason.as_str(),
+            durationMs = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            upstreamRequests = effort.asked,
+            fresh = occasion.freshness != Freshness::Remembered,
+            changed,
+            stands,
+            previous = before.map(|before| before.status.as_str()),
+            dossier = %verdict.dossier,
+            verifier = verdict.verifier.id,
+            "verdict"
+        );
+        let made = Measurement::Verdict {
+            ecosystem,
+            status: verdict.status,
+            took,
+            asked: effort.asked,
+        };
+        self.meter.measure(&made, occasion.now);
     }
 
     /// Tells whoever listens, and returns how many were told. What is not delivered, or not noted as such, stays owed, and a
@@ -470,17 +579,4 @@ fn awaits_an_upstream(verdict: &Verdict) -> bool {
             .findings
             .iter()
             .any(|finding| verdict.decided_by.contains(&finding.check) && silent(finding))
-}
-
-/// One line per verdict, with stable field names.
-fn log_verdict(verdict: &Verdict, previous: Option<Status>) {
-    let decided_by: Vec<&str> = verdict.decided_by.iter().map(|check| check.as_str()).collect();
-    tracing::info!(
-        package = %verdict.package,
-        status = %verdict.status,
-        previous = previous.map(Status::as_str),
-        decided_by = decided_by.join(","),
-        dossier = %verdict.dossier,
-        "verdict"
-    );
 }

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{LEASE, Service, ServiceFault};
+use super::{Asking, LEASE, Service, ServiceFault};
 use crate::ecosystem::{self, Look, LookFault};
 use crate::package::Ecosystem;
-use crate::ports::{BatchItem, Due, Progress, StoreFault, Target, Task, WorkItem, WorkReason};
+use crate::ports::{BatchItem, Due, Measurement, Progress, StoreFault, Target, Task, WorkItem, WorkReason};
 
 /// How many due tasks one sweep hands over.
 const TASKS: usize = 500;
@@ -32,7 +33,8 @@ const ONCE_MORE: SignedDuration = SignedDuration::from_mins(10);
 const BATCH_PAGE: usize = 1000;
 /// How many versions of batches one sweep hands over, but for the rest of the last batch that is begun.
 const BATCH_ITEMS: usize = 10_000;
-/// For how long a sweep reads a feed. What was read by then and not noted is read again by the next one.
+/// For how long a sweep reads the feeds, all of them at the same time. What was read by then and not noted is read again by
+/// the next one.
 const FEED_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What a sweep did.
@@ -72,7 +74,7 @@ impl Service {
     /// Two sweeps at a time do no harm: a place in a feed is moved by one of them, and a task is claimed by one of them. What
     /// a sweep that dies has claimed is due again after a quarter of an hour. The parts do not depend on each other, and the
     /// first trouble of one ends that one; a fault is returned only if nothing at all could be done. Whoever else is asked,
-    /// feeds and the source of trust material, is asked last and for a limited time: a host that hangs keeps nothing waiting.
+    /// feeds and the source of trust material, is asked last and for a limited time: a host that hangs keeps nothing else waiting.
     pub async fn sweep(&self, now: Timestamp) -> Result<Swept, ServiceFault> {
         let mut swept = Swept::default();
         let mut faults = Vec::new();
@@ -89,21 +91,12 @@ impl Service {
         // 3.
         let feeds = ecosystem::feeds(&self.upstreams);
         let parts = feeds.len() + 2;
-        for (ecosystem, feed) in feeds {
-            match self.is_feed_wanted(ecosystem).await {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(fault) => {
-                    faults.push(fault.into());
-                    continue;
-                }
-            }
-            let reading = self.read_feed(ecosystem, &feed, now);
-            let read = tokio::time::timeout(FEED_PATIENCE, reading)
-                .await
-                .unwrap_or_else(|_elapsed| Err(too_slow(&feed).into()));
+        let readings = feeds
+            .iter()
+            .map(|(ecosystem, feed)| self.read_if_wanted(*ecosystem, feed, now));
+        for read in join_all(readings).await {
             match read {
-                Ok(read) => swept.feeds.push(read),
+                Ok(read) => swept.feeds.extend(read),
                 Err(fault) => faults.push(fault),
             }
         }
@@ -111,12 +104,32 @@ impl Service {
         self.judges.judge(now).await;
         swept.troubles = faults.iter().map(ToString::to_string).collect();
         for trouble in &swept.troubles {
-            tracing::error!(trouble, "a part of the sweep failed");
+            tracing::error!(event = "sweep.trouble", trouble, "a part of the sweep failed");
         }
+        let ended = Measurement::Sweep {
+            tasks: swept.tasks,
+            troubles: swept.troubles.len(),
+        };
+        self.meter.measure(&ended, now);
         match faults.pop() {
             Some(fault) if faults.len() + 1 == parts => Err(fault),
             Some(_) | None => Ok(swept),
         }
+    }
+
+    async fn read_if_wanted(
+        &self,
+        ecosystem: Ecosystem,
+        feed: &url::Url,
+        now: Timestamp,
+    ) -> Result<Option<Read>, ServiceFault> {
+        if !self.is_feed_wanted(ecosystem).await? {
+            return Ok(None);
+        }
+        tokio::time::timeout(FEED_PATIENCE, self.read_feed(ecosystem, feed, now))
+            .await
+            .unwrap_or_else(|_elapsed| Err(too_slow(feed).into()))
+            .map(Some)
     }
 
     /// A list of everything is read only for those who watch something in it.
@@ -128,16 +141,22 @@ impl Service {
     /// owed, what somebody has to act on is delivered first.
     async fn deliver_what_is_owed(&self, now: Timestamp) -> Result<usize, ServiceFault> {
         let until = now.checked_sub(LEASE).unwrap_or(Timestamp::MIN);
-        let mut announced = 0;
+        let (mut announced, mut found) = (0, 0);
         for _delivery in 0..DELIVERIES {
             let mut owed = self.store.owed(until, ANNOUNCEMENTS).await?;
             owed.sort_by_key(|owed| !owed.change.status.is_told());
             let told = self.announce(&owed).await;
             announced += told;
+            found += owed.len();
             if told < ANNOUNCEMENTS {
                 break;
             }
         }
+        let handed_over = Measurement::Announcements {
+            delivered: announced,
+            owed: found - announced,
+        };
+        self.meter.measure(&handed_over, now);
         Ok(announced)
     }
 
@@ -150,12 +169,8 @@ impl Service {
     /// 4. A feed that has nothing new and ends before the place was numbered anew. It is read from its end on, and what it
     ///    told in between is found when each package is looked for, once a day.
     async fn read_feed(&self, ecosystem: Ecosystem, feed: &url::Url, now: Timestamp) -> Result<Read, ServiceFault> {
-        let look = Look {
-            fetch: &*self.fetch,
-            upstreams: &self.upstreams,
-            at: now,
-            previous: None,
-        };
+        let asking = Asking::new(&*self.fetch, self.until);
+        let look = self.look_at(&asking, now);
         let name = ecosystem.purl_type();
         let read = |until, watched| Read {
             ecosystem,
@@ -230,6 +245,9 @@ impl Service {
 
     async fn hand_over_what_is_due(&self, now: Timestamp) -> Result<usize, ServiceFault> {
         let due = self.store.due(now, TASKS).await?;
+        let age = due.first().map(|most_overdue| now.duration_since(most_overdue.since));
+        self.meter
+            .measure(&Measurement::OldestDue(age.unwrap_or_default()), now);
         let (batches, others): (Vec<Due>, Vec<Due>) =
             due.into_iter().partition(|due| matches!(due.task, Task::Batch(_)));
         let claims = others.into_iter().map(|due| async move {

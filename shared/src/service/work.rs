@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Looked, Service, ServiceFault, awaits_an_upstream};
-use crate::ecosystem::{self, ListedVersion, Listing, Look, LookFault};
+use super::{Asking, Freshness, Looked, Occasion, Service, ServiceFault, awaits_an_upstream};
+use crate::ecosystem::{self, ListedVersion, Listing, LookFault};
 use crate::package::{Coordinate, PackageName, PackageVersion};
 use crate::ports::{BatchItem, FaultSide, Progress, Target, Watched, WorkItem, WorkReason};
 use crate::verdict::Verdict;
@@ -61,11 +61,7 @@ impl Service {
             Ok(looked) => looked,
             Err(fault) => {
                 if fault.side() == FaultSide::Caller {
-                    let progress = Progress::Failed {
-                        code: fault.code().to_owned(),
-                        message: fault.to_string(),
-                    };
-                    self.note_progress(item, package, progress).await?;
+                    self.give_up(item, fault.code(), &fault.to_string()).await?;
                 }
                 return Err(fault);
             }
@@ -109,13 +105,19 @@ impl Service {
             WorkReason::Api | WorkReason::Batch | WorkReason::Sweep => false,
         };
         let coordinate = Coordinate::from(package.clone());
-        let looked = self.verdict(&coordinate, again, now).await?;
+        let as_fresh_as = |freshness| Occasion {
+            reason: item.reason,
+            freshness,
+            now,
+        };
+        let freshness = if again { Freshness::Anew } else { Freshness::Remembered };
+        let looked = self.verdict_on(&coordinate, as_fresh_as(freshness)).await?;
         let is_asked_anew = match item.reason {
             WorkReason::Api | WorkReason::Batch => looked.case.is_none() && looked.verdict.removed_at.is_none(),
             WorkReason::Sweep | WorkReason::Recheck => false,
         };
         if is_asked_anew && awaits_an_upstream(&looked.verdict) {
-            return self.verdict(&coordinate, true, now).await;
+            return self.verdict_on(&coordinate, as_fresh_as(Freshness::Anew)).await;
         }
         Ok(looked)
     }
@@ -126,6 +128,18 @@ impl Service {
         let Some(id) = &item.batch else { return Ok(true) };
         let batch = self.store.batch(id, now).await?;
         Ok(batch.is_some_and(|batch| now.duration_since(batch.created_at) < AWAITED))
+    }
+
+    /// Notes that there never will be a verdict for the batch that a message belongs to, if it does to any.
+    pub async fn give_up(&self, item: &WorkItem, code: &str, message: &str) -> Result<(), ServiceFault> {
+        let Target::Version(package) = &item.package else {
+            return Ok(());
+        };
+        let progress = Progress::Failed {
+            code: code.to_owned(),
+            message: message.to_owned(),
+        };
+        self.note_progress(item, package, progress).await
     }
 
     async fn note_progress(
@@ -167,13 +181,8 @@ impl Service {
             return Ok(0);
         }
         // 1.
-        let look = Look {
-            fetch: &*self.fetch,
-            upstreams: &self.upstreams,
-            at: now,
-            previous: None,
-        };
-        let listing = match ecosystem::versions(name, &look).await {
+        let asking = Asking::new(&*self.fetch, self.until);
+        let listing = match ecosystem::versions(name, &self.look_at(&asking, now)).await {
             Ok(listing) => listing,
             // The package is gone, or was never there.
             Err(LookFault::NotFound(because)) => {

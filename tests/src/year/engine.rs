@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use futures::future::join_all;
+use hekate::adapters::emf::Unmeasured;
 use hekate::adapters::judges::FixedJudge;
 use hekate::attestation::TrustOrigin;
 use hekate::ecosystem::Upstreams;
@@ -69,7 +70,9 @@ impl Deployment {
                 announcer: Arc::clone(&mortal) as _,
                 judges: Arc::clone(&self.judges),
                 upstreams: self.upstreams.clone(),
+                meter: Arc::new(Unmeasured),
                 holder: format!("hand-{number}"),
+                until: None,
             },
             mortal,
             free_at: Timestamp::MIN,

@@ -33,5 +33,6 @@ mod service;
 mod stored;
 mod tampering;
 mod theorems;
+mod workers;
 mod wrong_answers;
 mod year;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use hekate::adapters::embedded::EmbeddedDynamoDb;
+use hekate::adapters::emf::Unmeasured;
 use hekate::adapters::judges::FixedJudge;
 use hekate::check::CheckId;
 use hekate::ecosystem::Upstreams;
@@ -97,7 +98,9 @@ impl Deployment {
                 github: url(served.github_url()),
                 ..no_address()
             },
+            meter: Arc::new(Unmeasured),
             holder: "test".to_owned(),
+            until: None,
         };
         Self {
             served,

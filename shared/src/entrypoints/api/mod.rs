@@ -4,22 +4,28 @@ mod batches;
 mod changes;
 mod watch;
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::timeout_at;
 
+use super::Deadline;
 use crate::check::CheckId;
 use crate::package::{Coordinate, CoordinateError, Ecosystem, PackageVersion};
 use crate::policy::CHECK_SET;
 use crate::ports::{FaultSide, StoreFault};
-use crate::service::{Freshness, Service, ServiceFault};
+use crate::service::{Freshness, RETRY_AFTER, Service, ServiceFault};
 use crate::verdict::Verdict;
 
 /// The description of the routes below.
@@ -30,6 +36,9 @@ const BODY_LIMIT: usize = 6 << 20;
 
 /// How many earlier verdicts one answer lists.
 const HISTORY_LIMIT: usize = 100;
+
+/// How long an answer may take whose host does not say: the function's time-out in template.yaml.
+pub const USUAL: Duration = Duration::from_secs(29);
 
 /// Reads the clock. The only place of the API that does, so that a host decides what time it is.
 pub type Clock = fn() -> jiff::Timestamp;
@@ -44,6 +53,21 @@ pub struct Api {
     /// How old the last look at a version has to be before it is looked at again for whoever asks for a fresh verdict: anybody
     /// can ask, and each look spends what upstreams allow.
     pub fresh_after: SignedDuration,
+}
+
+/// The same for one request: where its host says how long there is for it, a look ends in time.
+struct InTime(Api);
+
+impl FromRequestParts<Api> for InTime {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Infallible> {
+        let mut api = api.clone();
+        if let Some(deadline) = parts.extensions.get::<Deadline>() {
+            api.service = Arc::new(api.service.within(deadline.until()));
+        }
+        Ok(Self(api))
+    }
 }
 
 /// An answer without a verdict, in the one error envelope.
@@ -103,6 +127,15 @@ impl ApiError {
         }
     }
 
+    fn late() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "out_of_time",
+            message: "no answer was ready in time; ask again in a moment".to_owned(),
+            retry_after: Some(RETRY_AFTER),
+        }
+    }
+
     fn not_found(message: impl Into<String>) -> Self {
         Self {
             status: StatusCode::NOT_FOUND,
@@ -156,6 +189,9 @@ impl From<StoreFault> for ApiError {
 }
 
 /// The routes.
+///
+/// A host that has only so much time for an answer puts a [`Deadline`] into the request's extensions. Whatever is not ready
+/// then is answered 503 with `Retry-After`, before the host ends it without an answer.
 pub fn router(api: Api) -> Router {
     Router::new()
         .route("/", get(index))
@@ -193,7 +229,22 @@ pub fn router(api: Api) -> Router {
                 retry_after: None,
             }
         })
+        .layer(from_fn(in_time))
         .with_state(api)
+}
+
+async fn in_time(deadline: Option<Extension<Deadline>>, request: Request, next: Next) -> Response {
+    let Some(Extension(deadline)) = deadline else {
+        return next.run(request).await;
+    };
+    let path = request.uri().path().to_owned();
+    match timeout_at(deadline.returning(), next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => {
+            tracing::error!(path, "no answer was ready in time");
+            ApiError::late().into_response()
+        }
+    }
 }
 
 /// What `GET /` lists.
@@ -258,7 +309,7 @@ fn query(asked: Asked) -> Result<VerdictQuery, ApiError> {
         .map_err(|rejection| ApiError::caller("bad_query", rejection.body_text()))
 }
 
-async fn verdict_by_purl(State(api): State<Api>, asked: Asked) -> Result<Response, ApiError> {
+async fn verdict_by_purl(InTime(api): InTime, asked: Asked) -> Result<Response, ApiError> {
     let query = query(asked)?;
     let fresh = query.is_fresh()?;
     let purl = query.purl.ok_or_else(|| {
@@ -271,7 +322,7 @@ async fn verdict_by_purl(State(api): State<Api>, asked: Asked) -> Result<Respons
 }
 
 async fn verdict_by_path(
-    State(api): State<Api>,
+    InTime(api): InTime,
     Path((ecosystem, path)): Path<(String, String)>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
@@ -336,7 +387,7 @@ impl Resource {
 }
 
 /// What the first Hekate served: the latest version of an npm package.
-async fn package(State(api): State<Api>, Path(name): Path<String>) -> Result<Response, ApiError> {
+async fn package(InTime(api): InTime, Path(name): Path<String>) -> Result<Response, ApiError> {
     answer(
         &api,
         &Coordinate::new(Ecosystem::Npm, name.trim_end_matches('/'), "latest")?,

@@ -1,0 +1,202 @@
+//! Measurements as CloudWatch metrics, through the log.
+//!
+//! A line in CloudWatch's embedded metric format (EMF,
+//! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>) on a
+//! function's standard output becomes metrics without a request and without a permission of its own.
+//!
+//! Each combination of a metric's name and its dimensions' values is a metric that is paid for. So nothing that the outside
+//! world can make up is a dimension: only the function's name, the ecosystem, the status and the kind of poison are.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::ports::{Measurement, Meter};
+
+/// The namespace of all metrics.
+pub const NAMESPACE: &str = "Hekate";
+
+/// The dimension that every metric has: the name of the function, which tells the stacks of an account apart.
+const FUNCTION: &str = "Function";
+
+/// Counts nothing: local mode has no metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unmeasured;
+
+impl Meter for Unmeasured {
+    fn measure(&self, _measurement: &Measurement, _at: Timestamp) {}
+}
+
+/// Writes each measurement as one line.
+///
+/// Invocations of one process may write at once: a line is handed over whole, under a lock.
+pub struct EmfMeter {
+    function: String,
+    lines: Mutex<Box<dyn Write + Send>>,
+}
+
+impl EmfMeter {
+    /// Writes lines about the function of this name.
+    pub fn new(function: String, lines: Box<dyn Write + Send>) -> Self {
+        Self {
+            function,
+            lines: Mutex::new(lines),
+        }
+    }
+}
+
+impl Meter for EmfMeter {
+    fn measure(&self, measurement: &Measurement, at: Timestamp) {
+        let mut line = document(&self.function, measurement, at).to_string();
+        line.push('\n');
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(fault) = lines.write_all(line.as_bytes()).and_then(|()| lines.flush()) {
+            tracing::warn!(error = %fault, "a measurement was not written");
+        }
+    }
+}
+
+/// One metric: its name, its unit and its value.
+type Metric = (&'static str, &'static str, Value);
+
+/// Metrics that share their dimensions: those besides the function's name. Each metric is there once without and, if there are
+/// any, once with all of them.
+struct Group {
+    by: Vec<(&'static str, &'static str)>,
+    metrics: Vec<Metric>,
+}
+
+fn count(name: &'static str, value: impl Into<Value>) -> Metric {
+    (name, "Count", value.into())
+}
+
+fn groups(measurement: &Measurement) -> Vec<Group> {
+    let plain = |metrics| {
+        vec![Group {
+            by: Vec::new(),
+            metrics,
+        }]
+    };
+    match measurement {
+        Measurement::Verdict {
+            ecosystem,
+            status,
+            took,
+            asked,
+        } => {
+            let ecosystem = ("Ecosystem", ecosystem.purl_type());
+            // Milliseconds of a look fit by far.
+            let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            vec![
+                Group {
+                    by: vec![ecosystem, ("Status", status.as_str())],
+                    metrics: vec![count("VerdictsMade", 1)],
+                },
+                Group {
+                    by: vec![ecosystem],
+                    metrics: vec![
+                        ("VerdictDuration", "Milliseconds", took.into()),
+                        count("UpstreamRequests", *asked),
+                    ],
+                },
+            ]
+        }
+        Measurement::CachedAnswer { ecosystem } => vec![Group {
+            by: vec![("Ecosystem", ecosystem.purl_type())],
+            metrics: vec![count("CachedAnswers", 1)],
+        }],
+        Measurement::MessagesReturned(messages) => plain(vec![count("MessagesReturned", *messages)]),
+        Measurement::MessageHopeless => plain(vec![count("MessagesHopeless", 1)]),
+        Measurement::MessagePoison(poison) => vec![Group {
+            by: vec![("Reason", poison.as_str())],
+            metrics: vec![count("MessagesPoison", 1)],
+        }],
+        Measurement::Sweep { tasks, troubles } => {
+            plain(vec![count("SweepTasks", *tasks), count("SweepTroubles", *troubles)])
+        }
+        Measurement::OldestDue(age) => plain(vec![("OldestDueAge", "Seconds", age.as_secs().max(0).into())]),
+        Measurement::Announcements { delivered, owed } => plain(vec![
+            count("AnnouncementsDelivered", *delivered),
+            count("AnnouncementsOwed", *owed),
+        ]),
+    }
+}
+
+/// The line: "the root node MUST be an object with a member `_aws`"; dimensions and metrics are named there, and their values
+/// are members beside it.
+fn document(function: &str, measurement: &Measurement, at: Timestamp) -> Value {
+    let mut members = Map::new();
+    members.insert(FUNCTION.to_owned(), function.into());
+    let mut directives = Vec::new();
+    for Group { by, metrics } in groups(measurement) {
+        let mut sets = vec![vec![FUNCTION]];
+        if !by.is_empty() {
+            sets.push([FUNCTION].into_iter().chain(by.iter().map(|(name, _)| *name)).collect());
+        }
+        let named: Vec<Value> = metrics
+            .iter()
+            .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
+            .collect();
+        directives.push(json!({ "Namespace": NAMESPACE, "Dimensions": sets, "Metrics": named }));
+        members.extend(by.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+        members.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+    }
+    let metadata = json!({ "Timestamp": at.as_millisecond(), "CloudWatchMetrics": directives });
+    members.insert("_aws".to_owned(), metadata);
+    Value::Object(members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ecosystem::Ecosystem;
+    use crate::verdict::Status;
+
+    #[test]
+    fn a_verdict_is_one_line_with_its_counts_under_the_function_and_under_what_it_is_about() {
+        let measurement = Measurement::Verdict {
+            ecosystem: Ecosystem::Npm,
+            status: Status::Verified,
+            took: std::time::Duration::from_millis(1500),
+            asked: 11,
+        };
+        let at: Timestamp = "2026-11-22T10:00:00.5Z".parse().unwrap();
+        assert_eq!(
+            document("stack-Worker-1", &measurement, at),
+            json!({
+                "_aws": {
+                    "Timestamp": 1_795_341_600_500_i64,
+                    "CloudWatchMetrics": [
+                        {
+                            "Namespace": "Hekate",
+                            "Dimensions": [["Function"], ["Function", "Ecosystem", "Status"]],
+                            "Metrics": [{ "Name": "VerdictsMade", "Unit": "Count" }],
+                        },
+                        {
+                            "Namespace": "Hekate",
+                            "Dimensions": [["Function"], ["Function", "Ecosystem"]],
+                            "Metrics": [
+                                { "Name": "VerdictDuration", "Unit": "Milliseconds" },
+                                { "Name": "UpstreamRequests", "Unit": "Count" },
+                            ],
+                        },
+                    ],
+                },
+                "Function": "stack-Worker-1",
+                "Ecosystem": "npm",
+                "Status": "verified",
+                "VerdictsMade": 1,
+                "VerdictDuration": 1500,
+                "UpstreamRequests": 11,
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_due_in_the_future_is_not_late() {
+        let early = Measurement::OldestDue(jiff::SignedDuration::from_secs(-5));
+        assert_eq!(document("f", &early, Timestamp::UNIX_EPOCH)["OldestDueAge"], 0);
+    }
+}
