@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 HERE = Path(__file__).resolve().parent
-# In seconds. It takes a tenth on an idle machine.
+# In seconds, far more than it takes: a run that hangs is ended.
 PATIENCE = 900
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
