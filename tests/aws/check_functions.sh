@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Runs the built functions under emulators: alone, and deployed from template.yaml.
+# Runs the built functions under emulators: alone, and deployed by SAM.
 #
-#     check_functions.sh BINARIES REGISTRY-COMMAND [EXPECTATIONS]
+#     check_functions.sh BUILD BINARIES REGISTRY-COMMAND [EXPECTATIONS]
 #
-# BINARIES is a folder with the workspace's programs; the rest is described in test_functions.py and test_corpus.py.
+# BUILD is what build.sh printed, BINARIES a folder with the workspace's other programs; the rest is described in test_functions.py,
+# test_deployment.py and test_corpus.py.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,10 +13,9 @@ emulator=$("$here/environment.sh" emulator)
 export PYTHONDONTWRITEBYTECODE=1
 
 interface=$("$template/bin/python" "$here/rie.py")
+python=$emulator/bin/python
+built=(--build "$1" --sam "$template/bin/sam")
 
-"$emulator/bin/python" "$here/test_functions.py" \
-    --binaries "$1" \
-    --interface-emulator "$interface" \
-    --registry-command "$2" \
-    ${3:+--expectations "$3"}
-"$emulator/bin/python" "$here/test_corpus.py" --binaries "$1" --interface-emulator "$interface"
+"$python" "$here/test_functions.py" "${built[@]}" --interface-emulator "$interface" --registry-command "$3" ${4:+--expectations "$4"}
+"$python" "$here/test_deployment.py" "${built[@]}" --registry-command "$3"
+"$python" "$here/test_corpus.py" "${built[@]}" --interface-emulator "$interface" --binaries "$2"

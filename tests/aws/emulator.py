@@ -1,13 +1,13 @@
-"""The whole stack on an emulated AWS: template.yaml deployed with real bootstraps as host processes.
+"""The whole stack on an emulated AWS: what `sam build` left, deployed by `sam deploy`, with real bootstraps as host processes.
 
-What it proves: the template deploys; routes, event source mapping, dead-letter queue and schedule are wired to the right
+What it proves: the template deploys as it is; routes, event source mapping, dead-letter queue and schedule are wired to the right
 functions; the roles grant what the functions use (`enforce_permissions`). What it cannot prove: expiry, throttling, encryption,
-point-in-time recovery and concurrency limits, which the emulator ignores: test_template.py asserts those on the template.
+point-in-time recovery and concurrency limits, which the emulator ignores: test_template.py asserts those on the template. Nor does
+it know `StartMessageMoveTask`, with which a dead-letter queue is redriven.
 
-    emulator.py BINARIES       deploys the functions built in the folder BINARIES and prints the stack's outputs
+    emulator.py BUILD SAM       deploys what `sam build` left in the folder BUILD and prints the stack's outputs
 """
 
-import io
 import json
 import os
 import platform
@@ -18,8 +18,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
@@ -28,7 +28,7 @@ from samtranslator.yaml_helper import yaml_parse
 
 from loopback import free_port, stop_group
 
-TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
+CONFIGURATION = Path(__file__).resolve().parents[2] / "samconfig.toml"
 REGION = "us-east-1"
 FUNCTIONS = {
     "VerifyApiFunction": "verify-api",
@@ -36,6 +36,8 @@ FUNCTIONS = {
     "SweeperFunction": "sweeper",
 }
 ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
+# What a stack on this host differs in from a stack on AWS: it runs this host's instructions, and its table goes with the emulator.
+HOST_PARAMETERS = {"Architecture": ARCHITECTURES[platform.machine()], "DeletionProtection": "false"}
 
 
 class Emulator:
@@ -79,6 +81,7 @@ def start(enforce_permissions=False):
             "IOT_MTLS_ENABLED": "0",
             "MINISTACK_REGION": REGION,
             "AUTH": "true" if enforce_permissions else "false",
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",  # which it hands on to the functions
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         executable = shutil.which("ministack", path=str(Path(sys.executable).parent))
@@ -113,61 +116,125 @@ def wait_until_ready(emulator, process, seconds=60):
     raise RuntimeError(f"the emulator did not start\n{emulator.output()}")
 
 
-def archive(binary):
-    """A function's deployment package: the binary, named `bootstrap`."""
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as package:
-        entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
-        entry.external_attr = 0o755 << 16
-        entry.compress_type = zipfile.ZIP_DEFLATED
-        package.writestr(entry, Path(binary).read_bytes())
-    return content.getvalue()
+@dataclass(frozen=True)
+class Build:
+    """What `sam build` left in a folder, and the program that deploys it."""
+
+    folder: Path
+    sam: Path
+
+    def bootstrap(self, name):
+        """The built program of a function, by the name of its crate."""
+        (logical,) = (logical for logical, crate in FUNCTIONS.items() if crate == name)
+        return self.folder / logical / "bootstrap"
+
+    def parameters(self):
+        """The parameters of the template, in its order, in which `sam deploy --guided` asks for them."""
+        return list(yaml_parse((self.folder / "template.yaml").read_text())["Parameters"])
+
+    def command(self, emulator, *arguments, answers=None):
+        """Runs `sam` against the emulator with the repository's own configuration, and returns what it printed.
+
+        `answers` is what is typed. The configuration is a copy, since `--guided` writes into it.
+        """
+        with tempfile.TemporaryDirectory() as home:
+            configuration = Path(home) / "samconfig.toml"
+            shutil.copyfile(CONFIGURATION, configuration)
+            environment = {
+                "PATH": os.environ["PATH"],
+                "HOME": home,
+                "AWS_ENDPOINT_URL": emulator.url,
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "SAM_CLI_TELEMETRY": "0",
+            }
+            ran = subprocess.run(
+                [self.sam, *arguments, "--config-file", configuration],
+                cwd=home,
+                env=environment,
+                input="".join(f"{answer}\n" for answer in answers or []),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+        # Progress is printed over itself; what is left of such a line is its last state.
+        output = "\n".join(line.rsplit("\r", 1)[-1] for line in ran.stdout.splitlines())
+        if ran.returncode != 0:
+            raise RuntimeError(f"sam {arguments[0]} ended with {ran.returncode}\n{output}\n{emulator.output()[-4000:]}")
+        return output
 
 
-def deploy(emulator, binaries, parameters=None, stack="hekate", environment=None):
-    """Deploys template.yaml with the binaries of a folder; returns the stack's outputs and its resources by logical name.
-
-    `environment` adds variables to every function: what AWS sets by itself and an emulator does not, such as its own address.
-    """
-    template = yaml_parse(TEMPLATE.read_text())
-    s3 = emulator.client("s3")
-    s3.create_bucket(Bucket="code")
-    for name, binary in FUNCTIONS.items():
-        s3.put_object(Bucket="code", Key=f"{binary}.zip", Body=archive(Path(binaries) / binary))
-        template["Resources"][name]["Properties"]["CodeUri"] = {"Bucket": "code", "Key": f"{binary}.zip"}
-    template["Globals"]["Function"]["Environment"]["Variables"].update(environment or {})
-    name_batches_apart(template)
-    values = {
-        "Architecture": ARCHITECTURES[platform.machine()],
-        "DeletionProtection": "false",
-        **(parameters or {}),
-    }
-    cloudformation = emulator.client("cloudformation")
-    cloudformation.create_stack(
-        StackName=stack,
-        TemplateBody=json.dumps(template),
-        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[{"ParameterKey": key, "ParameterValue": str(value)} for key, value in values.items()],
+def deploy(emulator, build, parameters=None, stack="hekate"):
+    """`sam deploy` of a new stack, or of the one that is there with other parameters; returns its outputs and its resources."""
+    values = " ".join(f'{name}="{value}"' for name, value in (HOST_PARAMETERS | (parameters or {})).items())
+    build.command(
+        emulator,
+        "deploy",
+        *("--template-file", build.folder / "template.yaml"),
+        *("--stack-name", stack),
+        "--no-confirm-changeset",
+        *("--parameter-overrides", values),
     )
-    wait_for_stack(cloudformation, stack)
+    return settle(emulator, stack)
+
+
+def deploy_guided(emulator, build, parameters=None, stack="hekate"):
+    """The same as an operator does it the first time: `sam deploy --guided`, every question answered on standard input."""
+    values = HOST_PARAMETERS | (parameters or {})
+    build.command(
+        emulator,
+        "deploy",
+        "--guided",
+        *("--template-file", build.folder / "template.yaml"),
+        answers=[
+            stack,
+            REGION,
+            *(values.get(name, "") for name in build.parameters()),
+            "y",  # confirm changes before they are made
+            "y",  # allow roles
+            "n",  # keep rollbacks
+            "y",  # save the answers
+            "",
+            "",
+            "y",  # make these changes
+        ],
+    )
+    return settle(emulator, stack)
+
+
+def delete(emulator, build, stack="hekate"):
+    """`sam delete`."""
+    build.command(emulator, "delete", "--stack-name", stack, "--region", REGION, "--no-prompts")
+
+
+def settle(emulator, stack):
+    """Repairs where the emulator differs from AWS, and returns the stack's outputs and its resources by logical name."""
+    cloudformation = emulator.client("cloudformation")
+    summaries = cloudformation.list_stack_resources(StackName=stack)["StackResourceSummaries"]
+    resources = {summary["LogicalResourceId"]: summary["PhysicalResourceId"] for summary in summaries}
+    roles = [summary["PhysicalResourceId"] for summary in summaries if summary["ResourceType"] == "AWS::IAM::Role"]
+    name_batches_apart(emulator, roles)
     repair_concurrency(emulator)
     (description,) = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}
-    summaries = cloudformation.list_stack_resources(StackName=stack)["StackResourceSummaries"]
-    return outputs, {summary["LogicalResourceId"]: summary["PhysicalResourceId"] for summary in summaries}
+    return {output["OutputKey"]: output["OutputValue"] for output in description["Outputs"]}, resources
 
 
-def name_batches_apart(template):
+def name_batches_apart(emulator, roles):
     """Lets whoever may send one message send several.
 
     On AWS `sqs:SendMessage` authorises `SendMessageBatch` as well, which has no action of its own; the emulator asks for one.
     """
-    for resource in template["Resources"].values():
-        for policy in resource.get("Properties", {}).get("Policies", []):
-            for statement in policy["PolicyDocument"]["Statement"]:
-                # A statement under a condition has no action of its own; none of those is about queues.
-                if statement.get("Action") == "sqs:SendMessage":
+    iam = emulator.client("iam")
+    for role in roles:
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+            document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for statement in document["Statement"]:
+                if statement["Action"] == "sqs:SendMessage":
                     statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
 
 
 def repair_concurrency(emulator):
@@ -182,26 +249,11 @@ def repair_concurrency(emulator):
         functions.update_event_source_mapping(UUID=mapping["UUID"], ScalingConfig={"MaximumConcurrency": maximum})
 
 
-def wait_for_stack(cloudformation, stack, seconds=120):
-    deadline = time.monotonic() + seconds
-    status = "not looked at"
-    while time.monotonic() < deadline:
-        status = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
-        if status == "CREATE_COMPLETE":
-            return
-        if "FAILED" in status or "ROLLBACK" in status:
-            break
-        time.sleep(0.3)
-    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
-    reasons = [f"{e['LogicalResourceId']}: {e.get('ResourceStatusReason', '')}" for e in events if "FAILED" in e["ResourceStatus"]]
-    raise RuntimeError(f"stack {stack} is {status}\n" + "\n".join(reasons))
-
-
 def main(arguments):
-    if len(arguments) != 1:
+    if len(arguments) != 2:
         raise SystemExit(__doc__)
     with start() as emulator:
-        outputs, resources = deploy(emulator, arguments[0])
+        outputs, resources = deploy(emulator, Build(*map(Path, arguments)))
         print(json.dumps({"outputs": outputs, "resources": resources}, indent=2))
 
 

@@ -2,9 +2,9 @@
 # Makes the virtual environment NAME from requirements-NAME.txt at the top of the repository and prints its path.
 # An environment that was made from the same requirements is used as it is.
 #
-#     environment.sh template|checkov|emulator|deny|pypi-attestations
+#     environment.sh template|checkov|emulator|deny|pypi-attestations|schemathesis
 #
-# The requirements of what other verifiers need are in ../compare.
+# The requirements of what other verifiers need are in ../compare, those of what asks the API in ../api.
 # requirements-NAME.txt is made from requirements-NAME.in:
 #     uv pip compile --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-annotate --no-header \
 #         requirements-NAME.in -o requirements-NAME.txt
@@ -14,10 +14,12 @@ set -euo pipefail
 name=$1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
-requirements=$here/requirements-$name.txt
-if [ ! -f "$requirements" ]; then
-    requirements=$here/../compare/requirements-$name.txt
-fi
+for folder in "$here" "$here/../compare" "$here/../api"; do
+    requirements=$folder/requirements-$name.txt
+    if [ -f "$requirements" ]; then
+        break
+    fi
+done
 environment=$top/.venv-$name
 installer=$top/.venv-installer
 

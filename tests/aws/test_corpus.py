@@ -1,8 +1,8 @@
 """Every recorded npm case through the command line and through the API's and the worker's binaries.
 
-    test_corpus.py --binaries DIR --interface-emulator FILE
+    test_corpus.py --build DIR --sam FILE --binaries DIR --interface-emulator FILE
 
-DIR also holds `hekate` and `corpus-registry`, which serves the folder that HEKATE_CORPUS names: each case under an address of its
+The functions are those that `sam build` left. The folder of binaries holds `hekate` and `corpus-registry`, which serves the folder that HEKATE_CORPUS names: each case under an address of its
 own, with the verdict that the folder's index names. Without the variable nothing is run, and that is said.
 """
 
@@ -28,6 +28,7 @@ class Corpus(unittest.TestCase):
     def setUpClass(cls):
         if not os.environ.get("HEKATE_CORPUS"):
             raise unittest.SkipTest("HEKATE_CORPUS is not set: the recorded cases were not run")
+        cls.build = emulator.Build(OPTIONS.build, OPTIONS.sam)
         registry, line = start_registry(str(OPTIONS.binaries / "corpus-registry"))
         cls.addClassCleanup(stop_registry, registry)
         # Runs and commits are not recorded: the registry answers 404 to everything below this address.
@@ -69,7 +70,7 @@ class Corpus(unittest.TestCase):
             # The schedule may set the deployed functions to work, too.
             nothing = self.upstreams["HEKATE_GITHUB_URL"]
             everybody = ("NpmUrl", "PypiUrl", "HomebrewUrl", "GitHubUrl")
-            outputs, _ = emulator.deploy(aws, OPTIONS.binaries, parameters=dict.fromkeys(everybody, nothing))
+            outputs, _ = emulator.deploy(aws, self.build, dict.fromkeys(everybody, nothing))
             for package in self.packages:
                 environment = {
                     **self.upstreams,
@@ -109,15 +110,15 @@ class Corpus(unittest.TestCase):
             },
             "isBase64Encoded": False,
         }
-        with rie.function(OPTIONS.binaries / "verify-api", environment, executable=OPTIONS.interface_emulator) as function:
+        with rie.function(self.build.bootstrap("verify-api"), environment, executable=OPTIONS.interface_emulator) as function:
             answer = function.invoke(event)
         self.assertEqual(answer["statusCode"], 200, answer["body"])
         return json.loads(answer["body"])
 
     def from_worker(self, environment, purl):
         body = json.dumps({"schema": 1, "package": purl, "reason": "sweep"})
-        binary = OPTIONS.binaries / "batch-verifier"
-        with rie.function(binary, environment, executable=OPTIONS.interface_emulator) as function:
+        bootstrap = self.build.bootstrap("batch-verifier")
+        with rie.function(bootstrap, environment, executable=OPTIONS.interface_emulator) as function:
             answer = function.invoke({"Records": [{"messageId": "1", "body": body}]})
         self.assertEqual(answer["batchItemFailures"], [])
         # What the worker recorded is what the API then serves, and it asks no registry for it.
@@ -126,6 +127,8 @@ class Corpus(unittest.TestCase):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--sam", type=Path, required=True)
     parser.add_argument("--binaries", type=Path, required=True)
     parser.add_argument("--interface-emulator", type=Path, required=True)
     _, rest = parser.parse_known_args(namespace=OPTIONS)

@@ -1,8 +1,8 @@
 """The three binaries as functions: alone under the runtime interface emulator, and wired together on an emulated AWS.
 
-    test_functions.py --binaries DIR --interface-emulator FILE --registry-command COMMAND [--expectations FILE]
+    test_functions.py --build DIR --sam FILE --interface-emulator FILE --registry-command COMMAND [--expectations FILE]
 
-The registry command serves an npm registry, and whatever else the functions are to ask, on the loopback interface until its standard
+DIR is what `sam build` left. The registry command serves an npm registry, and whatever else the functions are to ask, on the loopback interface until its standard
 input closes or it is terminated. It prints one line of JSON when it is ready:
 
     {"npmUrl": "…", "pypiUrl": "…", "homebrewUrl": "…", "githubUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE",
@@ -44,7 +44,7 @@ UPSTREAMS = {
     "trustedRoot": "HEKATE_TRUSTED_ROOT",
     "npmKeys": "HEKATE_NPM_KEYS",
 }
-# Variable → parameter of the template, for those that have one.
+# Variable → parameter of the template.
 PARAMETERS = {
     "HEKATE_NPM_URL": "NpmUrl",
     "HEKATE_PYPI_URL": "PypiUrl",
@@ -56,6 +56,16 @@ PARAMETERS = {
 
 OPTIONS = argparse.Namespace()
 CLEANUP = []
+
+
+def built():
+    """What `sam build` left."""
+    return emulator.Build(OPTIONS.build, OPTIONS.sam)
+
+
+def parameters(upstreams):
+    """The template's parameters for upstreams that variables name."""
+    return {PARAMETERS[variable]: value for variable, value in upstreams.items()}
 
 
 class World:
@@ -99,16 +109,10 @@ def setUpModule():
     running = emulator.start(enforce_permissions=True)
     World.aws = running.__enter__()
     CLEANUP.append(lambda: running.__exit__(None, None, None))
-    own_address = {"AWS_ENDPOINT_URL": World.aws.url}
-    World.outputs, World.resources = emulator.deploy(
-        World.aws,
-        OPTIONS.binaries,
-        parameters={PARAMETERS[variable]: value for variable, value in upstreams.items() if variable in PARAMETERS},
-        environment=own_address | {variable: value for variable, value in upstreams.items() if variable not in PARAMETERS},
-    )
+    World.outputs, World.resources = emulator.deploy_guided(World.aws, built(), parameters(upstreams))
     World.environment = {
         **upstreams,
-        **own_address,
+        "AWS_ENDPOINT_URL": World.aws.url,
         "AWS_REGION": emulator.REGION,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -175,19 +179,19 @@ def batch():
 
 
 def make_something_due():
-    """Moves the next look of one package of the table into the past; returns how many items had one."""
+    """Moves the next look of one package of the table into the past; returns its key, or nothing if no package has one."""
     dynamodb = World.aws.client("dynamodb")
     items = dynamodb.scan(TableName=World.outputs["TableName"])["Items"]
-    due = [item for item in items if "due_shard" in item]
-    for item in due[:1]:
-        past = "2000" + item["due_at"]["S"][4:]
+    for item in (item for item in items if "due_shard" in item):
+        key = {"pk": item["pk"], "sk": item["sk"]}
         dynamodb.update_item(
             TableName=World.outputs["TableName"],
-            Key={"pk": item["pk"], "sk": item["sk"]},
+            Key=key,
             UpdateExpression="SET due_at = :past",
-            ExpressionAttributeValues={":past": {"S": past}},
+            ExpressionAttributeValues={":past": {"S": "2000" + item["due_at"]["S"][4:]}},
         )
-    return len(due)
+        return key
+    return None
 
 
 def until(condition, seconds):
@@ -218,8 +222,7 @@ class Alone(Verdicts, unittest.TestCase):
     """One binary at a time; the table and the queue are the deployed ones."""
 
     def run_function(self, name, *events):
-        binary = Path(OPTIONS.binaries) / name
-        with rie.function(binary, World.environment, executable=OPTIONS.interface_emulator) as function:
+        with rie.function(built().bootstrap(name), World.environment, executable=OPTIONS.interface_emulator) as function:
             return [function.invoke(event) for event in events]
 
     def test_every_shape_of_request_gets_the_verdict(self):
@@ -356,7 +359,7 @@ class Alone(Verdicts, unittest.TestCase):
         self.run_function("verify-api", event("api-gateway-v2-verdict.json", expected_to_be("unavailable")[0]))
         for shape in ("schedule.json", "scheduled-event.json"):
             with self.subTest(shape=shape):
-                self.assertGreater(make_something_due(), 0, "no verdict left a next look in the table")
+                self.assertTrue(make_something_due(), "no verdict left a next look in the table")
                 self.run_function("sweeper", event(shape))
                 messages = until(
                     lambda: queue.receive_message(QueueUrl=World.outputs["QueueUrl"], MaxNumberOfMessages=10).get("Messages"), 10
@@ -438,10 +441,29 @@ class Wired(Verdicts, unittest.TestCase):
         )
         self.assertNotIn("FunctionError", answer, answer["Payload"].read())
 
-    def test_the_schedule_starts_the_sweeper(self):
-        (schedule,) = World.aws.client("scheduler").list_schedules()["Schedules"]
-        self.assertEqual(schedule["State"], "ENABLED")
-        self.assertTrue(schedule["Target"]["Arn"].endswith(":" + World.resources["SweeperFunction"]))
+    def test_the_schedule_starts_the_sweeper_which_claims_what_is_due(self):
+        # A registry that fails leaves a next look.
+        self.get(f"/v1/verdicts?purl={quote(expected_to_be('unavailable')[0], safe='')}")
+        key = make_something_due()
+        self.assertTrue(key, "no verdict left a next look in the table")
+
+        def claimed():
+            item = World.aws.client("dynamodb").get_item(TableName=World.outputs["TableName"], Key=key, ConsistentRead=True)["Item"]
+            return not item.get("due_at", {"S": ""})["S"].startswith("2000")
+
+        # Nobody but the schedule, which fires every minute, starts a sweep here.
+        self.assertTrue(until(claimed, 120), "two minutes passed without a sweep")
+
+    def test_the_dead_letter_queue_takes_from_the_two_queues_of_work_and_from_no_other(self):
+        sqs = World.aws.client("sqs")
+        (policy,) = sqs.get_queue_attributes(
+            QueueUrl=World.resources["WorkDeadLetterQueue"], AttributeNames=["RedriveAllowPolicy"]
+        )["Attributes"].values()
+        sources = [
+            sqs.get_queue_attributes(QueueUrl=World.outputs[name], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            for name in ("QueueUrl", "BatchQueueUrl")
+        ]
+        self.assertEqual(json.loads(policy), {"redrivePermission": "byQueue", "sourceQueueArns": sources})
 
 
 @contextmanager
@@ -476,13 +498,7 @@ class Token(unittest.TestCase):
             upstreams = {"HEKATE_GITHUB_URL": forge} | {
                 variable: World.registry[key] for key, variable in UPSTREAMS.items() if variable != "HEKATE_GITHUB_URL"
             }
-            parameters = {PARAMETERS[variable]: value for variable, value in upstreams.items()}
-            outputs, _ = emulator.deploy(
-                aws,
-                OPTIONS.binaries,
-                parameters=parameters | {"GitHubTokenSecret": name_of(secret["ARN"])},
-                environment={"AWS_ENDPOINT_URL": aws.url},
-            )
+            outputs, _ = emulator.deploy(aws, built(), parameters(upstreams) | {"GitHubTokenSecret": name_of(secret["ARN"])})
             purl = expected_to_be("attested")[0]
             status, _, body = aws.get(outputs["ApiUrl"], f"/v1/verdicts?purl={quote(purl, safe='')}")
             self.assertEqual(status, 200, body)
@@ -500,7 +516,8 @@ class Token(unittest.TestCase):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--binaries", type=Path, required=True, help="folder with verify-api, batch-verifier and sweeper")
+    parser.add_argument("--build", type=Path, required=True, help="what sam build left")
+    parser.add_argument("--sam", type=Path, required=True, help="the program that deploys it")
     parser.add_argument("--interface-emulator", type=Path, required=True, help="the runtime interface emulator's executable")
     parser.add_argument("--registry-command", required=True)
     parser.add_argument("--expectations", type=Path)

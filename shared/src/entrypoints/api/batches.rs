@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, ApiError};
+use super::{Api, ApiError, page_size};
 use crate::package::{Inventory, PackageVersion, Skipped};
 use crate::service::BATCH_LIMIT;
 
@@ -81,7 +81,7 @@ type Asked = Result<Query<Page>, axum::extract::rejection::QueryRejection>;
 /// Counts and verdicts of a batch as they are now.
 pub(super) async fn get(State(api): State<Api>, Path(id): Path<String>, asked: Asked) -> Result<Response, ApiError> {
     let Query(page) = asked.map_err(|rejection| ApiError::caller("bad_query", rejection.body_text()))?;
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, BATCH_LIMIT);
+    let limit = page_size(page.limit, PAGE, BATCH_LIMIT)?;
     let unknown = || ApiError::not_found(format!("there is no batch {id:?}, or it has expired"));
     if id.len() != 32 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(unknown());

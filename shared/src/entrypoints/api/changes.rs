@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, ApiError};
+use super::{Api, ApiError, page_size};
 use crate::ports::ChangesAfter;
 
 /// How many changes an answer lists, unless it is asked for another number, and at most.
@@ -42,7 +42,7 @@ pub(super) async fn list(State(api): State<Api>, asked: Asking) -> Result<Respon
         })?,
     };
     let until = now.checked_sub(SETTLED).unwrap_or(Timestamp::MIN);
-    let limit = asked.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let limit = page_size(asked.limit, PAGE, PAGE)?;
     let found = api.service.store.changes(&after, until, limit).await?;
     let body = axum::Json(json!({ "changes": found.changes, "next": found.next }));
     Ok(([(header::CACHE_CONTROL, "no-store")], body).into_response())

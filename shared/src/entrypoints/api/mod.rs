@@ -309,6 +309,19 @@ fn query(asked: Asked) -> Result<VerdictQuery, ApiError> {
         .map_err(|rejection| ApiError::caller("bad_query", rejection.body_text()))
 }
 
+/// How many entries a page lists: what was asked for, from 1 to `most`, or `otherwise`. Another number is refused and not cut, so
+/// that nobody takes a short page for the last.
+fn page_size(asked: Option<usize>, otherwise: usize, most: usize) -> Result<usize, ApiError> {
+    match asked {
+        None => Ok(otherwise),
+        Some(asked) if (1..=most).contains(&asked) => Ok(asked),
+        Some(asked) => Err(ApiError::caller(
+            "bad_query",
+            format!("limit must be a number from 1 to {most}, not {asked}"),
+        )),
+    }
+}
+
 async fn verdict_by_purl(InTime(api): InTime, asked: Asked) -> Result<Response, ApiError> {
     let query = query(asked)?;
     let fresh = query.is_fresh()?;
@@ -462,6 +475,18 @@ mod tests {
     fn without_a_version_the_latest_is_meant() {
         assert_eq!(parse("sigstore"), verdict("npm:sigstore@latest"));
         assert_eq!(parse("@scope/name"), verdict("npm:@scope/name@latest"));
+    }
+
+    #[test]
+    fn a_page_has_as_many_entries_as_were_asked_for_or_the_request_is_refused() {
+        assert_eq!(page_size(None, 3, 5).ok(), Some(3));
+        for fits in [1, 5] {
+            assert_eq!(page_size(Some(fits), 3, 5).ok(), Some(fits));
+        }
+        for refused in [0, 6] {
+            let refusal = page_size(Some(refused), 3, 5).unwrap_err();
+            assert_eq!((refusal.status, refusal.code), (StatusCode::BAD_REQUEST, "bad_query"));
+        }
     }
 
     #[test]

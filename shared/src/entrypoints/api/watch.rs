@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Api, ApiError, batches};
+use super::{Api, ApiError, batches, page_size};
 use crate::package::{CoordinateError, Ecosystem, Inventory, PackageName};
 use crate::ports::Watched;
 
@@ -85,7 +85,7 @@ type Asked = Result<Query<Page>, axum::extract::rejection::QueryRejection>;
 /// The list, in the order of names.
 pub(super) async fn list(State(api): State<Api>, asked: Asked) -> Result<Response, ApiError> {
     let Query(page) = asked.map_err(|rejection| ApiError::caller("bad_query", rejection.body_text()))?;
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let limit = page_size(page.limit, PAGE, PAGE)?;
     let packages = api.service.store.watch_list(page.after.as_ref(), limit).await?;
     let next = packages
         .last()
