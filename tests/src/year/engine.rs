@@ -10,7 +10,7 @@ use hekate::attestation::TrustOrigin;
 use hekate::ecosystem::Upstreams;
 use hekate::package::{Ecosystem, PackageName};
 use hekate::ports::{Judges, WorkItem};
-use hekate::service::{Service, Worked};
+use hekate::service::{Service, Signing, Worked};
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
@@ -69,6 +69,7 @@ impl Deployment {
                 announcer: Arc::clone(&mortal) as _,
                 judges: Arc::clone(&self.judges),
                 upstreams: self.upstreams.clone(),
+                signing: Signing::default(),
                 holder: format!("hand-{number}"),
             },
             mortal,

@@ -13,7 +13,7 @@ use hekate::ports::{
     Announce, Announcement, ChangeStore as _, ChangesAfter, QueueFault, ScheduleStore as _, Target, Task,
     VerdictStore as _, WatchStore as _, WorkItem, WorkQueue, WorkReason,
 };
-use hekate::service::{Freshness, Service, Swept, Worked};
+use hekate::service::{Freshness, Service, Signing, Swept, Worked};
 use hekate::verdict::Status;
 use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
@@ -97,6 +97,7 @@ impl Deployment {
                 github: url(served.github_url()),
                 ..no_address()
             },
+            signing: Signing::default(),
             holder: "test".to_owned(),
         };
         Self {
