@@ -24,7 +24,7 @@ LOG_AND_TRACE = {
 
 # function → resource → actions. `table`, `due` (the index), `queue`, `batches`, `schedule-dlq` and `token` are the only resources that hold
 # anything; `token` and `bus` are the secret and the event bus that parameters name, and their statements are there only if the
-# parameters are.
+# parameters are; `signing-key` is the stack's own or the one that a parameter names.
 CONDITIONS = {"token": "HasGitHubTokenSecret", "bus": "HasEventBus"}
 
 GRANTS = {
@@ -41,6 +41,7 @@ GRANTS = {
         "batches": {"sqs:SendMessage"},
         "bus": {"events:PutEvents"},
         "token": {"secretsmanager:GetSecretValue"},
+        "signing-key": {"kms:GetPublicKey", "kms:Sign"},
     },
     "BatchVerifierRole": {
         "table": {
@@ -88,6 +89,8 @@ GRANTS = {
     },
 }
 
+SIGNING_KEY = {"Fn::If": ["MakesSigningKey", {"Fn::GetAtt": ["SigningKey", "Arn"]}, {"Ref": "SigningKeyArn"}]}
+
 # How the expanded template spells each resource.
 RESOURCES = {
     json.dumps({"Fn::GetAtt": ["Table", "Arn"]}): "table",
@@ -98,6 +101,7 @@ RESOURCES = {
     json.dumps({"Fn::GetAtt": ["SweeperFunction", "Arn"]}): "sweeper",
     json.dumps({"Ref": "GitHubTokenSecret"}): "token",
     json.dumps({"Ref": "EventBusArn"}): "bus",
+    json.dumps(SIGNING_KEY): "signing-key",
 }
 
 ENVIRONMENT = {
@@ -130,6 +134,8 @@ ENVIRONMENT_OF_LOOKS = {
 # Of the one whom anybody can ask.
 ENVIRONMENT_OF_THE_API = {
     "HEKATE_FRESH_AFTER",
+    "HEKATE_SIGNING_KEY",
+    "HEKATE_EARLIER_KEYS",
 }
 
 # What the configuration reads besides: for local use, or a secret that has no place in a template.
@@ -330,8 +336,39 @@ class ExpandedTemplate(unittest.TestCase):
         condition = self.template["Conditions"]["HasGitHubTokenSecret"]
         self.assertEqual(condition, {"Fn::Not": [{"Fn::Equals": [{"Ref": "GitHubTokenSecret"}, ""]}]})
 
+    # Signing
+
+    def test_the_signing_key_signs_on_p256_and_outlives_the_stack(self):
+        key = self.only("AWS::KMS::Key")
+        self.assertEqual((key["DeletionPolicy"], key["UpdateReplacePolicy"]), ("Retain", "Retain"))
+        properties = key["Properties"]
+        self.assertEqual((properties["KeySpec"], properties["KeyUsage"]), ("ECC_NIST_P256", "SIGN_VERIFY"))
+        alias = self.only("AWS::KMS::Alias")["Properties"]
+        self.assertEqual(alias, {"AliasName": {"Fn::Sub": "alias/${AWS::StackName}"}, "TargetKeyId": {"Ref": "SigningKey"}})
+
+    def test_nobody_outside_the_account_may_use_the_signing_key(self):
+        (statement,) = self.only("AWS::KMS::Key")["Properties"]["KeyPolicy"]["Statement"]
+        root = "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"
+        self.assertEqual(statement["Principal"], {"AWS": {"Fn::Sub": root}})
+
+    def test_the_stack_makes_a_signing_key_unless_one_is_named(self):
+        self.assertEqual(self.template["Conditions"]["MakesSigningKey"], {"Fn::Equals": [{"Ref": "SigningKeyArn"}, ""]})
+        for name in ("SigningKey", "SigningKeyAlias"):
+            self.assertEqual(self.resources[name]["Condition"], "MakesSigningKey", name)
+        variables = self.function("VerifyApiFunction")["Environment"]["Variables"]
+        self.assertEqual(variables["HEKATE_SIGNING_KEY"], SIGNING_KEY)
+        self.assertEqual(variables["HEKATE_EARLIER_KEYS"], {"Ref": "EarlierKeys"})
+
+    def test_a_signing_key_is_named_by_the_address_that_a_role_can_be_granted(self):
+        pattern = re.compile(self.parameters["SigningKeyArn"]["AllowedPattern"])
+        key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+        for text in ("", key, key.replace("1234abcd-12ab-34cd-56ef", "mrk")):
+            self.assertTrue(pattern.fullmatch(text), text)
+        for text in ("*", "alias/hekate", key.replace("key/", "alias/"), key[:-4] + "*", "1234abcd-12ab-34cd-56ef-1234567890ab"):
+            self.assertFalse(pattern.fullmatch(text), text)
+
     def test_what_an_operator_may_leave_out_is_empty_by_default(self):
-        for name in ("NpmUrl", "NpmFeedUrl", "EventBusArn", "GitHubUrl", "GitHubTokenSecret", "TufUrl", "VerifierId", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
+        for name in ("NpmUrl", "NpmFeedUrl", "EventBusArn", "SigningKeyArn", "EarlierKeys", "GitHubUrl", "GitHubTokenSecret", "TufUrl", "VerifierId", "TrustedRoot", "NpmKeys", "Contact", "AlarmTopicArn"):
             self.assertEqual(self.parameters[name]["Default"], "", name)
 
     def test_no_upstream_host_is_written_in_the_template(self):
@@ -458,7 +495,8 @@ class ExpandedTemplate(unittest.TestCase):
         self.assertEqual(self.resources["SweeperSilentAlarm"]["Properties"]["TreatMissingData"], "breaching")
 
     def test_the_outputs_are_the_names_that_others_rely_on(self):
-        self.assertEqual(set(self.template["Outputs"]), {"ApiUrl", "BatchQueueUrl", "QueueUrl", "TableName"})
+        outputs = {"ApiUrl", "BatchQueueUrl", "QueueUrl", "SigningKeyArn", "TableName", "VerifierDocumentUrl"}
+        self.assertEqual(set(self.template["Outputs"]), outputs)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ use url::Url;
 
 use crate::shape::{judge, over_http};
 
+mod signing;
+
 /// Keeps what is handed over.
 #[derive(Default)]
 struct Collected {
