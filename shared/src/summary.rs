@@ -42,21 +42,23 @@ pub enum NoSummary {
     Unseen(PackageVersion),
 }
 
-/// What a status is in a summary: its result, and the level that was verified. `None` if it is neither of two results.
+/// What a status is in a summary: its result, and the levels that were verified. `None` if it is neither of two results.
 ///
-/// - `verified` and `attested` are `PASSED`, each at a level of Hekate's own. No level of SLSA is claimed: which one a build
-///   service reaches is an assessment of that service, and no check makes it.
+/// - `verified` and `attested` are `PASSED`, each with a property of Hekate's own. No level of SLSA's build track is claimed, which
+///   has a word of its own: which one a build service reaches is an assessment of that service, and no check makes it.
 /// - `mismatch`, `suspicious` and `downgraded` are `FAILED`.
 /// - `unattested` is `FAILED`, too. It accuses nobody, but it is decided, and what was decided is that there is nothing to pass
 ///   on. A consumer who asks for `PASSED` must not get it, and one who kept a summary that passed has to be able to get the
 ///   later one that does not. That it is no more than a lack of attestations is said by `status` in the part that is Hekate's own.
 /// - `indeterminate` is neither. A signature lasts, and the trouble of a registry or a network at one moment must not be kept as
 ///   an accusation, nor as a pass.
-fn outcome(status: Status) -> Option<(&'static str, &'static str)> {
+fn outcome(status: Status) -> Option<(&'static str, &'static [&'static str])> {
     match status {
-        Status::Verified => Some(("PASSED", "HEKATE_VERIFIED")),
-        Status::Attested => Some(("PASSED", "HEKATE_ATTESTED")),
-        Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Unattested => Some(("FAILED", "FAILED")),
+        Status::Verified => Some(("PASSED", &["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_VERIFIED"])),
+        Status::Attested => Some(("PASSED", &["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_ATTESTED"])),
+        Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Unattested => {
+            Some(("FAILED", &["FAILED"]))
+        }
         Status::Indeterminate => None,
     }
 }
@@ -108,7 +110,7 @@ struct Predicate<'a> {
     policy: Resource<'a>,
     input_attestations: [Resource<'a>; 1],
     verification_result: &'static str,
-    verified_levels: [&'static str; 1],
+    verified_levels: &'static [&'static str],
     // A field that the predicate does not define is named by a URI, and passed over by those who do not know it.
     #[serde(rename = "urn:hekate:summary:1")]
     own: Own<'a>,
@@ -142,7 +144,7 @@ struct Own<'a> {
 ///   document that was read.
 /// - The digest of the verdict is that of the bytes which the API serves as the verdict.
 pub fn statement(verdict: &Verdict) -> Result<Vec<u8>, NoSummary> {
-    let (result, level) = outcome(verdict.status).ok_or_else(|| NoSummary::Undecided(verdict.package.clone()))?;
+    let (result, levels) = outcome(verdict.status).ok_or_else(|| NoSummary::Undecided(verdict.package.clone()))?;
     let statement = Statement {
         kind: STATEMENT_TYPE,
         subject: subjects(verdict).ok_or_else(|| NoSummary::Unseen(verdict.package.clone()))?,
@@ -161,7 +163,7 @@ pub fn statement(verdict: &Verdict) -> Result<Vec<u8>, NoSummary> {
             ),
             input_attestations: [Resource::of_digest(Some("dossier"), None, &verdict.dossier)],
             verification_result: result,
-            verified_levels: [level],
+            verified_levels: levels,
             own: Own {
                 status: verdict.status,
                 decided_by: &verdict.decided_by,
@@ -295,7 +297,7 @@ mod tests {
                     "policy": { "uri": "urn:hekate:policy:2026.11", "digest": { "sha256": hex(b"policy") } },
                     "inputAttestations": [{ "name": "dossier", "digest": { "sha256": hex(b"dossier") } }],
                     "verificationResult": "PASSED",
-                    "verifiedLevels": ["HEKATE_VERIFIED"],
+                    "verifiedLevels": ["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_VERIFIED"],
                     "urn:hekate:summary:1": {
                         "status": "verified",
                         "decidedBy": ["att.subject_digest"],
@@ -323,9 +325,10 @@ mod tests {
                     predicate["verifiedLevels"].clone(),
                 )
             });
+            let passed = |property| Ok((json!("PASSED"), json!(["SLSA_BUILD_LEVEL_UNEVALUATED", property])));
             let expected = match status {
-                Status::Verified => Ok((json!("PASSED"), json!(["HEKATE_VERIFIED"]))),
-                Status::Attested => Ok((json!("PASSED"), json!(["HEKATE_ATTESTED"]))),
+                Status::Verified => passed("HEKATE_VERIFIED"),
+                Status::Attested => passed("HEKATE_ATTESTED"),
                 Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Unattested => {
                     Ok((json!("FAILED"), json!(["FAILED"])))
                 }

@@ -374,13 +374,13 @@ class Wired(Verdicts, unittest.TestCase):
         self.assertEqual(statement["predicateType"], "https://slsa.dev/verification_summary/v1")
         self.assertEqual(predicate["resourceUri"], purl)
         self.assertEqual(predicate["verificationResult"], "PASSED")
-        self.assertEqual(predicate["verifiedLevels"], ["HEKATE_ATTESTED"])
+        self.assertEqual(predicate["verifiedLevels"], ["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_ATTESTED"])
         artifact = json.loads(verdict)["artifact"]
         self.assertEqual([subject["digest"]["sha256"] for subject in statement["subject"]], [artifact["sha256"]])
         own = predicate["urn:hekate:summary:1"]
         self.assertEqual(own["verdict"]["digest"]["sha256"], hashlib.sha256(verdict).hexdigest())
 
-        forged = statement | {"predicate": predicate | {"verifiedLevels": ["HEKATE_VERIFIED"]}}
+        forged = statement | {"predicate": predicate | {"verifiedLevels": ["SLSA_BUILD_LEVEL_3"]}}
         bent = envelope | {"payload": base64.b64encode(json.dumps(forged).encode()).decode()}
         with self.assertRaises(InvalidSignature):
             statement_of(bent, key)

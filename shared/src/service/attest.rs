@@ -59,16 +59,16 @@ impl Service {
         let digest = Digest::sha256_of(&message);
         let key = signer.public_key().await?;
         // 2.
-        let signature = match self.store.signature(&digest, key.id()).await? {
-            Some(kept) => kept,
-            None => {
-                let signature = signer.sign(&message).await?;
-                // What does not verify would be kept for good.
-                if !key.verifies(&message, &signature) {
-                    return Err(SignFault::Unverified.into());
-                }
-                self.store.keep_signature(&digest, key.id(), &signature).await?
+        let kept = self.store.signature(&digest, key.id()).await?;
+        let signature = if let Some(signature) = kept {
+            signature
+        } else {
+            let signature = signer.sign(&message).await?;
+            // What does not verify would be kept for good.
+            if !key.verifies(&message, &signature) {
+                return Err(SignFault::Unverified.into());
             }
+            self.store.keep_signature(&digest, key.id(), &signature).await?
         };
         // 3.
         if key.verifies(&message, &signature) {

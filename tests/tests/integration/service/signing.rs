@@ -165,20 +165,20 @@ async fn an_envelope_that_is_bent_anywhere_does_not_verify() {
     let envelope = deployment.service.attest(&verdict).await.unwrap();
     let signature = envelope.signature.sig.as_bytes();
     // Written out, so that it is not the product's own encoding that is believed.
-    let signed = |kind: &str, payload: &[u8]| {
-        let mut signed = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
-        signed.extend(payload);
-        signed
+    let message = |kind: &str, payload: &[u8]| {
+        let mut bytes = format!("DSSEv1 {} {kind} {} ", kind.len(), payload.len()).into_bytes();
+        bytes.extend(payload);
+        bytes
     };
     let payload = envelope.payload.as_bytes();
     let key = signer.public();
     assert_eq!(envelope.payload_type, "application/vnd.in-toto+json");
-    assert!(key.verifies(&signed(&envelope.payload_type, payload), signature));
+    assert!(key.verifies(&message(&envelope.payload_type, payload), signature));
     for index in 0..payload.len() {
         let mut bent = payload.to_vec();
         bent[index] ^= 1;
         assert!(
-            !key.verifies(&signed(&envelope.payload_type, &bent), signature),
+            !key.verifies(&message(&envelope.payload_type, &bent), signature),
             "byte {index}"
         );
     }
@@ -186,11 +186,11 @@ async fn an_envelope_that_is_bent_anywhere_does_not_verify() {
         let mut bent = signature.to_vec();
         bent[index] ^= 1;
         assert!(
-            !key.verifies(&signed(&envelope.payload_type, payload), &bent),
+            !key.verifies(&message(&envelope.payload_type, payload), &bent),
             "byte {index}"
         );
     }
-    assert!(!key.verifies(&signed("application/json", payload), signature));
+    assert!(!key.verifies(&message("application/json", payload), signature));
     assert!(!key.verifies(payload, signature));
 }
 
