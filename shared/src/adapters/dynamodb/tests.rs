@@ -639,6 +639,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         "OWED",
         "PKG",
         "PUBLISHER",
+        "SIGNED",
         "TRACE",
         "TRUST",
         "WATCH",
