@@ -89,6 +89,17 @@ pub(crate) enum Format {
     Json,
 }
 
+/// How `hekate verify` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerdictFormat {
+    /// One screen for people
+    Text,
+    /// One verdict per line, as JSON
+    Json,
+    /// One signed verification summary per line, by the key of HEKATE_SIGNING_KEY
+    Vsa,
+}
+
 /// The least that is acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Requirement {
@@ -111,8 +122,8 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "OWNER/NAME", requires = "files")]
     pub(crate) repository: Option<String>,
     /// How verdicts are printed on standard output
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = VerdictFormat::Text)]
+    pub(crate) format: VerdictFormat,
     /// Save everything that the verdict is a function of, for `hekate replay`; one package at a time
     #[arg(long, value_name = "FILE")]
     pub(crate) dossier: Option<PathBuf>,

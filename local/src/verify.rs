@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use futures::{Stream, StreamExt as _};
 use hekate::adapters::announcements::LogAnnouncer;
-use hekate::adapters::in_process;
+use hekate::adapters::{in_process, pem};
 use hekate::config::Config;
 use hekate::package::Coordinate;
 use hekate::service::{Looked, Service, ServiceFault};
@@ -16,7 +16,7 @@ use hekate::verifier::Case;
 use hekate::wiring;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::{Format, Verify};
+use crate::cli::{Format, VerdictFormat, Verify};
 use crate::exit::{Exit, Failure};
 use crate::file::{AtHand, Brought};
 use crate::screen::{self, Printer};
@@ -49,37 +49,65 @@ pub(crate) async fn run(arguments: Verify) -> Done {
         service.fetch = Arc::new(AtHand::new(service.fetch, &files));
     }
     let service = Arc::new(service);
+    if arguments.format == VerdictFormat::Vsa && service.signing.signer.is_none() {
+        return Err(Failure::input(anyhow::anyhow!(
+            "--format vsa signs, and there is no key: set HEKATE_SIGNING_KEY to a file that ends in .pem; {}",
+            pem::MAKE_ONE
+        )));
+    }
     // A remembered verdict has no case to save.
     let fresh = arguments.fresh || arguments.dossier.is_some();
 
     let progress = Progress::start(coordinates.len());
-    let mut printer = Printer::new(arguments.format);
+    let mut printer = match arguments.format {
+        VerdictFormat::Text => Some(Printer::new(Format::Text)),
+        VerdictFormat::Json => Some(Printer::new(Format::Json)),
+        VerdictFormat::Vsa => None,
+    };
     let mut exits = Vec::new();
     let mut looks = looks(&service, coordinates, fresh);
     while let Some((coordinate, result)) = looks.next().await {
         progress.advance();
-        let exit = match result {
-            Ok(looked) => progress.aside(|| {
+        let told = |fault: &ServiceFault| progress.aside(|| tell(&coordinate, fault));
+        let looked = match result {
+            Ok(looked) => looked,
+            Err(fault) => {
+                exits.push(told(&fault));
+                continue;
+            }
+        };
+        match &mut printer {
+            Some(printer) => progress.aside(|| {
                 printer.print(&looked.verdict)?;
-                if looked.case.is_none() && !fresh && arguments.format == Format::Text {
+                if looked.case.is_none() && !fresh && arguments.format == VerdictFormat::Text {
                     say(&screen::note("this verdict was remembered; --fresh looks again"));
                 }
-                if let Some(path) = &arguments.dossier {
-                    save(path, &looked)?;
-                }
-                Ok::<_, Failure>(Exit::of(looked.verdict.status, arguments.require))
+                Ok::<_, Failure>(())
             })?,
-            Err(fault) => progress.aside(|| {
-                let source = std::error::Error::source(&fault)
-                    .map(|source| format!(": {source}"))
-                    .unwrap_or_default();
-                say(&screen::error(&format!("{coordinate}: {fault}{source}")));
-                Exit::of_fault(&fault)
-            }),
-        };
-        exits.push(exit);
+            None => match service.attest(&looked.verdict).await {
+                Ok(envelope) => progress.aside(|| screen::print_line(&envelope))?,
+                // What it is worth is told by the exit status, as always.
+                Err(fault @ ServiceFault::NoSummary(_)) => {
+                    told(&fault);
+                }
+                Err(fault) => exits.push(told(&fault)),
+            },
+        }
+        if let Some(path) = &arguments.dossier {
+            progress.aside(|| save(path, &looked))?;
+        }
+        exits.push(Exit::of(looked.verdict.status, arguments.require));
     }
     Ok(Exit::worst(exits))
+}
+
+/// Says why there is nothing to print, and what that amounts to.
+fn tell(coordinate: &Coordinate, fault: &ServiceFault) -> Exit {
+    let source = std::error::Error::source(fault)
+        .map(|source| format!(": {source}"))
+        .unwrap_or_default();
+    say(&screen::error(&format!("{coordinate}: {fault}{source}")));
+    Exit::of_fault(fault)
 }
 
 /// All coordinates, or everything that is wrong with them.

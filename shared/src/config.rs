@@ -2,13 +2,14 @@
 //! at once. A variable that is set to nothing counts as unset, since templates cannot leave one out.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use thiserror::Error;
 use url::Url;
 
 use crate::ecosystem::Upstreams;
+use crate::summary::PublicKey;
 
 /// The variables that are read, with what each means and its default: what `hekate help config` and the documents show.
 pub const VARIABLES: &[(&str, &str, &str)] = &[
@@ -106,6 +107,17 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
         "none: changes are logged",
     ),
     (
+        "HEKATE_SIGNING_KEY",
+        "what signs verification summaries: id, ARN or alias of a KMS key, read by the functions; or a file whose name ends in \
+         .pem with a PKCS#8 key of ECDSA P-256",
+        "none: nothing is signed",
+    ),
+    (
+        "HEKATE_EARLIER_KEYS",
+        "public keys that signed before and stay published: the base64 of each one's DER form, blanks between them",
+        "none",
+    ),
+    (
         "HEKATE_STORE",
         "local mode: file of the embedded store",
         "in the user's data folder",
@@ -183,6 +195,38 @@ impl fmt::Debug for Secret {
     }
 }
 
+/// Where the key is that signs verification summaries (`HEKATE_SIGNING_KEY`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SigningKey {
+    /// A file whose name ends in `.pem`.
+    File(PathBuf),
+    /// Id, ARN or alias of a key in KMS.
+    Kms(String),
+}
+
+impl SigningKey {
+    /// An alias has a slash as a path has, so that the end of the name tells them apart; what looks like neither is refused here
+    /// rather than by KMS at the first signature.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let is_pem = Path::new(text)
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("pem"));
+        let is_arn = text.starts_with("arn:") && text.split(':').nth(2) == Some("kms");
+        let is_id = text
+            .strip_prefix("mrk-")
+            .unwrap_or(text)
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if is_pem {
+            Ok(Self::File(text.into()))
+        } else if is_arn || is_id || text.starts_with("alias/") {
+            Ok(Self::Kms(text.to_owned()))
+        } else {
+            Err("is neither the name of a .pem file nor the id, ARN or alias of a KMS key")
+        }
+    }
+}
+
 /// Where trust material comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrustConfig {
@@ -225,6 +269,10 @@ pub struct Config {
     pub fresh_after: SignedDuration,
     /// The event bus that is told of changes (`HEKATE_EVENT_BUS`); `None`, the log is.
     pub event_bus: Option<String>,
+    /// The key that signs verification summaries (`HEKATE_SIGNING_KEY`).
+    pub signing_key: Option<SigningKey>,
+    /// Keys that signed before, which stay published (`HEKATE_EARLIER_KEYS`): what they signed can be verified for good.
+    pub earlier_keys: Vec<PublicKey>,
     /// File of the embedded store (`HEKATE_STORE`).
     pub store: Option<PathBuf>,
     /// The name of this verifier (`HEKATE_VERIFIER_ID`).
@@ -316,6 +364,20 @@ impl Config {
             }
             None => FRESH_AFTER,
         };
+        let signing_key = get("HEKATE_SIGNING_KEY").and_then(|text| match SigningKey::parse(&text) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                errors.push(format!("HEKATE_SIGNING_KEY {error}"));
+                None
+            }
+        });
+        let mut earlier_keys = Vec::new();
+        for text in get("HEKATE_EARLIER_KEYS").unwrap_or_default().split_whitespace() {
+            match PublicKey::from_base64(text) {
+                Ok(key) => earlier_keys.push(key),
+                Err(error) => errors.push(format!("HEKATE_EARLIER_KEYS names {text:?}, which {error}")),
+            }
+        }
         let github_token_secret = get("HEKATE_GITHUB_TOKEN_SECRET");
         if github_token_secret.is_some() && get("HEKATE_GITHUB_TOKEN").is_some() {
             errors.push("only one of HEKATE_GITHUB_TOKEN and HEKATE_GITHUB_TOKEN_SECRET can be set".to_owned());
@@ -353,6 +415,8 @@ impl Config {
                 batch_queue_url: get("HEKATE_BATCH_QUEUE_URL"),
                 fresh_after,
                 event_bus: get("HEKATE_EVENT_BUS"),
+                signing_key,
+                earlier_keys,
                 store: get("HEKATE_STORE").map(PathBuf::from),
                 verifier_id: get("HEKATE_VERIFIER_ID").unwrap_or_else(|| "urn:hekate:verifier:unnamed".to_owned()),
                 contact,
@@ -378,6 +442,11 @@ fn base_url(text: &str) -> Result<Url, String> {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     fn parse(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
@@ -420,8 +489,10 @@ mod tests {
             ("HEKATE_TUF_URL", "ftp://x"),
             ("HEKATE_CONTACT", "ä"),
             ("HEKATE_FRESH_AFTER", "-1"),
+            ("HEKATE_SIGNING_KEY", "/etc/hekate/key"),
+            ("HEKATE_EARLIER_KEYS", "AAAA nonsense"),
         ]);
-        assert_eq!(errors.unwrap_err().0.len(), 7);
+        assert_eq!(errors.unwrap_err().0.len(), 10);
     }
 
     #[test]
@@ -474,6 +545,52 @@ mod tests {
         assert_eq!(config.github_token_secret.as_deref(), Some("hekate/github"));
         assert!(parse(&[secret, ("HEKATE_GITHUB_TOKEN", "token")]).is_err());
         assert!(parse(&[secret, ("HEKATE_GITHUB_TOKEN", "")]).is_ok());
+    }
+
+    #[test]
+    fn a_signing_key_is_a_file_by_its_ending_and_in_kms_otherwise() {
+        let key = |text| parse(&[("HEKATE_SIGNING_KEY", text)]).map(|config| config.signing_key);
+        for file in [
+            "hekate.pem",
+            "./keys/hekate.PEM",
+            "/alias/hekate.pem",
+            "alias/hekate.pem",
+        ] {
+            assert_eq!(key(file), Ok(Some(SigningKey::File(file.into()))));
+        }
+        for name in [
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "mrk-1234abcd12ab34cd56ef1234567890ab",
+            "alias/hekate",
+            "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws-cn:kms:cn-north-1:123456789012:alias/hekate",
+        ] {
+            assert_eq!(key(name), Ok(Some(SigningKey::Kms(name.to_owned()))));
+        }
+        for neither in [
+            "hekate.key",
+            "/etc/hekate/pem",
+            "hekate",
+            "arn:aws:s3:::kms",
+            ".pem/key",
+        ] {
+            assert!(key(neither).is_err(), "{neither}");
+        }
+        assert_eq!(key(""), Ok(None));
+    }
+
+    #[test]
+    fn earlier_keys_are_read_one_by_one() {
+        let key = || {
+            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+            let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+            STANDARD.encode(der.as_ref())
+        };
+        let keys = [key(), key()];
+        let text = format!(" {}\n{} ", keys[0], keys[1]);
+        let config = parse(&[("HEKATE_EARLIER_KEYS", &text)]).unwrap();
+        let expected: Vec<_> = keys.iter().map(|key| PublicKey::from_base64(key).unwrap()).collect();
+        assert_eq!(config.earlier_keys, expected);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod history;
 pub mod package;
 pub mod policy;
 pub mod ports;
+pub mod summary;
 pub mod verdict;
 pub mod verifier;
 

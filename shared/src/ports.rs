@@ -18,6 +18,10 @@ use crate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use crate::verdict::{Questions, Status, Verdict, VerifierIdentity};
 use crate::verifier::Judge;
 
+mod sign;
+
+pub use sign::{Sign, SignFault, SignatureStore};
+
 /// Whose doing a fault is. The side alone decides the HTTP status and whether a queue delivers again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultSide {
@@ -602,9 +606,9 @@ pub struct Changes {
 }
 
 /// Everything that a deployment remembers.
-pub trait Store: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore {}
+pub trait Store: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore + SignatureStore {}
 
-impl<T: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore> Store for T {}
+impl<T: VerdictStore + ScheduleStore + WatchStore + BatchStore + ChangeStore + SignatureStore> Store for T {}
 
 /// Keeps the signed files from which trust material is made, for every process of a deployment: one that starts has them
 /// without asking anybody, also while their source cannot be reached.

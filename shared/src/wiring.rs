@@ -22,14 +22,16 @@ use crate::adapters::emf::{EmfMeter, Unmeasured};
 use crate::adapters::eventbridge::EventBridgeAnnouncer;
 use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig, Upstream, chain};
 use crate::adapters::judges::{FixedJudge, RefreshedJudge};
+use crate::adapters::kms::KmsSigner;
+use crate::adapters::pem::{PemError, PemSigner};
 use crate::adapters::secrets;
 use crate::adapters::sqs::SqsQueue;
 use crate::adapters::tuf;
 use crate::attestation::{TrustError, TrustMaterial, TrustOrigin};
-use crate::config::{Config, ConfigErrors, Secret, npm_keys_target};
+use crate::config::{Config, ConfigErrors, Secret, SigningKey, npm_keys_target};
 use crate::policy::{Policy, PolicyError};
-use crate::ports::{Announce, Judges, Store, TrustStore, WorkQueue};
-use crate::service::Service;
+use crate::ports::{Announce, Judges, Sign, Store, TrustStore, WorkQueue};
+use crate::service::{Service, Signing};
 use crate::verdict::VerifierIdentity;
 use crate::verifier::Judge;
 
@@ -59,6 +61,20 @@ pub enum WiringError {
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
+    /// The file of the signing key has none that can be used.
+    #[error("the file of HEKATE_SIGNING_KEY, {path}, {source}")]
+    SigningKey {
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: PemError,
+    },
+    /// A key in KMS is for functions.
+    #[error(
+        "HEKATE_SIGNING_KEY names a key in KMS, which only the functions on AWS use: name a file that ends in .pem here"
+    )]
+    KmsElsewhere,
     /// The HTTP client cannot be configured.
     #[error(transparent)]
     Http(#[from] HttpConfigFault),
@@ -102,12 +118,33 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
         )),
         None => Arc::new(LogAnnouncer),
     };
+    let signer = signer(config, || Ok(aws_sdk_kms::Client::new(&sdk)))?;
     let store = Arc::new(store);
     // Lambda names every function; whoever runs one elsewhere may leave it out.
     let function = std::env::var("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_else(|_unset| "unnamed".to_owned());
     let meter = Arc::new(EmfMeter::new(function, Box::new(std::io::stdout())));
-    let service = assemble(config, store.clone(), Arc::new(queue), announcer, Some(store))?;
+    let service = assemble(config, store.clone(), Arc::new(queue), announcer, signer, Some(store))?;
     Ok(Service { meter, ..service })
+}
+
+/// What signs, if anything does. KMS is asked at the first signature, so that a function which nobody asks for one starts as
+/// fast as without.
+fn signer(
+    config: &Config,
+    kms: impl FnOnce() -> Result<aws_sdk_kms::Client, WiringError>,
+) -> Result<Option<Arc<dyn Sign>>, WiringError> {
+    match &config.signing_key {
+        None => Ok(None),
+        Some(SigningKey::Kms(name)) => Ok(Some(Arc::new(KmsSigner::new(kms()?, name)))),
+        Some(SigningKey::File(path)) => {
+            let text = file("HEKATE_SIGNING_KEY", path)?;
+            let signer = PemSigner::new(&text).map_err(|source| WiringError::SigningKey {
+                path: path.display().to_string(),
+                source,
+            })?;
+            Ok(Some(Arc::new(signer)))
+        }
+    }
 }
 
 /// The token in a secret. A function without a token asks GitHub within the limits for the public, which is less; a function
@@ -133,7 +170,8 @@ pub fn service(
     queue: Arc<dyn WorkQueue>,
     announcer: Arc<dyn Announce>,
 ) -> Result<Service, WiringError> {
-    assemble(config, store, queue, announcer, None)
+    let signer = signer(config, || Err(WiringError::KmsElsewhere))?;
+    assemble(config, store, queue, announcer, signer, None)
 }
 
 /// The service, whose trust material is shared with other processes by `trust`.
@@ -142,6 +180,7 @@ fn assemble(
     store: Arc<dyn Store>,
     queue: Arc<dyn WorkQueue>,
     announcer: Arc<dyn Announce>,
+    signer: Option<Arc<dyn Sign>>,
     trust: Option<Arc<dyn TrustStore>>,
 ) -> Result<Service, WiringError> {
     let http = Arc::new(HttpFetch::new(HttpFetchConfig {
@@ -157,6 +196,10 @@ fn assemble(
         queue,
         announcer,
         judges: judges(config, http, trust)?,
+        signing: Signing {
+            signer,
+            earlier: config.earlier_keys.clone(),
+        },
         upstreams: config.upstreams.clone(),
         meter: Arc::new(Unmeasured),
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),

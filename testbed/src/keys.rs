@@ -1,6 +1,9 @@
 //! Key pairs of the parties.
 
-use crate::{der, encoding::sha256};
+use crate::{
+    der,
+    encoding::{base64, sha256},
+};
 use aws_lc_rs::{
     rand::{SecureRandom as _, SystemRandom},
     signature::{
@@ -55,6 +58,18 @@ impl P256Key {
     /// The public key as DER `SubjectPublicKeyInfo`.
     pub fn spki(&self) -> &[u8] {
         &self.spki
+    }
+
+    /// The private key as the PEM file of a PKCS#8 key, as programs that sign read it.
+    pub fn pkcs8_pem(&self) -> String {
+        let document = infallible(self.asn1.to_pkcs8v1());
+        let body = base64(document.as_ref());
+        let lines = body.as_bytes().chunks(64).map(String::from_utf8_lossy);
+        let lines: Vec<_> = lines.collect();
+        format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            lines.join("\n")
+        )
     }
 
     /// A DER signature over `message`.

@@ -15,6 +15,8 @@ would be proved.
 """
 
 import argparse
+import base64
+import hashlib
 import json
 import shlex
 import socket
@@ -27,6 +29,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 import emulator
 import rie
@@ -200,6 +206,21 @@ def until(condition, seconds):
     while not (answer := condition()) and time.monotonic() < deadline:
         time.sleep(0.5)
     return answer
+
+
+def public_key(listed):
+    """A key of the verifier document, and its DER form."""
+    key = serialization.load_pem_public_key(listed["publicKey"].encode())
+    return key, key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def statement_of(envelope, key):
+    """What an envelope says, verified by the rules of DSSE with a public key."""
+    payload, kind = base64.b64decode(envelope["payload"]), envelope["payloadType"]
+    (signature,) = envelope["signatures"]
+    signed = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
+    key.verify(base64.b64decode(signature["sig"]), signed, ec.ECDSA(hashes.SHA256()))
+    return json.loads(payload)
 
 
 class Verdicts:
@@ -397,6 +418,49 @@ class Wired(Verdicts, unittest.TestCase):
         self.assertEqual(self.get("/openapi.json")[0], 200)
         self.assertEqual(self.get("/v1/nothing")[0], 404)
 
+    def test_a_summary_is_signed_once_and_verifies_with_the_published_key(self):
+        purl = expected_to_be("attested")[0]
+        path = "/v1/verdicts/npm/{}/{}".format(*name_and_version(purl))
+        status, _, verdict = self.get(path)
+        self.assertEqual(status, 200, verdict)
+        answers = [self.get(f"{path}/attestation") for _ in range(3)]
+        self.assertEqual([answer[0] for answer in answers], [200] * 3, answers[0])
+        # No two signatures over the same message are alike.
+        self.assertEqual(len({answer[2] for answer in answers}), 1)
+        envelope = json.loads(answers[0][2])
+
+        (listed,) = json.loads(self.get("/.well-known/hekate.json")[2])["keys"]
+        key, der = public_key(listed)
+        self.assertEqual(listed["keyId"], hashlib.sha256(der).hexdigest())
+        self.assertTrue(listed["signs"])
+        self.assertEqual(envelope["signatures"][0]["keyid"], listed["keyId"])
+        in_kms = World.aws.client("kms").get_public_key(KeyId=World.outputs["SigningKeyArn"])
+        self.assertEqual(der, in_kms["PublicKey"])
+
+        statement = statement_of(envelope, key)
+        predicate = statement["predicate"]
+        self.assertEqual(statement["_type"], "https://in-toto.io/Statement/v1")
+        self.assertEqual(statement["predicateType"], "https://slsa.dev/verification_summary/v1")
+        self.assertEqual(predicate["resourceUri"], purl)
+        self.assertEqual(predicate["verificationResult"], "PASSED")
+        self.assertEqual(predicate["verifiedLevels"], ["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_ATTESTED"])
+        artifact = json.loads(verdict)["artifact"]
+        self.assertEqual([subject["digest"]["sha256"] for subject in statement["subject"]], [artifact["sha256"]])
+        own = predicate["urn:hekate:summary:1"]
+        self.assertEqual(own["verdict"]["digest"]["sha256"], hashlib.sha256(verdict).hexdigest())
+
+        forged = statement | {"predicate": predicate | {"verifiedLevels": ["SLSA_BUILD_LEVEL_3"]}}
+        bent = envelope | {"payload": base64.b64encode(json.dumps(forged).encode()).decode()}
+        with self.assertRaises(InvalidSignature):
+            statement_of(bent, key)
+
+    def test_what_cannot_be_signed_is_not_found(self):
+        undecided = expected_to_be("unavailable")[0]
+        self.get(f"/v1/verdicts?purl={quote(undecided, safe='')}")
+        for purl, code in ((undecided, "no_summary"), (expected_to_be("absent")[0], "not_found")):
+            status, _, body = self.get("/v1/verdicts/npm/{}/{}/attestation".format(*name_and_version(purl)))
+            self.assertEqual((status, json.loads(body)["error"]["code"]), (404, code), body)
+
     def test_changes_are_public_and_the_watch_list_is_not(self):
         status, _, body = self.get("/v1/changes?since=2026-01-01T00:00:00Z")
         self.assertEqual(status, 200, body)
@@ -512,6 +576,39 @@ class Token(unittest.TestCase):
 
     def test_without_its_secret_a_function_asks_without_a_token(self):
         self.assertEqual(self.credentials(lambda address: address[:-6] + "000000"), {None})
+
+
+class NamedKey(unittest.TestCase):
+    """A stack of its own that signs with a key that was there before, after another one."""
+
+    def test_a_stack_signs_with_the_key_that_is_named_and_publishes_the_one_before(self):
+        with emulator.start(enforce_permissions=True) as aws:
+            kms = aws.client("kms")
+            arns = [
+                kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"] for _ in range(2)
+            ]
+            earlier, current = (kms.get_public_key(KeyId=arn)["PublicKey"] for arn in arns)
+            upstreams = {variable: World.registry[key] for key, variable in UPSTREAMS.items()}
+            parameters = {PARAMETERS[variable]: value for variable, value in upstreams.items()}
+            outputs, resources = emulator.deploy(
+                aws,
+                OPTIONS.binaries,
+                parameters=parameters
+                | {"SigningKeyArn": arns[1], "EarlierKeys": base64.b64encode(earlier).decode()},
+                environment={"AWS_ENDPOINT_URL": aws.url},
+            )
+            self.assertNotIn("SigningKey", resources)
+            self.assertEqual(outputs["SigningKeyArn"], arns[1])
+            status, _, document = aws.get(outputs["ApiUrl"], "/.well-known/hekate.json")
+            self.assertEqual(status, 200, document)
+            listed = [(public_key(key)[1], key["signs"]) for key in json.loads(document)["keys"]]
+            self.assertEqual(listed, [(current, True), (earlier, False)])
+
+            name, version = name_and_version(expected_to_be("attested")[0])
+            self.assertEqual(aws.get(outputs["ApiUrl"], f"/v1/verdicts/npm/{name}/{version}")[0], 200)
+            status, _, envelope = aws.get(outputs["ApiUrl"], f"/v1/verdicts/npm/{name}/{version}/attestation")
+            self.assertEqual(status, 200, envelope)
+            statement_of(json.loads(envelope), public_key(json.loads(document)["keys"][0])[0])
 
 
 def main():

@@ -25,6 +25,7 @@ LOG_AND_TRACE = {
 # function → resource → actions. `table`, `due` (the index), `queue`, `batches`, `schedule-dlq` and `token` are the only resources that hold
 # anything; `token`, `datadog-key` and `bus` are the secrets and the event bus that parameters name, and their statements are there
 # only if the parameters are.
+# `signing-key` is the stack's own or the one that a parameter names.
 CONDITIONS = {"token": "HasGitHubTokenSecret", "datadog-key": "HasDatadog", "bus": "HasEventBus"}
 
 GRANTS = {
@@ -42,6 +43,7 @@ GRANTS = {
         "bus": {"events:PutEvents"},
         "token": {"secretsmanager:GetSecretValue"},
         "datadog-key": {"secretsmanager:GetSecretValue"},
+        "signing-key": {"kms:GetPublicKey", "kms:Sign"},
     },
     "BatchVerifierRole": {
         "table": {
@@ -91,6 +93,8 @@ GRANTS = {
     },
 }
 
+SIGNING_KEY = {"Fn::If": ["MakesSigningKey", {"Fn::GetAtt": ["SigningKey", "Arn"]}, {"Ref": "SigningKeyArn"}]}
+
 # How the expanded template spells each resource.
 RESOURCES = {
     json.dumps({"Fn::GetAtt": ["Table", "Arn"]}): "table",
@@ -102,6 +106,7 @@ RESOURCES = {
     json.dumps({"Ref": "GitHubTokenSecret"}): "token",
     json.dumps({"Ref": "DatadogApiKeySecret"}): "datadog-key",
     json.dumps({"Ref": "EventBusArn"}): "bus",
+    json.dumps(SIGNING_KEY): "signing-key",
 }
 
 ENVIRONMENT = {
@@ -135,6 +140,8 @@ ENVIRONMENT_OF_LOOKS = {
 # Of the one whom anybody can ask.
 ENVIRONMENT_OF_THE_API = {
     "HEKATE_FRESH_AFTER",
+    "HEKATE_SIGNING_KEY",
+    "HEKATE_EARLIER_KEYS",
 }
 
 # What the configuration reads besides, and why no parameter sets it.
@@ -458,6 +465,37 @@ class ExpandedTemplate(unittest.TestCase):
         condition = self.template["Conditions"]["HasGitHubTokenSecret"]
         self.assertEqual(condition, {"Fn::Not": [{"Fn::Equals": [{"Ref": "GitHubTokenSecret"}, ""]}]})
 
+    # Signing
+
+    def test_the_signing_key_signs_on_p256_and_outlives_the_stack(self):
+        key = self.resources["SigningKey"]
+        self.assertEqual((key["DeletionPolicy"], key["UpdateReplacePolicy"]), ("Retain", "Retain"))
+        properties = key["Properties"]
+        self.assertEqual((properties["KeySpec"], properties["KeyUsage"]), ("ECC_NIST_P256", "SIGN_VERIFY"))
+        alias = self.only("AWS::KMS::Alias")["Properties"]
+        self.assertEqual(alias, {"AliasName": {"Fn::Sub": "alias/${AWS::StackName}"}, "TargetKeyId": {"Ref": "SigningKey"}})
+
+    def test_nobody_outside_the_account_may_use_the_signing_key(self):
+        (statement,) = self.resources["SigningKey"]["Properties"]["KeyPolicy"]["Statement"]
+        root = "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"
+        self.assertEqual(statement["Principal"], {"AWS": {"Fn::Sub": root}})
+
+    def test_the_stack_makes_a_signing_key_unless_one_is_named(self):
+        self.assertEqual(self.template["Conditions"]["MakesSigningKey"], {"Fn::Equals": [{"Ref": "SigningKeyArn"}, ""]})
+        for name in ("SigningKey", "SigningKeyAlias"):
+            self.assertEqual(self.resources[name]["Condition"], "MakesSigningKey", name)
+        variables = self.function("VerifyApiFunction")["Environment"]["Variables"]
+        self.assertEqual(variables["HEKATE_SIGNING_KEY"], SIGNING_KEY)
+        self.assertEqual(variables["HEKATE_EARLIER_KEYS"], {"Ref": "EarlierKeys"})
+
+    def test_a_signing_key_is_named_by_the_address_that_a_role_can_be_granted(self):
+        pattern = re.compile(self.parameters["SigningKeyArn"]["AllowedPattern"])
+        key = "arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+        for text in ("", key, key.replace("1234abcd-12ab-34cd-56ef", "mrk")):
+            self.assertTrue(pattern.fullmatch(text), text)
+        for text in ("*", "alias/hekate", key.replace("key/", "alias/"), key[:-4] + "*", "1234abcd-12ab-34cd-56ef-1234567890ab"):
+            self.assertFalse(pattern.fullmatch(text), text)
+
     def test_what_an_operator_may_leave_out_is_empty_by_default(self):
         given = {name for name, parameter in self.parameters.items() if parameter["Default"] != ""}
         self.assertEqual(
@@ -712,7 +750,15 @@ class ExpandedTemplate(unittest.TestCase):
         self.assertEqual(self.resources["SweeperSilentAlarm"]["Properties"]["TreatMissingData"], "breaching")
 
     def test_the_outputs_are_the_names_that_others_rely_on(self):
-        names = {"ApiUrl", "BatchQueueUrl", "DeadLetterQueueArn", "QueueUrl", "TableName"}
+        names = {
+            "ApiUrl",
+            "BatchQueueUrl",
+            "DeadLetterQueueArn",
+            "QueueUrl",
+            "SigningKeyArn",
+            "TableName",
+            "VerifierDocumentUrl",
+        }
         self.assertEqual(set(self.template["Outputs"]), names)
 
 

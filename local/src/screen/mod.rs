@@ -13,6 +13,7 @@ use comfy_table::presets::{ASCII_FULL_CONDENSED, UTF8_FULL_CONDENSED};
 use comfy_table::{Cell, ContentArrangement, Table};
 use hekate::check::Outcome;
 use hekate::verdict::{Status, Verdict};
+use serde::Serialize;
 use terminal_size::{Width, terminal_size};
 use unicode_width::UnicodeWidthStr as _;
 
@@ -220,19 +221,26 @@ impl Printer {
 
     /// Prints a verdict: a screen for people, or one line.
     pub(crate) fn print(&mut self, verdict: &Verdict) -> io::Result<()> {
-        let mut output = anstream::stdout().lock();
         match self.format {
             Format::Text => {
+                let mut output = anstream::stdout().lock();
                 if self.printed {
                     writeln!(output)?;
                 }
+                self.printed = true;
                 write!(output, "{}", report::report(verdict, self.screen))?;
+                output.flush()
             }
-            Format::Json => writeln!(output, "{}", serde_json::to_string(verdict)?)?,
+            Format::Json => print_line(verdict),
         }
-        self.printed = true;
-        output.flush()
     }
+}
+
+/// Prints a document on standard output, in one line.
+pub(crate) fn print_line(document: &impl Serialize) -> io::Result<()> {
+    let mut output = anstream::stdout().lock();
+    writeln!(output, "{}", serde_json::to_string(document)?)?;
+    output.flush()
 }
 
 #[cfg(test)]

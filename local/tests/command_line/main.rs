@@ -7,6 +7,7 @@ mod demo;
 mod files;
 mod replay;
 mod serve;
+mod signing;
 mod verify;
 mod watch;
 

@@ -9,17 +9,17 @@ use serde_json::Value;
 use crate::{Bed, hekate};
 
 /// A running server, ended at the end of a test.
-struct Server {
+pub(crate) struct Server {
     process: Child,
     base: String,
 }
 
 impl Server {
-    fn start(bed: &Bed) -> Self {
+    pub(crate) fn start(bed: &Bed) -> Self {
         Self::of(bed.hekate().args(["serve", "--listen", "127.0.0.1:0"]))
     }
 
-    fn of(command: &mut std::process::Command) -> Self {
+    pub(crate) fn of(command: &mut std::process::Command) -> Self {
         let mut process = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let line = lines
@@ -34,19 +34,19 @@ impl Server {
         }
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
         let response = Client::new().get(format!("{}{path}", self.base)).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 
-    async fn verdict(&self, path: &str) -> Value {
+    pub(crate) async fn verdict(&self, path: &str) -> Value {
         let (status, body) = self.get(path).await;
         assert_eq!(status, 200, "{path}: {body}");
         assert_eq!(body["schema"], "urn:hekate:verdict:1");
         body
     }
 
-    async fn error(&self, path: &str) -> (u16, String) {
+    pub(crate) async fn error(&self, path: &str) -> (u16, String) {
         let (status, body) = self.get(path).await;
         assert!(body["error"]["message"].is_string(), "{path}: {body}");
         (status.as_u16(), body["error"]["code"].as_str().unwrap().to_owned())

@@ -19,6 +19,7 @@ pub(crate) mod changes;
 pub(crate) mod dossiers;
 pub(crate) mod leases;
 pub(crate) mod schedule;
+pub(crate) mod signatures;
 pub(crate) mod timeline;
 pub(crate) mod traces;
 pub(crate) mod trust;
@@ -106,6 +107,12 @@ macro_rules! store_conformance {
             no_trust_material_is_known_at_first
             trust_material_comes_back_whole
             younger_trust_material_is_never_replaced_by_older
+        }
+        crate::adapters::conformance::store_conformance! { $fixture => signatures
+            nothing_is_kept_of_what_was_never_signed
+            the_first_signature_over_a_message_stays
+            messages_and_keys_do_not_see_each_other
+            of_concurrent_signatures_everybody_gets_the_same
         }
         crate::adapters::conformance::store_conformance! { $fixture => schedule
             what_is_due_comes_most_overdue_first

@@ -9,6 +9,8 @@ pub mod eventbridge;
 pub mod http;
 pub mod in_process;
 pub mod judges;
+pub mod kms;
+pub mod pem;
 pub mod secrets;
 pub mod sqs;
 pub mod tuf;

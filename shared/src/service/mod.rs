@@ -2,6 +2,7 @@
 //! it, and differ only in where the coordinate comes from and where the verdict goes.
 
 mod asking;
+mod attest;
 mod batches;
 mod sweep;
 mod work;
@@ -22,14 +23,16 @@ use crate::forge::github::{self, Destination};
 use crate::history::{BURST, PastRelease, SETTLED, SIBLINGS};
 use crate::package::{Coordinate, PackageVersion, Selector};
 use crate::ports::{
-    Announce, Announcement, FaultSide, Fetch, Judges, Measurement, Memory, Meter, QueueFault, Recorded, Sibling, Store,
-    StoreFault, WorkQueue, WorkReason,
+    Announce, Announcement, FaultSide, Fetch, Judges, Measurement, Memory, Meter, QueueFault, Recorded, Sibling,
+    SignFault, Store, StoreFault, WorkQueue, WorkReason,
 };
+use crate::summary::NoSummary;
 use crate::verdict::{Status, Verdict};
 use crate::verifier::{Case, Judge, Judgement, first_seen, publisher, supplement};
 
 use asking::Asking;
 pub use asking::Until;
+pub use attest::{PublishedKey, Signing};
 pub use batches::{BATCH_LIMIT, BatchState};
 pub use sweep::{Read, Swept};
 pub use work::Worked;
@@ -56,6 +59,15 @@ pub enum ServiceFault {
     /// The queue is in trouble.
     #[error(transparent)]
     Queue(#[from] QueueFault),
+    /// What is asked for is not signed.
+    #[error(transparent)]
+    NoSummary(#[from] NoSummary),
+    /// There is nothing to sign with.
+    #[error("this verifier signs nothing: it has no key, which HEKATE_SIGNING_KEY would name")]
+    NoKey,
+    /// The signing key is in trouble.
+    #[error(transparent)]
+    Sign(#[from] SignFault),
     /// Somebody else has been looking at the version for too long to wait.
     #[error("{0} is being verified by somebody else; ask again in a moment")]
     Busy(PackageVersion),
@@ -69,6 +81,8 @@ impl ServiceFault {
     pub fn side(&self) -> FaultSide {
         match self {
             Self::Look(fault) => fault.side(),
+            Self::Sign(fault) => fault.side(),
+            Self::NoSummary(_) | Self::NoKey => FaultSide::Caller,
             Self::Store(_) | Self::Queue(_) | Self::Busy(_) | Self::OutOfTime(_) => FaultSide::Ours,
         }
     }
@@ -80,6 +94,9 @@ impl ServiceFault {
             Self::Look(LookFault::Upstream { .. }) => "upstream_unavailable",
             Self::Store(_) => "store_unavailable",
             Self::Queue(_) => "queue_unavailable",
+            Self::NoSummary(_) => "no_summary",
+            Self::NoKey => "no_signing_key",
+            Self::Sign(_) => "signing_unavailable",
             Self::Busy(_) => "busy",
             Self::OutOfTime(_) => "out_of_time",
         }
@@ -88,9 +105,9 @@ impl ServiceFault {
     /// After how many seconds to ask again, for faults that pass.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Look(LookFault::NotFound(_)) => None,
+            Self::Look(LookFault::NotFound(_)) | Self::NoSummary(_) | Self::NoKey => None,
             Self::Look(LookFault::Upstream { retry_after, .. }) => Some(retry_after.unwrap_or(RETRY_AFTER)),
-            Self::Store(_) | Self::Queue(_) | Self::Busy(_) | Self::OutOfTime(_) => Some(RETRY_AFTER),
+            Self::Store(_) | Self::Queue(_) | Self::Sign(_) | Self::Busy(_) | Self::OutOfTime(_) => Some(RETRY_AFTER),
         }
     }
 }
@@ -152,6 +169,8 @@ pub struct Service {
     pub upstreams: Upstreams,
     /// Keeps count.
     pub meter: Arc<dyn Meter>,
+    /// Signs what it says.
+    pub signing: Signing,
     /// By which name this process holds leases.
     pub holder: String,
     /// By when whoever asks wants an answer; `None`, whenever it comes.

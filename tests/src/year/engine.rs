@@ -11,7 +11,7 @@ use hekate::attestation::TrustOrigin;
 use hekate::ecosystem::Upstreams;
 use hekate::package::{Ecosystem, PackageName};
 use hekate::ports::{Judges, WorkItem};
-use hekate::service::{Service, Worked};
+use hekate::service::{Service, Signing, Worked};
 use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
@@ -71,6 +71,7 @@ impl Deployment {
                 judges: Arc::clone(&self.judges),
                 upstreams: self.upstreams.clone(),
                 meter: Arc::new(Unmeasured),
+                signing: Signing::default(),
                 holder: format!("hand-{number}"),
                 until: None,
             },

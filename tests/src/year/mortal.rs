@@ -10,8 +10,8 @@ use hekate::history::PastRelease;
 use hekate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use hekate::ports::{
     Announce, Announcement, Batch, BatchItem, BatchStore, ChangeStore, Changes, ChangesAfter, Due, Fetch, FirstSeen,
-    Memory, QueueFault, Recorded, Request, ScheduleStore, Sibling, Store, StoreFault, Task, TraceKey, VerdictStore,
-    WatchStore, Watched, WorkItem, WorkQueue,
+    Memory, QueueFault, Recorded, Request, ScheduleStore, Sibling, SignatureStore, Store, StoreFault, Task, TraceKey,
+    VerdictStore, WatchStore, Watched, WorkItem, WorkQueue,
 };
 use hekate::verdict::Verdict;
 use jiff::Timestamp;
@@ -533,5 +533,17 @@ impl ChangeStore for Mortal {
 
     async fn changes(&self, after: &ChangesAfter, until: Timestamp, limit: usize) -> Result<Changes, StoreFault> {
         self.of_store(self.store().changes(after, until, limit)).await
+    }
+}
+
+#[async_trait]
+impl SignatureStore for Mortal {
+    async fn signature(&self, message: &Digest, key: &Digest) -> Result<Option<Vec<u8>>, StoreFault> {
+        self.of_store(self.store().signature(message, key)).await
+    }
+
+    async fn keep_signature(&self, message: &Digest, key: &Digest, signature: &[u8]) -> Result<Vec<u8>, StoreFault> {
+        self.of_store(self.store().keep_signature(message, key, signature))
+            .await
     }
 }

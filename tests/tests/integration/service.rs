@@ -14,7 +14,7 @@ use hekate::ports::{
     Announce, Announcement, ChangeStore as _, ChangesAfter, QueueFault, ScheduleStore as _, Target, Task,
     VerdictStore as _, WatchStore as _, WorkItem, WorkQueue, WorkReason,
 };
-use hekate::service::{Freshness, Service, Swept, Worked};
+use hekate::service::{Freshness, Service, Signing, Swept, Worked};
 use hekate::verdict::Status;
 use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +24,8 @@ use testbed::{
 use url::Url;
 
 use crate::shape::{judge, over_http};
+
+mod signing;
 
 /// Keeps what is handed over.
 #[derive(Default)]
@@ -99,6 +101,7 @@ impl Deployment {
                 ..no_address()
             },
             meter: Arc::new(Unmeasured),
+            signing: Signing::default(),
             holder: "test".to_owned(),
             until: None,
         };

@@ -126,6 +126,11 @@ pub(super) fn text_key(digest: &Digest) -> String {
     format!("TEXT#{}", digest.to_hex())
 }
 
+/// The partition of the signatures over a message.
+pub(super) fn signed_key(message: &Digest) -> String {
+    format!("SIGNED#{}", message.to_hex())
+}
+
 pub(super) fn history_key(verdict: &Verdict) -> String {
     format!("HISTORY#{}#{}", instant(verdict.checked_at), verdict.dossier.to_hex())
 }

@@ -18,6 +18,7 @@
 //! | `BATCH#<id>` | `HEAD` | a batch | `total`, `created_at`, `expires_at`, `expires`, `due_shard`, `due_at` |
 //! | `BATCH#<id>` | `ITEM#<purl>` | how far one version of it is | `progress`, `checked_at`, `expires` |
 //! | `CURSOR#<feed>` | `CURSOR` | how far a feed was read | `position` |
+//! | `SIGNED#<sha256 of what was signed>` | `<sha256 of the key>` | a signature | `signature` |
 //! | `TRUST` | `TRUST` | the signed files from which trust material is made | `fetched_at`; `files`, `files_size` or `files_blob` |
 //! | `OWED#<0 to 7>` | `<checked_at>#<id>` | an announcement that is owed | `change` |
 //! | `CHANGES#<day>` | `<checked_at>#<id>` | a change, for good | `change` |
@@ -75,6 +76,7 @@ mod record;
 mod releases;
 mod rows;
 mod schedule;
+mod signatures;
 mod table;
 #[cfg(test)]
 #[cfg(feature = "embedded")]

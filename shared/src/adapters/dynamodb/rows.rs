@@ -391,6 +391,10 @@ pub(super) fn number(value: impl std::fmt::Display) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+pub(super) fn binary(value: &[u8]) -> AttributeValue {
+    AttributeValue::B(Binary::new(value))
+}
+
 /// When the table may forget a row, in the unit of its time-to-live attribute: whole seconds, rounded up.
 pub(super) fn expiry(at: Timestamp) -> AttributeValue {
     number(at.as_second().saturating_add(1))

@@ -16,7 +16,7 @@ use crate::adapters::embedded::{EmbeddedDynamoDb, TABLE, config, plain_http};
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::ports::{
     Batch, BatchItem, BatchStore as _, ChangeStore as _, ChangesAfter, Due, FirstSeen, Progress, Recorded,
-    ScheduleStore as _, Sibling, Task, TrustStore as _, VerdictStore as _, WatchStore as _,
+    ScheduleStore as _, Sibling, SignatureStore as _, Task, TrustStore as _, VerdictStore as _, WatchStore as _,
 };
 use crate::verdict::{Status, Verdict};
 
@@ -553,6 +553,16 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     };
     store.note_progress("b1", &item).await.unwrap();
     assert!(store.advance_cursor("npm", None, 1).await.unwrap());
+    let (message, key) = (Digest::sha256_of(b"message"), Digest::sha256_of(b"key"));
+    store.keep_signature(&message, &key, b"signature").await.unwrap();
+    assert_eq!(
+        attributes(
+            fixture
+                .row(&format!("SIGNED#{}", message.to_hex()), &key.to_hex())
+                .await
+        ),
+        "pk schema signature sk"
+    );
     let look = Digest::sha256_of(&serde_json::to_vec(&[seen(0, 200)]).unwrap()).to_hex();
     for sk in ["KEPT", &format!("LOOK#2026-11-22T10:00:00.000000000Z#{look}")] {
         assert_eq!(
@@ -629,6 +639,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         "OWED",
         "PKG",
         "PUBLISHER",
+        "SIGNED",
         "TRACE",
         "TRUST",
         "WATCH",

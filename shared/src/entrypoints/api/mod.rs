@@ -251,6 +251,7 @@ async fn in_time(deadline: Option<Extension<Deadline>>, request: Request, next: 
 const ROUTES: &[&str] = &[
     "/v1/verdicts/{ecosystem}/{name}/{version}",
     "/v1/verdicts/{ecosystem}/{name}/{version}/dossier",
+    "/v1/verdicts/{ecosystem}/{name}/{version}/attestation",
     "/v1/verdicts/{ecosystem}/{name}/{version}/history",
     "/v1/verdicts?purl={purl}",
     "/v1/batches",
@@ -268,16 +269,20 @@ async fn index() -> impl IntoResponse {
     axum::Json(json!({ "name": "hekate", "routes": ROUTES }))
 }
 
-async fn well_known(State(api): State<Api>) -> impl IntoResponse {
+/// Who this verifier is. A key that cannot be told now is not left out, which would say that there is none: there is no document.
+async fn well_known(State(api): State<Api>) -> Result<Response, ApiError> {
     let judge = api.service.judges.judge((api.clock)()).await;
-    axum::Json(json!({
+    let keys = api.service.keys().await?;
+    let document = json!({
         "verifier": judge.verifier,
         "checkSet": CHECK_SET,
         "checks": CheckId::ALL,
         "ecosystems": Ecosystem::ALL.iter().map(|ecosystem| ecosystem.purl_type()).collect::<Vec<_>>(),
         "policy": judge.policy.digest(),
         "trust": judge.trust.identity(),
-    }))
+        "keys": keys,
+    });
+    Ok(axum::Json(document).into_response())
 }
 
 #[derive(Deserialize)]
@@ -349,10 +354,11 @@ async fn verdict_by_path(
     match resource {
         Resource::Verdict(coordinate) => answer(&api, &coordinate, query.is_fresh()?).await,
         Resource::Dossier(package) => dossier(&api, &package).await,
+        Resource::Attestation(package) => attestation(&api, &package).await,
         Resource::History(package) => {
             let verdicts = api.service.store.history(&package, HISTORY_LIMIT).await?;
             if verdicts.is_empty() {
-                return Err(ApiError::not_found(format!("{package} has not been verified here")));
+                return Err(not_verified(&package));
             }
             Ok(axum::Json(json!({ "package": package, "verdicts": verdicts })).into_response())
         }
@@ -364,6 +370,7 @@ async fn verdict_by_path(
 enum Resource {
     Verdict(Coordinate),
     Dossier(PackageVersion),
+    Attestation(PackageVersion),
     History(PackageVersion),
 }
 
@@ -374,6 +381,7 @@ impl Resource {
         match self {
             Self::Verdict(coordinate) => coordinate.of_file(file).map(Self::Verdict),
             Self::Dossier(package) => version(package).map(Self::Dossier),
+            Self::Attestation(package) => version(package).map(Self::Attestation),
             Self::History(package) => version(package).map(Self::History),
         }
     }
@@ -390,6 +398,7 @@ impl Resource {
         };
         match (last, version_of(rest)) {
             ("dossier", Some(package)) => Ok(Self::Dossier(package)),
+            ("attestation", Some(package)) => Ok(Self::Attestation(package)),
             ("history", Some(package)) => Ok(Self::History(package)),
             (_, _) if rest.starts_with('@') && !rest.contains('/') => {
                 Coordinate::new(ecosystem, path, "latest").map(Self::Verdict)
@@ -417,14 +426,14 @@ async fn answer(api: &Api, coordinate: &Coordinate, fresh: bool) -> Result<Respo
         Freshness::Remembered
     };
     let looked = api.service.verdict_as_fresh_as(coordinate, freshness, now).await?;
-    let verdict = looked.verdict;
-    Ok(with_caching(&verdict, now))
+    Ok(with_caching(&looked.verdict, &looked.verdict, now))
 }
 
-/// A verdict may be kept by caches for as long as it is valid, at most an hour, so that a change is seen soon.
-fn with_caching(verdict: &Verdict, now: jiff::Timestamp) -> Response {
+/// A verdict, and what follows from it, may be kept by caches for as long as it is valid, at most an hour, so that a change is
+/// seen soon.
+fn with_caching(document: &impl Serialize, verdict: &Verdict, now: jiff::Timestamp) -> Response {
     let seconds = verdict.valid_until.duration_since(now).as_secs().clamp(0, 3600);
-    let mut response = axum::Json(verdict).into_response();
+    let mut response = axum::Json(document).into_response();
     if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={seconds}")) {
         response.headers_mut().insert(header::CACHE_CONTROL, value);
     }
@@ -432,10 +441,27 @@ fn with_caching(verdict: &Verdict, now: jiff::Timestamp) -> Response {
 }
 
 async fn dossier(api: &Api, package: &PackageVersion) -> Result<Response, ApiError> {
-    let unknown = || ApiError::not_found(format!("{package} has not been verified here"));
-    let verdict = api.service.store.current(package).await?.ok_or_else(unknown)?;
-    let dossier = api.service.store.dossier(&verdict.dossier).await?.ok_or_else(unknown)?;
+    let verdict = current(api, package).await?;
+    let dossier = api.service.store.dossier(&verdict.dossier).await?;
+    let dossier = dossier.ok_or_else(|| not_verified(package))?;
     Ok(axum::Json(dossier).into_response())
+}
+
+/// The signed summary of the current verdict. Nothing is looked at for it, and what was signed once is not signed again: anybody
+/// can ask.
+async fn attestation(api: &Api, package: &PackageVersion) -> Result<Response, ApiError> {
+    let verdict = current(api, package).await?;
+    let envelope = api.service.attest(&verdict).await?;
+    Ok(with_caching(&envelope, &verdict, (api.clock)()))
+}
+
+async fn current(api: &Api, package: &PackageVersion) -> Result<Verdict, ApiError> {
+    let verdict = api.service.store.current(package).await?;
+    verdict.ok_or_else(|| not_verified(package))
+}
+
+fn not_verified(package: &PackageVersion) -> ApiError {
+    ApiError::not_found(format!("{package} has not been verified here"))
 }
 
 #[cfg(test)]
@@ -494,6 +520,10 @@ mod tests {
         assert_eq!(
             parse("a/1.0.0/dossier"),
             "pkg:npm/a@1.0.0".parse().map(Resource::Dossier)
+        );
+        assert_eq!(
+            parse("@s/a/1.0.0/attestation"),
+            "pkg:npm/%40s/a@1.0.0".parse().map(Resource::Attestation)
         );
         assert_eq!(
             parse("@s/a/1.0.0/history"),

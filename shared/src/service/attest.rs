@@ -1,0 +1,92 @@
+//! What is signed: the verification summary of a verdict.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use sigstore::types::DsseEnvelope;
+
+use super::{Service, ServiceFault};
+use crate::package::Digest;
+use crate::ports::{Sign, SignFault, StoreFault};
+use crate::summary::{self, PublicKey};
+use crate::verdict::Verdict;
+
+/// With what a deployment signs, and with what it signed before.
+#[derive(Clone, Default)]
+pub struct Signing {
+    /// Signs; `None`, nothing is signed.
+    pub signer: Option<Arc<dyn Sign>>,
+    /// Keys that do not sign any more, and stay published.
+    pub earlier: Vec<PublicKey>,
+}
+
+/// A key as the verifier document lists it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PublishedKey {
+    /// The `keyid` of envelopes: SHA-256 of the key's DER form, in hexadecimal.
+    pub key_id: String,
+    /// The key, as a PEM file.
+    pub public_key: String,
+    /// Whether it signs now. One that does not has signed before.
+    pub signs: bool,
+}
+
+impl PublishedKey {
+    fn new(key: &PublicKey, signs: bool) -> Self {
+        Self {
+            key_id: key.id().to_hex(),
+            public_key: key.to_pem(),
+            signs,
+        }
+    }
+}
+
+impl Service {
+    /// The signed summary of a verdict:
+    ///
+    /// 1. makes the statement, which follows from the verdict;
+    /// 2. takes the signature that is kept of it, or signs it and keeps that;
+    /// 3. hands out what verifies, and nothing else.
+    ///
+    /// So a verdict is signed once with a key, and whoever asks again spends a read of the table. Those who ask in the moment
+    /// before the first signature is kept may each cause one; the first that is kept is everybody's.
+    pub async fn attest(&self, verdict: &Verdict) -> Result<DsseEnvelope, ServiceFault> {
+        let signer = self.signing.signer.as_ref().ok_or(ServiceFault::NoKey)?;
+        // 1.
+        let statement = summary::statement(verdict)?;
+        let message = summary::message(&statement);
+        let digest = Digest::sha256_of(&message);
+        let key = signer.public_key().await?;
+        // 2.
+        let kept = self.store.signature(&digest, key.id()).await?;
+        let signature = if let Some(signature) = kept {
+            signature
+        } else {
+            let signature = signer.sign(&message).await?;
+            // What does not verify would be kept for good.
+            if !key.verifies(&message, &signature) {
+                return Err(SignFault::Unverified.into());
+            }
+            self.store.keep_signature(&digest, key.id(), &signature).await?
+        };
+        // 3.
+        if key.verifies(&message, &signature) {
+            Ok(summary::envelope(statement, signature, &key))
+        } else {
+            let detail = format!("the signature over {digest} by the key {} does not verify", key.id());
+            Err(StoreFault::Corrupt(detail).into())
+        }
+    }
+
+    /// The keys under which others verify what was signed here, the one that signs now first.
+    pub async fn keys(&self) -> Result<Vec<PublishedKey>, ServiceFault> {
+        let current = match &self.signing.signer {
+            Some(signer) => Some(signer.public_key().await?),
+            None => None,
+        };
+        let earlier = self.signing.earlier.iter().filter(|key| Some(*key) != current.as_ref());
+        let listed = current.iter().map(|key| PublishedKey::new(key, true));
+        Ok(listed.chain(earlier.map(|key| PublishedKey::new(key, false))).collect())
+    }
+}
