@@ -280,7 +280,8 @@ impl Service {
                 self.store.remember(&key, &seen, now).await?;
             }
         }
-        self.conclude(&judge, judgement, dossier, memory, now).await
+        let case = Case::new(&judge, dossier, memory, now);
+        self.conclude(judgement, case, current.as_ref()).await
     }
 
     /// The dossier of the current verdict, for conditional questions and for what need not be asked again. Without it everything
@@ -384,17 +385,33 @@ impl Service {
         Ok(remembered)
     }
 
+    /// Records what a look came to, and what it teaches:
+    ///
+    /// 1. what the release proved is remembered before the verdict that rests on it: a process that dies between the two looks
+    ///    again, while one that died after the verdict would find that there is one, and the release would stay forgotten;
+    /// 2. the verdict is recorded, and told;
+    /// 3. where another verdict stands than the one that was made, what that teaches, or what was known, is remembered instead.
+    ///
+    /// Where the verdict before tells of something and this one does not, which of the two stands is the store's to say, and
+    /// nothing is remembered before that: what was refused is not taken back by a look that is not recorded.
     async fn conclude(
         &self,
-        judge: &Judge,
         judgement: Judgement,
-        dossier: Dossier,
-        memory: Memory,
-        now: Timestamp,
+        case: Case,
+        before: Option<&Verdict>,
     ) -> Result<Looked, ServiceFault> {
-        let seen = first_seen(&judgement, &memory, now);
+        let memory = &case.memory;
+        let seen = first_seen(&judgement, memory, case.decided_at);
         let Judgement { verdict, release, .. } = judgement;
-        let verdict = match self.store.record(&verdict, &dossier, seen.as_ref()).await? {
+        let taught = |verdict: &Verdict| release.clone().and_then(|release| teaching(release, verdict, memory));
+        // 1.
+        let is_certain = verdict.status.is_told() || before.is_none_or(|before| !before.status.is_told());
+        let expected = taught(&verdict).filter(|_| is_certain);
+        if let Some(release) = &expected {
+            self.store.remember_release(&verdict.package, release).await?;
+        }
+        // 2.
+        let verdict = match self.store.record(&verdict, &case.dossier, seen.as_ref()).await? {
             Recorded::Current { previous, announcement } => {
                 log_verdict(&verdict, previous.as_deref().map(|previous| previous.status));
                 if let Some(announcement) = announcement {
@@ -410,12 +427,18 @@ impl Service {
                 *current
             }
         };
-        if let Some(release) = release.and_then(|release| teaching(release, &verdict, &memory)) {
+        // 3.
+        let known = memory
+            .history
+            .iter()
+            .find(|past| past.version == verdict.package.version());
+        let stands = taught(&verdict).or_else(|| expected.as_ref().and(known).cloned());
+        if let Some(release) = stands.filter(|release| expected.as_ref() != Some(release)) {
             self.store.remember_release(&verdict.package, &release).await?;
         }
         Ok(Looked {
             verdict,
-            case: Some(Box::new(Case::new(judge, dossier, memory, now))),
+            case: Some(Box::new(case)),
         })
     }
 
