@@ -293,13 +293,15 @@ impl Piece {
         told.sort();
         let batch = deployment.service.batch(BATCH, None, 100, end).await.unwrap();
         let due = store.due(end + minutes(60 * 24 * 365), 1000).await.unwrap();
+        let owed = store.owed(end, 100).await.unwrap().len();
+        let cursor = store.cursor("npm").await.unwrap();
         let queue = deployment.cloud.queue.lock().unwrap();
         json!({
             "verdicts": verdicts,
             "told": told,
-            "owed": store.owed(end, 100).await.unwrap().len(),
+            "owed": owed,
             "batch": batch.map(|batch| (batch.done, batch.counts)),
-            "cursor": store.cursor("npm").await.unwrap(),
+            "cursor": cursor,
             "due": due.iter().map(|due| due.task.clone()).map(name_of).collect::<BTreeSet<_>>(),
             "overdue": due.iter().filter(|due| due.since < begin()).count(),
             "queued": queue.len(),
@@ -309,7 +311,7 @@ impl Piece {
     }
 
     /// Troubles every request in every way.
-    async fn is_the_same_whatever_happens(self) {
+    async fn ends_the_same_whatever_happens(&self) {
         let undisturbed = self.run(None).await;
         let requests = undisturbed.met.requests;
         assert!(requests >= self.at_least, "{requests} requests");
@@ -399,7 +401,7 @@ async fn a_first_verdict_outlives_whatever_happens() {
     let item = message(Target::Version(widget("1.2.0")), WorkReason::Sweep);
     let versions = ["1.0.0", "1.1.0", "1.2.0"].map(widget);
     let piece = before.then(Kick::Messages(vec![item]), &versions, 15);
-    piece.is_the_same_whatever_happens().await;
+    piece.ends_the_same_whatever_happens().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -415,7 +417,7 @@ async fn a_verdict_that_changes_outlives_whatever_happens() {
     let item = message(Target::Version(widget("1.2.0")), WorkReason::Recheck);
     let versions = ["1.0.0", "1.1.0", "1.2.0"].map(widget);
     let piece = before.then(Kick::Messages(vec![item]), &versions, 15);
-    piece.is_the_same_whatever_happens().await;
+    piece.ends_the_same_whatever_happens().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -426,7 +428,7 @@ async fn a_removal_outlives_whatever_happens() {
     assert!(before.scenario.npm().unpublish("@acme/widget", "1.2.0"));
     let item = message(Target::Version(widget("1.2.0")), WorkReason::Recheck);
     let piece = before.then(Kick::Messages(vec![item]), &[widget("1.2.0")], 8);
-    piece.is_the_same_whatever_happens().await;
+    piece.ends_the_same_whatever_happens().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -446,7 +448,7 @@ async fn the_versions_of_a_batch_outlive_whatever_happens() {
     });
     assert_eq!(cloud.queue.lock().unwrap().len(), versions.len());
     let kick = Kick::Messages(items.collect());
-    before.then(kick, &versions, 12).is_the_same_whatever_happens().await;
+    before.then(kick, &versions, 12).ends_the_same_whatever_happens().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -461,7 +463,7 @@ async fn a_batch_that_is_handed_in_outlives_whatever_happens() {
         .map(|number| version(&format!("pkg:npm/plain-{number}@1.0.0")))
         .collect();
     let piece = before.then(Kick::Caller(versions.clone()), &versions, 3);
-    piece.is_the_same_whatever_happens().await;
+    piece.ends_the_same_whatever_happens().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -474,7 +476,7 @@ async fn new_versions_that_are_handed_over_outlive_whatever_happens() {
     let item = message(Target::Package(name(WIDGET)), WorkReason::Sweep);
     let versions = ["1.0.0", "1.1.0", "1.2.0"].map(widget);
     let piece = before.then(Kick::Messages(vec![item]), &versions, 5);
-    piece.is_the_same_whatever_happens().await;
+    piece.ends_the_same_whatever_happens().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -524,6 +526,6 @@ async fn a_sweep_outlives_whatever_happens() {
     assert_eq!(store.owed(begin(), 10).await.unwrap().len(), 2);
     before
         .then(Kick::Minute, &versions, 35)
-        .is_the_same_whatever_happens()
+        .ends_the_same_whatever_happens()
         .await;
 }

@@ -36,11 +36,11 @@ async fn a_verdict_takes_no_more_units_than_it_should() {
 
 /// At most so many requests, read units and write units.
 const BOUNDS: [(&str, u64, f64, f64); 5] = [
-    ("a first verdict", 30, 60.0, 150.0),
-    ("another look that changes nothing", 30, 80.0, 80.0),
-    ("another look that changes the verdict", 30, 80.0, 100.0),
-    ("a version of a batch, first verdict", 31, 60.0, 150.0),
-    ("a sweep with nothing to do", 40, 20.0, 0.0),
+    ("a first verdict", 25, 16.0, 75.0),
+    ("another look that changes nothing", 24, 30.0, 20.0),
+    ("another look that changes the verdict", 26, 30.0, 50.0),
+    ("a version of a batch, first verdict", 26, 16.0, 76.0),
+    ("a sweep with nothing to do", 35, 20.0, 0.0),
 ];
 
 /// A row of so many bytes, keys, names and the key of the index included.

@@ -30,12 +30,12 @@ pub(crate) type Reply = (u16, Value);
 
 /// A row as it is on the wire.
 pub(crate) fn wire_item(item: &HashMap<String, AttributeValue>) -> Value {
-    let attribute = |value: &AttributeValue| match value {
-        AttributeValue::S(text) => json!({ "S": text }),
-        AttributeValue::N(text) => json!({ "N": text }),
-        AttributeValue::B(bytes) => json!({ "B": STANDARD.encode(bytes) }),
-        AttributeValue::Ss(texts) => json!({ "SS": texts }),
-        other => panic!("no row has {other:?}"),
+    let attribute = |value: &AttributeValue| {
+        let of = value.as_s().map(|text| json!({ "S": text }));
+        of.or_else(|_| value.as_n().map(|text| json!({ "N": text })))
+            .or_else(|_| value.as_b().map(|bytes| json!({ "B": STANDARD.encode(bytes) })))
+            .or_else(|_| value.as_ss().map(|texts| json!({ "SS": texts })))
+            .unwrap()
     };
     item.iter()
         .map(|(name, value)| (name.clone(), attribute(value)))

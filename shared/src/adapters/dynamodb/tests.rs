@@ -20,6 +20,7 @@ use crate::ports::{
 };
 use crate::verdict::{Status, Verdict};
 
+mod consistency;
 mod limits;
 mod lists;
 mod outbox;

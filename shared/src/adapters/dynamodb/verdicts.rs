@@ -98,7 +98,7 @@ impl VerdictStore for DynamoDbStore {
         self.history_until(package, None, limit, false).await
     }
 
-    /// Evidence is read as [`Blobs::read`](super::blobs::Blobs::read) has it: what is missed at first is asked for strongly
+    /// The reads are eventually consistent at first, since evidence never changes; what is missed is asked for once more, strongly
     /// consistently.
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault> {
         let Some(outline) = self.blobs.read_one(&keys::dossier_key(digest)).await? else {

@@ -22,14 +22,15 @@ const ROW: usize = 400 * 1024;
 fn size(item: &Item) -> usize {
     item.iter()
         .map(|(name, value)| {
+            let number = |text: &String| text.len() / 2 + 2;
             name.len()
-                + match value {
-                    AttributeValue::S(text) => text.len(),
-                    AttributeValue::N(text) => text.len() / 2 + 2,
-                    AttributeValue::B(bytes) => bytes.as_ref().len(),
-                    AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
-                    other => panic!("no row has {other:?}"),
-                }
+                + value
+                    .as_s()
+                    .map(String::len)
+                    .or_else(|_| value.as_n().map(number))
+                    .or_else(|_| value.as_b().map(|bytes| bytes.as_ref().len()))
+                    .or_else(|_| value.as_ss().map(|texts| texts.iter().map(String::len).sum()))
+                    .unwrap()
         })
         .sum()
 }
