@@ -168,6 +168,10 @@ impl Crowd {
 /// What one release proved.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, and rows hold them by these names"
+)]
 pub struct PastRelease {
     /// The version.
     pub version: String,

@@ -526,12 +526,14 @@ pub trait BatchStore: Send + Sync {
     /// A batch; `None` if there is none, or it has expired at `now`.
     async fn batch(&self, id: &str, now: Timestamp) -> Result<Option<Batch>, StoreFault>;
 
-    /// The versions of a batch in the order of their purls, after `after`, at most `limit`.
+    /// The versions of a batch in the order of their purls, after `after`, at most `limit`; none of a batch that has expired at
+    /// `now`.
     async fn batch_items(
         &self,
         id: &str,
         after: Option<&PackageVersion>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Vec<BatchItem>, StoreFault>;
 
     /// Notes how far a version is. The last word stays; of a batch or version that is not there nothing is noted.

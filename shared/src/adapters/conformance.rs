@@ -364,6 +364,11 @@ pub(crate) fn release(version: &str, seconds: i64) -> PastRelease {
     .unwrap()
 }
 
+/// The releases in the memory of a version.
+pub(crate) async fn releases_in_memory(store: &impl Store, package: &PackageVersion) -> Vec<PastRelease> {
+    store.memory(package, None).await.unwrap().history
+}
+
 /// The task of looking at `@scope/name` 1.0.0.
 pub(crate) fn version() -> Task {
     Task::Version(package("1.0.0"))

@@ -91,7 +91,7 @@ impl Service {
         let mut more = false;
         let mut place = None;
         loop {
-            let page = self.store.batch_items(id, place.as_ref(), PAGE).await?;
+            let page = self.store.batch_items(id, place.as_ref(), PAGE, now).await?;
             place = page.last().map(|item| item.package.clone());
             let is_last = page.len() < PAGE;
             for item in page {

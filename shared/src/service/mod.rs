@@ -372,7 +372,8 @@ impl Service {
             asked: asking.asked().saturating_add(u32::try_from(before).unwrap_or(u32::MAX)),
         };
         let case = Case::new(&judge, dossier, memory, now);
-        self.conclude(judgement, case, occasion, &effort).await
+        self.conclude(judgement, case, current.as_ref(), occasion, &effort)
+            .await
     }
 
     /// The dossier of the current verdict, for conditional questions and for what need not be asked again. Without it everything
@@ -479,16 +480,34 @@ impl Service {
         Ok(remembered)
     }
 
+    /// Records what a look came to, and what it teaches:
+    ///
+    /// 1. what the release proved is remembered before the verdict that rests on it: a process that dies between the two looks
+    ///    again, while one that died after the verdict would find that there is one, and the release would stay forgotten;
+    /// 2. the verdict is recorded, and told;
+    /// 3. where another verdict stands than the one that was made, what that teaches, or what was known, is remembered instead.
+    ///
+    /// Where the verdict before tells of something and this one does not, which of the two stands is the store's to say, and
+    /// nothing is remembered before that: what was refused is not taken back by a look that is not recorded.
     async fn conclude(
         &self,
         judgement: Judgement,
         case: Case,
+        before: Option<&Verdict>,
         occasion: Occasion,
         effort: &Effort,
     ) -> Result<Looked, ServiceFault> {
-        let now = occasion.now;
-        let seen = first_seen(&judgement, &case.memory, now);
+        let (memory, now) = (&case.memory, occasion.now);
+        let seen = first_seen(&judgement, memory, now);
         let Judgement { verdict, release, .. } = judgement;
+        let taught = |verdict: &Verdict| release.clone().and_then(|release| teaching(release, verdict, memory));
+        // 1.
+        let is_certain = verdict.status.is_told() || before.is_none_or(|before| !before.status.is_told());
+        let expected = taught(&verdict).filter(|_| is_certain);
+        if let Some(release) = &expected {
+            self.store.remember_release(&verdict.package, release).await?;
+        }
+        // 2.
         let recorded = self.store.record(&verdict, &case.dossier, seen.as_ref()).await?;
         self.report(&verdict, &recorded, occasion, effort);
         let verdict = match recorded {
@@ -502,7 +521,13 @@ impl Service {
             }
             Recorded::KeptExisting { current } => *current,
         };
-        if let Some(release) = release.and_then(|release| teaching(release, &verdict, &case.memory)) {
+        // 3.
+        let known = memory
+            .history
+            .iter()
+            .find(|past| past.version == verdict.package.version());
+        let stands = taught(&verdict).or_else(|| expected.as_ref().and(known).cloned());
+        if let Some(release) = stands.filter(|release| expected.as_ref() != Some(release)) {
             self.store.remember_release(&verdict.package, &release).await?;
         }
         Ok(Looked {

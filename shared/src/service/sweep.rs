@@ -305,7 +305,7 @@ impl Service {
         let mut items = Vec::new();
         let mut after = None;
         loop {
-            let page = self.store.batch_items(id, after.as_ref(), BATCH_PAGE).await?;
+            let page = self.store.batch_items(id, after.as_ref(), BATCH_PAGE, now).await?;
             after = page.last().map(|item| item.package.clone());
             let is_last = page.len() < BATCH_PAGE;
             items.extend(page.into_iter().filter(is_pending).map(|item| WorkItem {

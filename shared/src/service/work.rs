@@ -17,6 +17,8 @@ const LAG: SignedDuration = SignedDuration::from_mins(10);
 const RECENT: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// The most versions that are handed over at once, the oldest first. The others follow ten minutes later.
 const VERSIONS: usize = 200;
+/// The most characters of the sentence that a batch keeps of a version without a verdict.
+const SENTENCE: usize = 1000;
 /// For how long a batch waits for a version that cannot be decided.
 const AWAITED: SignedDuration = SignedDuration::from_hours(24);
 /// After what time a package is asked about again whose registry did not answer, at the soonest and at the latest.
@@ -137,7 +139,7 @@ impl Service {
         };
         let progress = Progress::Failed {
             code: code.to_owned(),
-            message: message.to_owned(),
+            message: message.chars().take(SENTENCE).collect(),
         };
         self.note_progress(item, package, progress).await
     }

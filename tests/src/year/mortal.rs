@@ -503,8 +503,9 @@ impl BatchStore for Mortal {
         id: &str,
         after: Option<&PackageVersion>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Vec<BatchItem>, StoreFault> {
-        self.of_store(self.store().batch_items(id, after, limit)).await
+        self.of_store(self.store().batch_items(id, after, limit, now)).await
     }
 
     async fn note_progress(&self, id: &str, item: &BatchItem) -> Result<(), StoreFault> {

@@ -107,9 +107,20 @@ impl Queue {
         self.messages.len()
     }
 
+    /// Loses every message.
+    pub fn clear(&mut self) {
+        self.messages.clear();
+        self.line.clear();
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.messages.is_empty()
+    }
+
+    /// What the messages say, in no order.
+    pub fn bodies(&self) -> impl Iterator<Item = &str> {
+        self.messages.values().map(|message| message.body.as_str())
     }
 
     /// Delivers a message that is visible before `before`, not earlier than `not_before`.

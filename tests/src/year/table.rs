@@ -136,7 +136,13 @@ impl Emulation {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let body = request.body().bytes().unwrap_or_default();
-        let (status, body) = match answer(&self.database, operation, body) {
+        // No request comes twice, and the emulation looks through every token of the last ten minutes.
+        let answered = if operation == "TransactWriteItems" {
+            without_token(&self.database, body)
+        } else {
+            answer(&self.database, operation, body)
+        };
+        let (status, body) = match answered {
             Ok(body) => (200, body),
             Err(fault) => (fault.status_code(), fault.to_json().into_bytes()),
         };
@@ -146,8 +152,19 @@ impl Emulation {
     }
 }
 
+/// Lets the database write a transaction that does not come again.
+fn without_token(database: &Database, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+    let malformed = |source| malformed("TransactWriteItems", &source);
+    let request: TransactWriteItemsRequest = serde_json::from_slice(body).map_err(malformed)?;
+    let response = database.transact_write_items(TransactWriteItemsRequest {
+        client_request_token: None,
+        ..request
+    })?;
+    serde_json::to_vec(&response).map_err(malformed)
+}
+
 /// Lets the database do what is asked.
-fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
+pub(crate) fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>, DynoxideError> {
     /// Reads the request, asks, and writes the response.
     macro_rules! ask {
         ($ask:expr) => {{
@@ -164,13 +181,7 @@ fn answer(database: &Database, operation: &str, body: &[u8]) -> Result<Vec<u8>, 
         "Query" => ask!(|request| database.query(request)),
         "BatchGetItem" => ask!(|request| database.batch_get_item(request)),
         "BatchWriteItem" => ask!(|request| database.batch_write_item(request)),
-        // No request comes twice, and the emulation looks through every token of the last ten minutes.
-        "TransactWriteItems" => ask!(|request: TransactWriteItemsRequest| {
-            database.transact_write_items(TransactWriteItemsRequest {
-                client_request_token: None,
-                ..request
-            })
-        }),
+        "TransactWriteItems" => ask!(|request| database.transact_write_items(request)),
         "CreateTable" => ask!(|request| database.create_table(request)),
         "DescribeTable" => ask!(|request| database.describe_table(request)),
         "UpdateTimeToLive" => ask!(|request| database.update_time_to_live(request)),

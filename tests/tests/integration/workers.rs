@@ -25,7 +25,7 @@ use hekate::ports::{
     BatchStore as _, Fetch, Judges, Progress, QueueFault, Request, Target, VerdictStore as _, WatchStore as _,
     WorkItem, WorkQueue, WorkReason,
 };
-use hekate::service::{Service, ServiceFault, Until};
+use hekate::service::{Service, ServiceFault, Signing, Until};
 use hekate::verdict::Status;
 use hekate::verifier::Judge;
 use hekate::wiring;
@@ -165,6 +165,7 @@ impl Deployment {
                 ..no_address()
             },
             meter: Arc::new(EmfMeter::new("stack-Function-1".to_owned(), Box::new(metrics.clone()))),
+            signing: Signing::default(),
             holder: "test".to_owned(),
             until: None,
         };
@@ -226,7 +227,12 @@ impl Deployment {
     }
 
     async fn progress(&self) -> Vec<Progress> {
-        let items = self.embedded.store().batch_items("batch", None, 100).await.unwrap();
+        let items = self
+            .embedded
+            .store()
+            .batch_items("batch", None, 100, now())
+            .await
+            .unwrap();
         items.into_iter().map(|item| item.progress).collect()
     }
 

@@ -33,7 +33,7 @@ fn failed() -> Progress {
 }
 
 async fn items(store: &impl Store, id: &str) -> Vec<BatchItem> {
-    store.batch_items(id, None, 100_000).await.unwrap()
+    store.batch_items(id, None, 100_000, at(0)).await.unwrap()
 }
 
 pub(crate) async fn a_batch_comes_back_as_it_was_handed_in(store: &impl Store) {
@@ -92,7 +92,7 @@ pub(crate) async fn a_batch_is_read_in_pages(store: &impl Store) {
     for size in [1, 7, 60, 1000] {
         let mut read: Vec<PackageVersion> = Vec::new();
         loop {
-            let page = store.batch_items("one", read.last(), size).await.unwrap();
+            let page = store.batch_items("one", read.last(), size, at(0)).await.unwrap();
             if page.is_empty() {
                 break;
             }
@@ -101,9 +101,9 @@ pub(crate) async fn a_batch_is_read_in_pages(store: &impl Store) {
         }
         assert_eq!(read, packages, "pages of {size}");
     }
-    assert_eq!(store.batch_items("one", None, 0).await.unwrap(), []);
+    assert_eq!(store.batch_items("one", None, 0, at(0)).await.unwrap(), []);
     let between: PackageVersion = "pkg:npm/p10@0.0.0".parse().unwrap();
-    let after = store.batch_items("one", Some(&between), 1).await.unwrap();
+    let after = store.batch_items("one", Some(&between), 1, at(0)).await.unwrap();
     assert!(after[0].package.to_purl() > between.to_purl(), "{after:?}");
 }
 
@@ -113,6 +113,11 @@ pub(crate) async fn a_batch_is_gone_when_it_expires(store: &impl Store) {
     store.create_batch(&batch, &versions(1), at(0)).await.unwrap();
     assert_eq!(store.batch("one", at(99)).await.unwrap(), Some(batch));
     assert_eq!(store.batch("one", at(100)).await.unwrap(), None);
+    // The table serves what has expired for days.
+    for (seconds, count) in [(99, 1), (101, 0), (200_000, 0)] {
+        let items = store.batch_items("one", None, 10, at(seconds)).await.unwrap();
+        assert_eq!(items.len(), count, "{seconds} s");
+    }
 }
 
 pub(crate) async fn progress_is_noted(store: &impl Store) {

@@ -1,9 +1,12 @@
 //! An AWS service whose answers a test writes: an HTTP client that counts requests, answers some of them itself, and forwards
 //! the others.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -11,7 +14,9 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
-use serde_json::Value;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
 /// A request: the operation and its input.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +27,39 @@ pub(crate) struct Call {
 
 /// Status and body of an answer.
 pub(crate) type Reply = (u16, Value);
+
+/// A row as it is on the wire.
+pub(crate) fn wire_item(item: &HashMap<String, AttributeValue>) -> Value {
+    let attribute = |value: &AttributeValue| {
+        let of = value.as_s().map(|text| json!({ "S": text }));
+        of.or_else(|_| value.as_n().map(|text| json!({ "N": text })))
+            .or_else(|_| value.as_b().map(|bytes| json!({ "B": STANDARD.encode(bytes) })))
+            .or_else(|_| value.as_ss().map(|texts| json!({ "SS": texts })))
+            .unwrap()
+    };
+    item.iter()
+        .map(|(name, value)| (name.clone(), attribute(value)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// Reads [`wire_item`].
+pub(crate) fn item_of(row: &Value) -> HashMap<String, AttributeValue> {
+    let attribute = |value: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        match value.as_object().unwrap().iter().next().unwrap() {
+            (kind, value) if kind == "S" => AttributeValue::S(text(value)),
+            (kind, value) if kind == "N" => AttributeValue::N(text(value)),
+            (kind, value) if kind == "B" => AttributeValue::B(Blob::new(STANDARD.decode(text(value)).unwrap())),
+            (kind, value) if kind == "SS" => AttributeValue::Ss(value.as_array().unwrap().iter().map(text).collect()),
+            other => panic!("no row has {other:?}"),
+        }
+    };
+    let row = row.as_object().unwrap();
+    row.iter()
+        .map(|(name, value)| (name.clone(), attribute(value)))
+        .collect()
+}
 
 type Script = dyn Fn(&Call, usize) -> Option<Reply> + Send + Sync;
 

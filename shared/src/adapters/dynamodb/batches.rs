@@ -38,6 +38,7 @@ impl BatchStore for DynamoDbStore {
         self.put(head_item(batch, due_at)).await
     }
 
+    /// The read is strongly consistent: whoever handed the batch in asks about it at once.
     async fn batch(&self, id: &str, now: Timestamp) -> Result<Option<Batch>, StoreFault> {
         let Some(item) = self.row(keys::batch_key(id), HEAD).await? else {
             return Ok(None);
@@ -58,6 +59,7 @@ impl BatchStore for DynamoDbStore {
         id: &str,
         after: Option<&PackageVersion>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Vec<BatchItem>, StoreFault> {
         let reading = Reading {
             backwards: false,
@@ -65,7 +67,8 @@ impl BatchStore for DynamoDbStore {
         };
         let after = after.map(keys::item_key);
         let items = self.rows(&keys::items(id), reading, after.as_deref(), limit).await?;
-        items.iter().map(batch_item).collect()
+        let items = items.iter().map(|item| batch_item(item, now));
+        items.filter_map(Result::transpose).collect()
     }
 
     /// A verdict is noted unless a later one was, so that of two workers the one with the newer verdict has the last word,
@@ -108,13 +111,16 @@ fn head_item(batch: &Batch, due_at: Timestamp) -> Item {
     rows::item_with(keys::batch_key(&batch.id), HEAD, own.into_iter().chain(due))
 }
 
-/// Reads one version of a batch.
-fn batch_item(item: &Item) -> Result<BatchItem, StoreFault> {
+/// Reads one version of a batch; `None` if it has expired, and the table only has not got round to removing it.
+fn batch_item(item: &Item, now: Timestamp) -> Result<Option<BatchItem>, StoreFault> {
     rows::check_schema(item)?;
+    if rows::number_of::<i64>(item, "expires")? <= now.as_second() {
+        return Ok(None);
+    }
     let package =
         keys::item(rows::text_of(item, "sk")?).ok_or_else(|| rows::corrupt(item, "sk", "names no version"))?;
-    Ok(BatchItem {
+    Ok(Some(BatchItem {
         package,
         progress: rows::json_of(item, "progress")?,
-    })
+    }))
 }

@@ -57,7 +57,9 @@ impl Blobs {
 
     /// The bytes under each of the keys that are there. A blob of which a part is missing is corrupt.
     ///
-    /// The reads are strongly consistent: the evidence of a verdict recorded a moment ago would otherwise look lost.
+    /// The reads are eventually consistent at first: the bytes under a key never change, so that what is found is right. What is
+    /// missed is read once more, strongly consistently: the evidence of a verdict recorded a moment ago would otherwise look
+    /// lost.
     pub(super) async fn read(&self, keys: &[String]) -> Result<HashMap<String, Vec<u8>>, StoreFault> {
         let firsts: BTreeMap<(String, usize), Part> = self
             .read_parts(keys.iter().map(|key| (key.clone(), 0)).collect())
@@ -82,12 +84,18 @@ impl Blobs {
         Ok(blobs)
     }
 
-    async fn read_parts(&self, wanted: Vec<(String, usize)>) -> Result<BTreeMap<(String, usize), Part>, StoreFault> {
-        let keys = wanted.iter().map(|(key, number)| part_key(key, *number)).collect();
+    async fn read_parts(
+        &self,
+        mut wanted: Vec<(String, usize)>,
+    ) -> Result<BTreeMap<(String, usize), Part>, StoreFault> {
         let mut found = BTreeMap::new();
-        for item in self.bulk.read(keys, Consistency::Strong, 1).await? {
-            let part = Part::from_item(&item)?;
-            found.insert((part.key.clone(), part.number), part);
+        for consistency in [Consistency::Eventual, Consistency::Strong] {
+            let keys = wanted.iter().map(|(key, number)| part_key(key, *number)).collect();
+            for item in self.bulk.read(keys, consistency, 1).await? {
+                let part = Part::from_item(&item)?;
+                found.insert((part.key.clone(), part.number), part);
+            }
+            wanted.retain(|part| !found.contains_key(part));
         }
         Ok(found)
     }

@@ -2,16 +2,16 @@
 //!
 //! | `pk` | `sk` | what | attributes besides `schema` |
 //! |---|---|---|---|
-//! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `first_seen`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
-//! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something | as above without `bodies`, `first_seen`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
+//! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `first_seen` or `first_seen_blob`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
+//! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something | as above without `bodies`, what was seen first, `removed_at`, `looked_at`, `due_shard`, `due_at` |
 //! | `PKG#<purl>` | `LEASE` | who verifies the version now | `holder`, `until`, `expires` |
 //! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier whose bodies are replaced by their digests | `data`, `size`, `parts` |
 //! | `BODY#<sha256>` | `PART#<n>` | a body, once however many dossiers refer to it | `data`, `size`, `parts` |
-//! | `TEXT#<sha256>` | `PART#<n>` | a verdict, or what was seen of a run or a commit, too large for its row | `data`, `size`, `parts` |
+//! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run or of a commit, or what a release proved, too large for its row | `data`, `size`, `parts` |
 //! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT` | what is kept of all looks at a run attempt | `revision`; `seen`, `seen_size` or `seen_blob` |
 //! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `LOOK#<at>#<sha256>` | one look at it | `revision`; `seen`, `seen_size` or `seen_blob` |
 //! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT`, `LOOK#<at>#<sha256>` | the same of a commit | as above |
-//! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved | `release` |
+//! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved | `release` or `release_blob` |
 //! | `NAME#<purl without version>` | `VERSION#<version>` | which row is the release of a version | `place`, `revision` |
 //! | `PUBLISHER#<publisher>` | `<published_at>#<purl>` | what a publisher released | – |
 //! | `WATCH#<0 to 15>` | `<purl without version>` | a package on the watch list | `since`, `seen_until`, `next_look_at`, `due_shard`, `due_at` |
@@ -42,8 +42,10 @@
 //! them.
 //!
 //! Instants are RFC 3339 in UTC with nine decimals, so that the order of strings is the order of time. Verdicts, what
-//! was seen and parts are compressed with zstd. `schema` is [`SCHEMA`]: a row of another schema is a [`StoreFault::Corrupt`], and is never
-//! written over. Evidence is written before the verdict that rests on it, and is read back against its digest, so that
+//! was seen and parts are compressed with zstd. `schema` is [`SCHEMA`], and older ones are read as they
+//! were written. A row of a newer version is a [`StoreFault::Corrupt`], and is never written over, unless its content follows
+//! from its keys. Everything that grows with what others publish is cut into parts, kept elsewhere or left out before its row
+//! comes near the 400 KB that DynamoDB takes. Evidence is written before the verdict that rests on it, and is read back against its digest, so that
 //! the table can lose evidence but not replace it unnoticed. Verdict rows carry no digest of their own: whoever can write
 //! to the table can replace a verdict. A verdict that becomes current and changes something, its row of the history, its
 //! change and the announcement that is owed are one transaction.
@@ -61,6 +63,7 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+use serde::de::DeserializeOwned;
 
 use crate::package::Digest;
 use crate::ports::StoreFault;
@@ -91,7 +94,7 @@ pub use rows::SCHEMA;
 
 use blobs::Blobs;
 use bulk::Bulk;
-use rows::{Item, StoredText};
+use rows::{Item, StoredJson, StoredText};
 use update::Update;
 
 /// The store on one DynamoDB table, which [`create_table`](Self::create_table) describes.
@@ -141,20 +144,34 @@ impl DynamoDbStore {
     async fn text<'a>(&self, stored: &'a StoredText) -> Result<Cow<'a, [u8]>, StoreFault> {
         match stored {
             StoredText::Here(text) => Ok(text.into()),
-            StoredText::Elsewhere(digest) => {
-                let text = self.blobs.read_one(&keys::text_key(digest)).await?;
-                let text = text.ok_or_else(|| StoreFault::Corrupt(format!("the text {digest} of a row is missing")))?;
-                if Digest::sha256_of(&text) != *digest {
-                    return Err(StoreFault::Corrupt(format!(
-                        "the text {digest} of a row has another digest"
-                    )));
-                }
-                Ok(text.into())
-            }
+            StoredText::Elsewhere(digest) => self.text_of(digest).await.map(Cow::from),
         }
     }
 
-    /// The row under these keys, read strongly consistently, if it is of a schema that this version can read.
+    /// Reads the text of this digest.
+    async fn text_of(&self, digest: &Digest) -> Result<Vec<u8>, StoreFault> {
+        let text = self.blobs.read_one(&keys::text_key(digest)).await?;
+        let text = text.ok_or_else(|| StoreFault::Corrupt(format!("the text {digest} of a row is missing")))?;
+        if Digest::sha256_of(&text) != *digest {
+            return Err(StoreFault::Corrupt(format!(
+                "the text {digest} of a row has another digest"
+            )));
+        }
+        Ok(text)
+    }
+
+    /// Reads a value, wherever it is.
+    async fn json<T: DeserializeOwned + Clone>(&self, stored: &StoredJson<T>) -> Result<T, StoreFault> {
+        match stored {
+            StoredJson::Here(value) => Ok(value.clone()),
+            StoredJson::Elsewhere(digest) => serde_json::from_slice(&self.text_of(digest).await?)
+                .map_err(|source| StoreFault::Corrupt(format!("the text {digest} of a row: {source}"))),
+        }
+    }
+
+    /// The row under these keys, if it is of a schema that this version can read. The read is strongly consistent, since
+    /// whoever reads a single row decides on it, or writes it on the condition that it is still the same; why an older one would
+    /// not do stands where it is asked for.
     async fn row(&self, partition: String, sort_key: &str) -> Result<Option<Item>, StoreFault> {
         let output = self
             .client

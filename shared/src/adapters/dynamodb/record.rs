@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::blobs::Blob;
 use super::keys::VERDICT;
-use super::rows::{self, CurrentRow, PackedVerdict, VERDICT_TEXT};
+use super::rows::{self, CurrentRow, FIRST_SEEN_JSON, PackedJson, PackedVerdict, VERDICT_TEXT};
 use super::update::{Condition, Update};
 use super::{DynamoDbStore, Reading, bulk, changes, contended, evidence, keys};
 use crate::check::Outcome;
@@ -158,7 +158,7 @@ impl DynamoDbStore {
         let mut update = update_of(&verdict.package, seen);
         packed.set(&mut update);
         rows::set_bodies(&mut update, bodies);
-        rows::set_first_seen(&mut update, seen.and_then(|row| row.first_seen.as_ref()), *first_seen)?;
+        self.set_first_seen(&mut update, seen, *first_seen).await?;
         let next_look = verdict.next_look_at.filter(|_| !is_removed);
         rows::set_due(&mut update, &Task::Version(verdict.package.clone()), next_look);
         if !is_removed {
@@ -190,7 +190,7 @@ impl DynamoDbStore {
                 verdict.next_look_at,
             );
         }
-        rows::set_first_seen(&mut update, seen.first_seen.as_ref(), handed.first_seen)?;
+        self.set_first_seen(&mut update, Some(seen), handed.first_seen).await?;
         if seen.last_look()? < verdict.checked_at {
             update.set("looked_at", rows::text(keys::instant(verdict.checked_at)));
         }
@@ -200,12 +200,39 @@ impl DynamoDbStore {
         self.update(update).await
     }
 
+    /// Sets what stays of what was seen first, if that is not what is kept already, and demands that nobody has changed it since it was
+    /// read: what two workers add is not lost to either.
+    async fn set_first_seen(
+        &self,
+        update: &mut Update,
+        row: Option<&CurrentRow>,
+        seen: Option<&FirstSeen>,
+    ) -> Result<(), StoreFault> {
+        let Some(seen) = seen else { return Ok(()) };
+        let kept = match row {
+            Some(row) => self.first_seen_in(row).await?,
+            None => None,
+        };
+        let stays = seen.clone().after(kept.as_ref());
+        if kept.as_ref() == Some(&stays) {
+            return Ok(());
+        }
+        let packed = PackedJson::of(&stays, &FIRST_SEEN_JSON)?;
+        self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
+        packed.set(update);
+        for condition in row.into_iter().flat_map(CurrentRow::first_seen_is_unchanged) {
+            update.demand(condition);
+        }
+        Ok(())
+    }
+
     /// Appends a verdict that arrives after a newer one, if it differs from the one that was current at its time: what a
     /// slow look found out must not be lost because a faster one overtook it. Then the newer one is a change, too.
     async fn append_late(&self, handed: &Handed<'_>, current: &Verdict) -> Result<(), StoreFault> {
         let verdict = handed.verdict;
+        // The read is strongly consistent: beside an older neighbour a verdict that differs from its own would not be appended.
         let earlier = self
-            .history_until(&verdict.package, Some(verdict.checked_at), 1)
+            .history_until(&verdict.package, Some(verdict.checked_at), 1, true)
             .await?;
         if earlier.first().is_some_and(|earlier| !differs(earlier, verdict)) {
             return Ok(());
@@ -222,10 +249,11 @@ impl DynamoDbStore {
         package: &PackageVersion,
         until: Option<Timestamp>,
         limit: usize,
+        consistent: bool,
     ) -> Result<Vec<Verdict>, StoreFault> {
         let reading = Reading {
             backwards: true,
-            consistent: false,
+            consistent,
         };
         let mut verdicts = Vec::new();
         for item in self.rows(&keys::history(package, until), reading, None, limit).await? {

@@ -7,10 +7,10 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
 use super::bulk::Consistency;
-use super::rows::{self, ReleasePlace};
+use super::rows::{self, Item, PackedJson, RELEASE_JSON, ReleasePlace};
 use super::{DynamoDbStore, Reading, bulk, contended, keys, unreachable};
 use crate::history::{LIMIT, PastRelease};
-use crate::package::{Digest, Ecosystem, PackageName, PackageVersion};
+use crate::package::{Ecosystem, PackageName, PackageVersion};
 use crate::ports::StoreFault;
 
 /// The most rows that are read of one package's releases, where those of a kind lie far apart.
@@ -23,8 +23,28 @@ const PAGE: usize = 128;
 const AT_ONCE: usize = 8;
 
 impl DynamoDbStore {
+    /// Reads a row of a release.
+    async fn release_in(&self, item: &Item) -> Result<PastRelease, StoreFault> {
+        rows::check_schema(item)?;
+        match rows::stored_json(item, &RELEASE_JSON)? {
+            Some(stored) => self.json(&stored).await,
+            None => Err(rows::corrupt(item, RELEASE_JSON.here, "missing")),
+        }
+    }
+
+    /// The releases in these rows.
+    async fn releases_in(&self, items: &[Item]) -> Result<Vec<PastRelease>, StoreFault> {
+        let mut releases = Vec::new();
+        for item in items {
+            releases.push(self.release_in(item).await?);
+        }
+        Ok(releases)
+    }
+
     /// The newest releases of a package that were published until `until`, newest first: as far back as there are [`LIMIT`]
     /// accepted ones of the kind of this version, a prerelease or not, and of the others as many as lie in between.
+    ///
+    /// The reads are strongly consistent, since the answer is an input of a verdict.
     ///
     /// The two are counted apart, so that a package which publishes a prerelease for every commit is still compared with its
     /// last stable releases.
@@ -46,8 +66,7 @@ impl DynamoDbStore {
             let (items, next) = self.page(&range, reading, PAGE.min(left), start).await?;
             left = left.saturating_sub(items.len());
             for item in &items {
-                rows::check_schema(item)?;
-                recent.push(rows::json_of(item, "release")?);
+                recent.push(self.release_in(item).await?);
             }
             start = next;
             if start.is_none() || recent.is_complete(own) {
@@ -63,7 +82,7 @@ impl DynamoDbStore {
     /// 2. in one step, on the condition that this is still so, writes the release, says where it is, and removes it from
     ///    where it was if its time of publication is another one now; or starts again.
     pub(super) async fn keep_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
-        let (place, json) = placed(package.version(), release)?;
+        let (place, packed) = placed(package.version(), release)?;
         let mut delays = bulk::backoff();
         loop {
             // 1.
@@ -71,7 +90,7 @@ impl DynamoDbStore {
             // 2.
             let is_kept = before.as_ref() == Some(&place)
                 || self
-                    .move_release(package.name(), package.version(), before.as_ref(), &place, &json)
+                    .move_release(package.name(), package.version(), before.as_ref(), &place, &packed)
                     .await?;
             if is_kept {
                 return Ok(());
@@ -109,13 +128,7 @@ impl DynamoDbStore {
             })
             .collect::<Result<_, StoreFault>>()?;
         let found = self.bulk.read(wanted, Consistency::Eventual, AT_ONCE).await?;
-        found
-            .iter()
-            .map(|item| {
-                rows::check_schema(item)?;
-                rows::json_of(item, "release")
-            })
-            .collect()
+        self.releases_in(&found).await
     }
 
     /// The versions in the newest `limit` rows of a package's releases. The reads are eventually consistent: what is missed is
@@ -130,12 +143,8 @@ impl DynamoDbStore {
             consistent: false,
         };
         let rows = self.rows(&keys::releases(name, None), reading, None, limit).await?;
-        rows.iter()
-            .map(|item| {
-                rows::check_schema(item)?;
-                rows::json_of(item, "release").map(|release: PastRelease| release.version)
-            })
-            .collect()
+        let releases = self.releases_in(&rows).await?;
+        Ok(releases.into_iter().map(|release| release.version).collect())
     }
 
     /// Enters releases, several at a time, each unless there is a word on its version already.
@@ -149,10 +158,10 @@ impl DynamoDbStore {
 
     /// Enters one release, unless there is a word on its version already.
     async fn enter(&self, name: &PackageName, release: &PastRelease) -> Result<(), StoreFault> {
-        let (place, json) = placed(&release.version, release)?;
+        let (place, packed) = placed(&release.version, release)?;
         let mut delays = bulk::backoff();
         loop {
-            let is_entered = self.move_release(name, &release.version, None, &place, &json).await?
+            let is_entered = self.move_release(name, &release.version, None, &place, &packed).await?
                 || self.release_place(name, &release.version).await?.is_some();
             if is_entered {
                 return Ok(());
@@ -164,7 +173,8 @@ impl DynamoDbStore {
         }
     }
 
-    /// Where the release of a version is.
+    /// Where the release of a version is. The read is strongly consistent: the write is on the condition that the row is still
+    /// what was read, and would only fail beside an older one.
     async fn release_place(&self, name: &PackageName, version: &str) -> Result<Option<ReleasePlace>, StoreFault> {
         match self.row(keys::name_key(name), &keys::version_key(version)).await? {
             Some(item) => ReleasePlace::from_item(&item).map(Some),
@@ -172,15 +182,17 @@ impl DynamoDbStore {
         }
     }
 
-    /// Writes a release and where it is; false if that is no longer what was read.
+    /// Writes a release and where it is; false if that is no longer what was read. What does not fit into its row is written
+    /// before the row that refers to it.
     async fn move_release(
         &self,
         name: &PackageName,
         version: &str,
         before: Option<&ReleasePlace>,
         place: &ReleasePlace,
-        json: &str,
+        release: &PackedJson,
     ) -> Result<bool, StoreFault> {
+        self.blobs.write(release.elsewhere().into_iter().collect()).await?;
         let row = Put::builder()
             .table_name(&self.table)
             .set_item(Some(rows::version_item(name, version, place)));
@@ -196,7 +208,7 @@ impl DynamoDbStore {
         let row = row.build().map_err(unreachable)?;
         let mut transaction = vec![
             TransactWriteItem::builder().put(row).build(),
-            self.put_in_transaction(rows::release_item(name, &place.sort_key, json))?,
+            self.put_in_transaction(rows::release_item(name, &place.sort_key, release))?,
         ];
         if let Some(before) = before.filter(|before| before.sort_key != place.sort_key) {
             let delete = Delete::builder()
@@ -210,14 +222,14 @@ impl DynamoDbStore {
     }
 }
 
-/// Where a release belongs, and its JSON.
-fn placed(version: &str, release: &PastRelease) -> Result<(ReleasePlace, String), StoreFault> {
-    let json = serde_json::to_string(release).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
+/// Where a release belongs, and how it is written.
+fn placed(version: &str, release: &PastRelease) -> Result<(ReleasePlace, PackedJson), StoreFault> {
+    let packed = PackedJson::of(release, &RELEASE_JSON)?;
     let place = ReleasePlace {
         sort_key: keys::release_key(release.published_at, version),
-        revision: Digest::sha256_of(json.as_bytes()).to_string(),
+        revision: packed.digest().to_string(),
     };
-    Ok((place, json))
+    Ok((place, packed))
 }
 
 /// Releases as they are read, newest first.

@@ -18,8 +18,12 @@ use super::blobs::{self, Blob, PART};
 use super::keys;
 use super::update::{Condition, Update};
 
-/// The schema number of every row.
+/// The schema number of every row that is written.
 pub const SCHEMA: usize = 1;
+
+/// The oldest schema that is read. What is added to rows without raising the number is optional where it is read, so that
+/// rows from before it stay readable; a row whose meaning has changed has another number.
+const OLDEST_SCHEMA: usize = 1;
 
 /// The text of a verdict.
 pub(super) const VERDICT_TEXT: TextAttributes = TextAttributes {
@@ -45,6 +49,26 @@ pub(super) const TRUST_TEXT: TextAttributes = TextAttributes {
     elsewhere: "files_blob",
     limit: PART,
 };
+
+/// What a release proved.
+pub(super) const RELEASE_JSON: JsonAttributes = JsonAttributes {
+    here: "release",
+    elsewhere: "release_blob",
+};
+
+/// What was seen first of a version.
+pub(super) const FIRST_SEEN_JSON: JsonAttributes = JsonAttributes {
+    here: "first_seen",
+    elsewhere: "first_seen_blob",
+};
+
+/// The most bytes of a JSON in clear that a row may have. With the text of the verdict and the digests of the bodies the row of
+/// the current verdict has less than the 400 KB that DynamoDB takes.
+pub(super) const JSON_LIMIT: usize = 64 * 1024;
+
+/// The most digests of bodies in a row, of 71 bytes each. Bodies that it does not vouch for are written once more, which changes
+/// nothing.
+pub(super) const BODIES: usize = 1200;
 
 /// The attributes of a row.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -170,6 +194,79 @@ impl PackedText {
     }
 }
 
+/// Which attributes of a row hold a JSON in clear, or say where it is.
+pub(super) struct JsonAttributes {
+    /// The JSON.
+    pub(super) here: &'static str,
+    /// The digest under which it is kept if it is longer than [`JSON_LIMIT`].
+    pub(super) elsewhere: &'static str,
+}
+
+/// Where a value in JSON is.
+pub(super) enum StoredJson<T> {
+    /// In its row.
+    Here(T),
+    /// Under [`keys::text_key`].
+    Elsewhere(Digest),
+}
+
+/// Finds a value in a row; `None` if the row has none.
+pub(super) fn stored_json<T: DeserializeOwned>(
+    item: &Item,
+    attributes: &JsonAttributes,
+) -> Result<Option<StoredJson<T>>, StoreFault> {
+    if item.contains_key(attributes.elsewhere) {
+        return digest_of(item, attributes.elsewhere).map(|digest| Some(StoredJson::Elsewhere(digest)));
+    }
+    match item.get(attributes.here) {
+        Some(_) => json_of(item, attributes.here).map(|value| Some(StoredJson::Here(value))),
+        None => Ok(None),
+    }
+}
+
+/// A value in JSON as it is written.
+pub(super) struct PackedJson {
+    json: String,
+    attributes: &'static JsonAttributes,
+}
+
+impl PackedJson {
+    pub(super) fn of(value: &impl Serialize, attributes: &'static JsonAttributes) -> Result<Self, StoreFault> {
+        let json = serde_json::to_string(value).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
+        Ok(Self { json, attributes })
+    }
+
+    /// The JSON's digest.
+    pub(super) fn digest(&self) -> Digest {
+        Digest::sha256_of(self.json.as_bytes())
+    }
+
+    /// The JSON, if it has to be kept elsewhere.
+    pub(super) fn elsewhere(&self) -> Option<Blob<'_>> {
+        (self.json.len() > JSON_LIMIT).then(|| Blob {
+            key: keys::text_key(&self.digest()),
+            bytes: self.json.as_bytes(),
+        })
+    }
+
+    /// The attribute that holds it, or says where it is.
+    pub(super) fn attribute(&self) -> (&'static str, AttributeValue) {
+        if self.json.len() > JSON_LIMIT {
+            (self.attributes.elsewhere, text(self.digest().to_string()))
+        } else {
+            (self.attributes.here, text(&self.json))
+        }
+    }
+
+    /// Sets this attribute and not the other one.
+    pub(super) fn set(&self, update: &mut Update) {
+        update.remove(self.attributes.here);
+        update.remove(self.attributes.elsewhere);
+        let (attribute, value) = self.attribute();
+        update.set(attribute, value);
+    }
+}
+
 /// Reads the text of a verdict. Whether the registry still serves the version is not the text's to say.
 pub(super) fn verdict_from_json(text: &[u8]) -> Result<Verdict, StoreFault> {
     let mut verdict: Verdict =
@@ -183,10 +280,12 @@ pub(super) struct CurrentRow {
     /// The verdict.
     pub(super) verdict: StoredText,
     /// What was seen first of the version.
-    pub(super) first_seen: Option<FirstSeen>,
+    pub(super) first_seen: Option<StoredJson<FirstSeen>>,
+    /// The attributes that hold it, as they were read.
+    first_seen_as_read: [(&'static str, Option<AttributeValue>); 2],
     /// The digest of the verdict's dossier.
     pub(super) dossier: Digest,
-    /// The bodies of that dossier, all of which are in the table.
+    /// Bodies of that dossier which are in the table: all of them, unless there are more than [`BODIES`].
     pub(super) bodies: BTreeSet<Digest>,
     /// Since when the registry does not serve the version any more.
     pub(super) removed_at: Option<Timestamp>,
@@ -199,10 +298,6 @@ pub(super) struct CurrentRow {
 impl CurrentRow {
     pub(super) fn from_item(item: &Item) -> Result<Self, StoreFault> {
         let verdict = stored_text(item, &VERDICT_TEXT)?;
-        let first_seen = match item.get("first_seen") {
-            Some(_) => Some(json_of(item, "first_seen")?),
-            None => None,
-        };
         let bodies = match item.get("bodies") {
             Some(AttributeValue::Ss(texts)) => texts
                 .iter()
@@ -214,7 +309,9 @@ impl CurrentRow {
         };
         Ok(Self {
             verdict,
-            first_seen,
+            first_seen: stored_json(item, &FIRST_SEEN_JSON)?,
+            first_seen_as_read: [FIRST_SEEN_JSON.here, FIRST_SEEN_JSON.elsewhere]
+                .map(|attribute| (attribute, item.get(attribute).cloned())),
             dossier: digest_of(item, "dossier")?,
             bodies,
             removed_at: optional_instant_of(item, "removed_at")?,
@@ -230,6 +327,12 @@ impl CurrentRow {
             .parse()
             .map_err(|source: jiff::Error| StoreFault::Corrupt(format!("a row has checked_at {source}")))?;
         Ok(self.looked_at.map_or(checked_at, |looked_at| looked_at.max(checked_at)))
+    }
+
+    /// That what was seen first is still what was read.
+    pub(super) fn first_seen_is_unchanged(&self) -> impl Iterator<Item = Condition> {
+        let as_read = self.first_seen_as_read.iter().cloned();
+        as_read.map(|(attribute, value)| Condition::is_as_read(attribute, value))
     }
 
     /// That the row is still the one that was read. When its version is looked at next is not part of it: a look that is
@@ -292,28 +395,12 @@ impl PackedVerdict {
     }
 }
 
-/// The bodies that are known to be in the table.
+/// The bodies that are known to be in the table, at most [`BODIES`].
 pub(super) fn set_bodies(update: &mut Update, bodies: &BTreeSet<Digest>) {
+    let digests = bodies.iter().take(BODIES).map(Digest::to_string).collect();
     // A set cannot be empty.
-    let bodies = (!bodies.is_empty()).then(|| AttributeValue::Ss(bodies.iter().map(Digest::to_string).collect()));
+    let bodies = (!bodies.is_empty()).then_some(AttributeValue::Ss(digests));
     update.set_or_remove("bodies", bodies);
-}
-
-/// What stays of what was seen first. As long as the row's conditions do not name the attribute, a value that is set where there
-/// was none may meet one that somebody has set meanwhile, and gives way.
-pub(super) fn set_first_seen(
-    update: &mut Update,
-    kept: Option<&FirstSeen>,
-    seen: Option<&FirstSeen>,
-) -> Result<(), StoreFault> {
-    let Some(seen) = seen else { return Ok(()) };
-    let stays = seen.clone().after(kept);
-    match kept {
-        None => update.set_once("first_seen", json(&stays)?),
-        Some(kept) if stays == *kept => {}
-        Some(_) => update.set("first_seen", json(&stays)?),
-    }
-    Ok(())
 }
 
 /// When a task is due, or that it is not due any more.
@@ -339,8 +426,8 @@ pub(super) fn trace_item(key: &TraceKey, sort_key: &str, seen: &PackedText) -> I
 }
 
 /// A row of a release, in clear.
-pub(super) fn release_item(name: &PackageName, sort_key: &str, json: &str) -> Item {
-    item_with(keys::name_key(name), sort_key, [("release", text(json))])
+pub(super) fn release_item(name: &PackageName, sort_key: &str, release: &PackedJson) -> Item {
+    item_with(keys::name_key(name), sort_key, [release.attribute()])
 }
 
 /// The row that says which row is the release of a version, and what it holds.
@@ -371,15 +458,16 @@ impl ReleasePlace {
     }
 }
 
-/// Refuses a row of another schema.
+/// Refuses a row of a schema that this version cannot read.
 pub(super) fn check_schema(item: &Item) -> Result<(), StoreFault> {
     match number_of::<usize>(item, "schema")? {
-        SCHEMA => Ok(()),
-        other => Err(corrupt(
+        OLDEST_SCHEMA..=SCHEMA => Ok(()),
+        newer if newer > SCHEMA => Err(corrupt(
             item,
             "schema",
-            &format!("{other}, and this version reads {SCHEMA}"),
+            &format!("{newer}, written by a newer version: this one reads {SCHEMA}, and leaves the row as it is"),
         )),
+        unknown => Err(corrupt(item, "schema", &format!("{unknown}, which never was one"))),
     }
 }
 
@@ -478,8 +566,10 @@ mod tests {
     fn a_row_of_another_schema_is_corrupt() {
         let mut item = Item::from([("schema".to_owned(), number(SCHEMA))]);
         assert!(check_schema(&item).is_ok());
-        item.insert("schema".to_owned(), number(SCHEMA + 1));
-        assert!(matches!(check_schema(&item), Err(StoreFault::Corrupt(_))));
+        for other in [number(SCHEMA + 1), number(OLDEST_SCHEMA - 1), text("1")] {
+            item.insert("schema".to_owned(), other);
+            assert!(matches!(check_schema(&item), Err(StoreFault::Corrupt(_))));
+        }
         item.remove("schema");
         assert!(matches!(check_schema(&item), Err(StoreFault::Corrupt(_))));
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::adapters::conformance;
-use crate::adapters::conformance::wire::{Call, Reply, Wire};
+use crate::adapters::conformance::wire::{Call, Reply, Wire, wire_item};
 use crate::adapters::conformance::{at, dossier, noise, package, release, run, seen, store_conformance, verdict};
 use crate::adapters::embedded::{EmbeddedDynamoDb, TABLE, config, plain_http};
 use crate::dossier::{Dossier, Observation, Subject};
@@ -20,9 +20,12 @@ use crate::ports::{
 };
 use crate::verdict::{Status, Verdict};
 
+mod consistency;
+mod limits;
 mod lists;
 mod outbox;
 mod remembered;
+mod schemas;
 
 /// A server and a store in it.
 struct Fixture {

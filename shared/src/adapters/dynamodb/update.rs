@@ -17,6 +17,8 @@ use super::unreachable;
 pub(super) enum Condition {
     /// The attribute has this value.
     Is(&'static str, AttributeValue),
+    /// The attribute has this value or an earlier one.
+    IsAtMost(&'static str, AttributeValue),
     /// The attribute has a later value.
     IsAfter(&'static str, AttributeValue),
     /// There is no such attribute.
@@ -33,7 +35,7 @@ impl Condition {
 
     /// There is such a row, which this version can read.
     pub(super) fn row() -> Self {
-        Self::Is("schema", rows::number(SCHEMA))
+        Self::IsAtMost("schema", rows::number(SCHEMA))
     }
 
     /// The attribute has this value, or there is none if that is what was read.
@@ -66,6 +68,11 @@ impl Update {
             removed: BTreeSet::new(),
             conditions: conditions.into(),
         }
+    }
+
+    /// Adds a condition.
+    pub(super) fn demand(&mut self, condition: Condition) {
+        self.conditions.push(condition);
     }
 
     /// Gives an attribute this value.
@@ -128,6 +135,10 @@ impl Update {
             match condition {
                 Condition::Is(attribute, value) => {
                     terms.push(format!("{} = :seen_{attribute}", name(attribute)));
+                    values.insert(format!(":seen_{attribute}"), value);
+                }
+                Condition::IsAtMost(attribute, value) => {
+                    terms.push(format!("{} <= :seen_{attribute}", name(attribute)));
                     values.insert(format!(":seen_{attribute}"), value);
                 }
                 Condition::IsAfter(attribute, value) => {

@@ -25,6 +25,14 @@ impl DynamoDbStore {
         }
     }
 
+    /// What was seen first of the version of a row.
+    pub(super) async fn first_seen_in(&self, row: &CurrentRow) -> Result<Option<FirstSeen>, StoreFault> {
+        match &row.first_seen {
+            Some(stored) => self.json(stored).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// The verdict of the row of the current one, with the mark of the row.
     pub(super) async fn current_verdict(&self, row: &CurrentRow) -> Result<Verdict, StoreFault> {
         Ok(Verdict {
@@ -36,11 +44,14 @@ impl DynamoDbStore {
 
 #[async_trait]
 impl VerdictStore for DynamoDbStore {
+    /// The read is strongly consistent: whoever waits for a look, or repeats a message, asks whether one has just ended.
     async fn last_look(&self, package: &PackageVersion) -> Result<Option<Timestamp>, StoreFault> {
         let row = self.current_row(package).await?;
         row.map(|row| row.last_look()).transpose()
     }
 
+    /// The read is strongly consistent: what was told a moment ago is not untold, and nobody looks at a version for want of a
+    /// verdict that is there. Where the verdict fits into its row, as nearly all do, this is one request.
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
         match self.current_row(package).await? {
             Some(row) => self.current_verdict(&row).await.map(Some),
@@ -49,7 +60,8 @@ impl VerdictStore for DynamoDbStore {
     }
 
     /// All questions are strongly consistent, since the answers are an input of a verdict: of two versions that are published
-    /// and judged within a second, the later one is compared with what the earlier one has just proved.
+    /// and judged within a second, the later one is compared with what the earlier one has just proved. Of a package that has
+    /// just been put on the watch list the verdict would otherwise have no next look.
     async fn memory(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Memory, StoreFault> {
         let (row, watched, history) = Box::pin(try_join3(
             self.current_row(package),
@@ -58,7 +70,10 @@ impl VerdictStore for DynamoDbStore {
         ))
         .await?;
         Ok(Memory {
-            first_seen: row.and_then(|row| row.first_seen),
+            first_seen: match &row {
+                Some(row) => self.first_seen_in(row).await?,
+                None => None,
+            },
             history,
             watched: watched.is_some(),
             ..Memory::default()
@@ -80,9 +95,11 @@ impl VerdictStore for DynamoDbStore {
 
     /// The read is eventually consistent: the history is shown, and nothing is decided on it.
     async fn history(&self, package: &PackageVersion, limit: usize) -> Result<Vec<Verdict>, StoreFault> {
-        self.history_until(package, None, limit).await
+        self.history_until(package, None, limit, false).await
     }
 
+    /// The reads are eventually consistent at first, since evidence never changes; what is missed is asked for once more, strongly
+    /// consistently.
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault> {
         let Some(outline) = self.blobs.read_one(&keys::dossier_key(digest)).await? else {
             return Ok(None);

@@ -17,7 +17,7 @@ use crate::ports::{StoreFault, Task, WatchStore, Watched};
 const AT_ONCE: usize = 8;
 
 impl DynamoDbStore {
-    /// The row of a package on the watch list, read strongly consistently.
+    /// The row of a package on the watch list.
     pub(super) async fn watch_row(&self, name: &PackageName) -> Result<Option<Item>, StoreFault> {
         let (partition, sort_key) = keys::watch(name);
         self.row(partition, &sort_key).await
@@ -66,6 +66,8 @@ impl WatchStore for DynamoDbStore {
         }
     }
 
+    /// The read is strongly consistent: what is handed over is noted on the condition that the entry is still the same, and would
+    /// be handed over for nothing beside an older one.
     async fn watched(&self, name: &PackageName) -> Result<Option<Watched>, StoreFault> {
         match self.watch_row(name).await? {
             Some(item) => entry(&item).map(Some),

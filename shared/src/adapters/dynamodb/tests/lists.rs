@@ -92,7 +92,7 @@ async fn the_head_of_a_batch_is_written_last() {
         wire.take_operations(),
         ["BatchWriteItem", "BatchWriteItem", "BatchWriteItem", "PutItem"]
     );
-    store.batch_items("one", None, 100).await.unwrap();
+    store.batch_items("one", None, 100, at(0)).await.unwrap();
     let calls = wire.take_calls();
     assert!(calls.iter().all(|call| call.input["ConsistentRead"] == true));
 
@@ -130,7 +130,7 @@ async fn versions_that_were_left_unprocessed_are_written_again() {
             "PutItem"
         ]
     );
-    assert_eq!(store.batch_items("one", None, 100).await.unwrap().len(), 20);
+    assert_eq!(store.batch_items("one", None, 100, at(0)).await.unwrap().len(), 20);
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,7 +189,7 @@ async fn a_row_of_a_batch_or_a_cursor_that_cannot_be_read_is_corrupt() {
         match sk {
             "HEAD" => drop(corrupt(store.batch("one", at(0)).await)),
             "CURSOR" => drop(corrupt(store.cursor("npm").await)),
-            _ => drop(corrupt(store.batch_items("one", None, 10).await)),
+            _ => drop(corrupt(store.batch_items("one", None, 10, at(0)).await)),
         }
         fixture.put(before).await;
     }

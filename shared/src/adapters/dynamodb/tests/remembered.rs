@@ -203,9 +203,9 @@ async fn enter(store: &DynamoDbStore, releases: &[PastRelease]) {
     let items = releases
         .iter()
         .map(|release| {
-            let json = serde_json::to_string(release).unwrap();
+            let packed = rows::PackedJson::of(release, &rows::RELEASE_JSON).unwrap();
             let sort_key = keys::release_key(release.published_at, &release.version);
-            rows::release_item(&name, &sort_key, &json)
+            rows::release_item(&name, &sort_key, &packed)
         })
         .collect();
     store.bulk.write(items, 4).await.unwrap();

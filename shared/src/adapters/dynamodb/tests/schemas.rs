@@ -1,0 +1,195 @@
+//! Rows of other times: those that were written once stay readable, and those of a newer version are left as they are.
+
+use super::*;
+use crate::adapters::conformance::releases_in_memory;
+use crate::adapters::conformance::wire::{item_of, wire_item};
+
+/// Every kind of row as schema 1 has it, written once and for all. What is changed of the rows must go on reading these.
+const SCHEMA_1: &str = include_str!("schema-1.json");
+
+fn seen_first() -> FirstSeen {
+    FirstSeen {
+        integrity: Digest::sha512_of(b"tarball"),
+        at: at(0),
+        artifacts: [("name.whl".to_owned(), Digest::sha256_of(b"wheel"))].into(),
+        signed: true,
+    }
+}
+
+fn sibling() -> Sibling {
+    Sibling {
+        package: package("1.0.0"),
+        published_at: at(0),
+    }
+}
+
+fn noted() -> BatchItem {
+    BatchItem {
+        package: package("1.0.0"),
+        progress: Progress::Done {
+            status: Status::Mismatch,
+            decided_by: Vec::new(),
+            checked_at: at(0),
+        },
+    }
+}
+
+/// A body that no row takes whole.
+fn long() -> Vec<u8> {
+    vec![b' '; 400_000]
+}
+
+/// Writes a row of every kind.
+async fn write(store: &DynamoDbStore) {
+    let evidence = dossier(&package("1.0.0"), 0, &long());
+    let first = verdict(&evidence, Status::Verified, &[], 0);
+    store.record(&first, &evidence, Some(&seen_first())).await.unwrap();
+    let evidence = dossier(&package("1.0.0"), 10, b"[]");
+    let second = verdict(&evidence, Status::Mismatch, &["run.conclusion"], 10);
+    store.record(&second, &evidence, None).await.unwrap();
+    store
+        .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+        .await
+        .unwrap();
+    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    let released = release("1.0.0", 0);
+    store.remember_release(&package("1.0.0"), &released).await.unwrap();
+    store.remember_publication("alice", &sibling()).await.unwrap();
+    store.watch(package("1.0.0").name(), at(0)).await.unwrap();
+    let packages = [package("1.0.0")];
+    store
+        .create_batch(&conformance::batch("b1", 1), &packages, at(0))
+        .await
+        .unwrap();
+    store.note_progress("b1", &noted()).await.unwrap();
+    assert!(store.advance_cursor("npm", None, 7).await.unwrap());
+    store.keep_trust(b"files", at(0)).await.unwrap();
+}
+
+/// Reads what [`write`] wrote.
+async fn read(store: &DynamoDbStore) {
+    let package = package("1.0.0");
+    let current = store.current(&package).await.unwrap().unwrap();
+    assert_eq!((current.status, current.checked_at), (Status::Mismatch, at(10)));
+    assert_eq!(store.last_look(&package).await.unwrap(), Some(at(10)));
+    let history = store.history(&package, 10).await.unwrap();
+    let statuses: Vec<Status> = history.iter().map(|verdict| verdict.status).collect();
+    assert_eq!(statuses, [Status::Mismatch, Status::Verified]);
+    let evidence = store.dossier(&history[1].dossier).await.unwrap();
+    assert!(evidence == Some(dossier(&package, 0, &long())));
+    assert!(!store.acquire_lease(&package, "two", at(59), at(90)).await.unwrap());
+    assert_eq!(store.recall(&run()).await.unwrap(), [seen(0, 200)]);
+    let memory = store.memory(&package, None).await.unwrap();
+    assert_eq!((memory.first_seen, memory.watched), (Some(seen_first()), true));
+    assert_eq!(releases_in_memory(store, &package).await, [release("1.0.0", 0)]);
+    assert_eq!(store.published_by("alice", at(0), 10).await.unwrap(), [sibling()]);
+    let entry = store.watched(package.name()).await.unwrap().unwrap();
+    assert_eq!((entry.since, entry.seen_until), (at(0), None));
+    assert_eq!(
+        store.batch("b1", at(0)).await.unwrap(),
+        Some(conformance::batch("b1", 1))
+    );
+    assert_eq!(store.batch_items("b1", None, 10, at(0)).await.unwrap(), [noted()]);
+    assert_eq!(store.cursor("npm").await.unwrap(), Some(7));
+    assert_eq!(store.trust().await.unwrap(), Some(b"files".to_vec()));
+    assert_eq!(store.owed(at(10), 10).await.unwrap().len(), 2);
+    let changes = store.changes(&ChangesAfter::Instant(at(0)), at(10), 10).await.unwrap();
+    assert_eq!(changes.changes.len(), 2);
+    assert_eq!(store.due(at(10_000), 10).await.unwrap().len(), 3);
+}
+
+fn rows_of_schema_1() -> Vec<Item> {
+    let rows: Vec<Value> = serde_json::from_str(SCHEMA_1).unwrap();
+    rows.iter().map(item_of).collect()
+}
+
+#[tokio::test]
+async fn rows_of_schema_1_stay_readable() {
+    let fixture = Fixture::new().await;
+    for item in rows_of_schema_1() {
+        assert_eq!(item["schema"], rows::number(1));
+        fixture.put(item).await;
+    }
+    read(&fixture.store).await;
+}
+
+#[tokio::test]
+async fn every_kind_of_row_is_among_those_that_stay_readable() {
+    let fixture = Fixture::new().await;
+    write(&fixture.store).await;
+    read(&fixture.store).await;
+    let keys = |items: Vec<Item>| -> BTreeSet<(String, String)> {
+        let key = |item: &Item, name: &str| rows::text_of(item, name).unwrap().to_owned();
+        items.iter().map(|item| (key(item, "pk"), key(item, "sk"))).collect()
+    };
+    let written = keys(fixture.all().await);
+    assert_eq!(written, keys(rows_of_schema_1()), "{}", print(&fixture.all().await));
+    assert!(written.len() > 20);
+}
+
+/// The rows as the file has them: what a new kind of row adds to it.
+fn print(items: &[Item]) -> String {
+    let mut lines: Vec<String> = items.iter().map(|item| wire_item(item).to_string()).collect();
+    lines.sort();
+    format!("[\n{}\n]\n", lines.join(",\n"))
+}
+
+#[tokio::test]
+async fn what_a_later_version_adds_to_a_row_of_this_schema_is_passed_over() {
+    let fixture = Fixture::new().await;
+    for mut item in rows_of_schema_1() {
+        item.insert("added".to_owned(), rows::text("later"));
+        fixture.put(item).await;
+    }
+    read(&fixture.store).await;
+}
+
+#[tokio::test]
+async fn a_row_of_a_newer_schema_is_a_clear_fault_and_is_left_as_it_is() {
+    let fixture = Fixture::new().await;
+    write(&fixture.store).await;
+    let mut before = Vec::new();
+    for mut item in fixture.all().await {
+        item.insert("schema".to_owned(), rows::number(rows::SCHEMA + 1));
+        fixture.put(item.clone()).await;
+        before.push(item);
+    }
+    let store = &fixture.store;
+    let (package, name) = (package("1.0.0"), package("1.0.0").name().clone());
+    let evidence = dossier(&package, 20, b"[]");
+    let later = verdict(&evidence, Status::Verified, &[], 20);
+    let details = [
+        corrupt(store.current(&package).await),
+        corrupt(store.record(&later, &evidence, None).await),
+        corrupt(store.mark_removed(&package, at(20)).await),
+        corrupt(store.memory(&package, None).await),
+        corrupt(store.history(&package, 10).await),
+        corrupt(store.recall(&run()).await),
+        corrupt(store.remember(&run(), &[seen(20, 200)], at(20)).await),
+        corrupt(store.remember_release(&package, &release("1.0.0", 5)).await),
+        corrupt(store.releases(&name, &["1.0.0".to_owned()]).await),
+        corrupt(store.published_by("alice", at(20), 10).await),
+        corrupt(store.watch(&name, at(20)).await),
+        corrupt(store.batch("b1", at(20)).await),
+        corrupt(store.batch_items("b1", None, 10, at(20)).await),
+        corrupt(store.cursor("npm").await),
+        corrupt(store.trust().await),
+        corrupt(store.changes(&ChangesAfter::Instant(at(0)), at(20), 10).await),
+    ];
+    for detail in details {
+        assert!(detail.contains("written by a newer version"), "{detail}");
+    }
+    store.keep_trust(b"later", at(20)).await.unwrap();
+    store.note_progress("b1", &noted()).await.unwrap();
+    store.finish_batch("b1").await.unwrap();
+    store.look_by(&name, at(-10)).await.unwrap();
+    assert!(!store.advance_cursor("npm", Some(7), 8).await.unwrap());
+    assert!(!store.reset_cursor("npm", 7, 1).await.unwrap());
+    for due in store.due(at(10_000), 10).await.unwrap() {
+        assert!(!store.claim(&due, at(20_000)).await.unwrap(), "{due:?}");
+    }
+    for item in before {
+        let (pk, sk) = (rows::text_of(&item, "pk").unwrap(), rows::text_of(&item, "sk").unwrap());
+        assert_eq!(fixture.row(pk, sk).await, item);
+    }
+}

@@ -1,0 +1,180 @@
+//! How many requests and units of DynamoDB each kind of work takes.
+//!
+//! The work is done by the product's own service on an AWS inside the process ([`cloud`](crate::cloud)), for a release of the
+//! usual size: an npm package with a provenance, three earlier releases, a run and a commit. The units are those that the
+//! emulation reports, which charges as AWS does
+//! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html>): a strongly consistent read
+//! takes one for each 4 KB, an eventually consistent one half, a write one for each 1 KB, in a transaction two, and a write of
+//! the index is one more.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, PoisonError};
+
+use anyhow::{Context as _, Result, ensure};
+use hekate::package::PackageVersion;
+use hekate::ports::{Target, WatchStore as _, WorkItem, WorkReason};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use testbed::{BASE_TIME, Release, Scenario};
+
+use crate::cloud::{Cloud, Spent};
+use crate::deployment::{Deployment, shared_judge};
+use crate::fetch::ScenarioFetch;
+
+const PACKAGE: &str = "@acme/widget";
+const PURL: &str = "pkg:npm/%40acme/widget";
+const BATCH: &str = "0123456789abcdef0123456789abcdef";
+
+/// What one piece of work took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Taken {
+    /// The name of the work.
+    pub work: &'static str,
+    /// How many requests there were, by operation.
+    pub requests: BTreeMap<String, u64>,
+    /// Read request units.
+    pub reads: f64,
+    /// Write request units, those of the index included.
+    pub writes: f64,
+    /// Write request units of the index.
+    pub index_writes: f64,
+}
+
+impl Taken {
+    fn by(work: &'static str, spent: &[Spent]) -> Self {
+        let mut taken = Self {
+            work,
+            ..Self::default()
+        };
+        for request in spent {
+            *taken.requests.entry(request.operation.clone()).or_default() += 1;
+            taken.reads += request.reads;
+            taken.writes += request.writes;
+            taken.index_writes += request.index_writes;
+        }
+        taken
+    }
+
+    /// As JSON.
+    pub fn json(&self) -> Value {
+        json!({
+            "work": self.work,
+            "requests": self.requests,
+            "readUnits": self.reads,
+            "writeUnits": self.writes,
+            "indexWriteUnits": self.index_writes,
+        })
+    }
+}
+
+/// All of it as a table for people.
+pub fn text(all: &[Taken]) -> String {
+    let mut text = format!(
+        "{:36} {:>8} {:>8} {:>8} {:>8}\n",
+        "work", "requests", "reads", "writes", "of index"
+    );
+    for taken in all {
+        let requests: u64 = taken.requests.values().sum();
+        let (reads, writes, index) = (taken.reads, taken.writes, taken.index_writes);
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "{:36} {requests:>8} {reads:>8.1} {writes:>8.1} {index:>8.1}",
+            taken.work
+        );
+    }
+    text
+}
+
+/// All of it as JSON, for what computes costs.
+pub fn json(all: &[Taken]) -> Value {
+    json!({ "units": all.iter().map(Taken::json).collect::<Vec<_>>() })
+}
+
+fn day(days: i64) -> Timestamp {
+    BASE_TIME + SignedDuration::from_hours(24 * days)
+}
+
+fn version(text: &str) -> Result<PackageVersion> {
+    Ok(format!("{PURL}@{text}").parse()?)
+}
+
+/// Does each kind of work once, and counts.
+pub async fn measure() -> Result<Vec<Taken>> {
+    let releases = [("1.0.0", -60), ("1.1.0", -50), ("1.2.0", -40), ("1.3.0", -20)];
+    let scenario = releases.into_iter().fold(Scenario::new(), |scenario, (text, days)| {
+        scenario.release(Release::honest(PACKAGE, text).at(day(days)))
+    });
+    let scenario = Arc::new(scenario);
+    let fetch = Arc::new(ScenarioFetch::new(Arc::clone(&scenario)).with_token("token"));
+    let cloud = Cloud::start(0.0).await?;
+    let deployment = Deployment::new(Arc::clone(&cloud), fetch, shared_judge()?)?;
+    let (service, store) = (&deployment.service, cloud.store());
+    let mut all = Vec::new();
+    let mut count = |work| {
+        let taken = Taken::by(work, &cloud.take_spent());
+        all.push(taken);
+    };
+
+    // The package is watched, as most that are looked at again are.
+    let entry = store.watch(&PURL.parse()?, day(-30)).await?;
+    ensure!(
+        store.handed_over(&entry, Some(day(-20)), day(1)).await?,
+        "nobody else is there"
+    );
+    service.verdict(&version("1.2.0")?.into(), false, day(-25)).await?;
+    cloud.take_spent();
+
+    let package = version("1.3.0")?;
+    let look = |reason, at| WorkItem::new(Target::Version(package.clone()), reason, at);
+    work(&deployment, &look(WorkReason::Sweep, day(-3)), day(-3)).await?;
+    count("a first verdict");
+    let verdict = service.verdict(&package.clone().into(), false, day(-3)).await?.verdict;
+    count("a verdict that is remembered");
+    ensure!(verdict.status.as_str() == "verified", "{}", verdict.status);
+    work(&deployment, &look(WorkReason::Recheck, day(-2)), day(-2)).await?;
+    count("another look that changes nothing");
+    ensure!(
+        scenario.npm().replace_tarball(PACKAGE, "1.3.0", |bytes| bytes.push(0)),
+        "the release is there"
+    );
+    work(&deployment, &look(WorkReason::Recheck, day(-1)), day(-1)).await?;
+    count("another look that changes the verdict");
+
+    let packages = [version("1.1.0")?, version("1.2.0")?];
+    deployment.set_now(day(0));
+    service.create_batch(BATCH.to_owned(), &packages, day(0)).await?;
+    count("a batch of two that is handed in");
+    // Its messages are counted one by one.
+    cloud.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    let names = [
+        "a version of a batch, first verdict",
+        "a version of a batch, remembered",
+    ];
+    for (package, name) in packages.iter().zip(names) {
+        let item = WorkItem {
+            batch: Some(BATCH.to_owned()),
+            ..WorkItem::new(Target::Version(package.clone()), WorkReason::Batch, day(0))
+        };
+        // The one of 25 days before has no verdict that is still valid.
+        if name.ends_with("remembered") {
+            service.verdict(&package.clone().into(), true, day(0)).await?;
+            cloud.take_spent();
+        }
+        work(&deployment, &item, day(0)).await?;
+        count(name);
+    }
+    service.sweep(day(0)).await?;
+    cloud.take_spent();
+    service.sweep(day(0)).await?;
+    count("a sweep with nothing to do");
+    Ok(all)
+}
+
+async fn work(deployment: &Deployment, item: &WorkItem, now: Timestamp) -> Result<()> {
+    deployment.send(std::slice::from_ref(item), now)?;
+    let delivered = deployment.deliver(now, None).await?.context("the message is there")?;
+    ensure!(delivered.messages == 1 && delivered.returned == 0, "{delivered:?}");
+    Ok(())
+}
