@@ -158,7 +158,7 @@ shapes! {
     published_before_it_was_signed => shape(widget().published_at(BASE_TIME - SignedDuration::from_hours(24)))
         .is(Verified).finds(LogTimeOrder, WARN);
     two_provenances_of_different_runs => shape(widget().attestations(|list| {
-        list.push(provenance_of(&widget().build(|build| build.run_id += 1)));
+        list.push(provenance_of(&widget().later(SignedDuration::from_mins(1)).build(|build| build.run_id += 1)));
     })).is(Attested).finds(AttUnique, Outcome::Warn(Some(Shade::Ambiguous)))
         .finds(RunExists, unknown(UnknownReason::NotRun));
     by_a_registry_key_that_is_not_known => shape(widget().registry_key(RegistryKeyChoice::Unknown)).is(Verified)

@@ -307,11 +307,11 @@ shapes! {
         list.push(provenance_of(&widget().build(|build| build.run_attempt = 2)));
     })).is(Attested).finds(RunExists, NOT_RETAINED).finds(SrcCommitExists, NOT_RUN);
     provenances_of_two_runs => shape(widget().attestations(|list| {
-        list.push(provenance_of(&widget().build(|build| build.run_id += 1)));
+        list.push(provenance_of(&widget().later(SignedDuration::from_mins(1)).build(|build| build.run_id += 1)));
     })).is(Attested).finds(RunExists, NOT_RUN).finds(SrcCommitExists, NOT_RUN);
     a_stolen_identity_beside_the_provenance_of_another_run => shape(
         widget().run(|run| run.skip_publish_and_sign_in("Run npm test")).attestations(|list| {
-            list.push(provenance_of(&widget().build(|build| build.run_id += 1)));
+            list.push(provenance_of(&widget().later(SignedDuration::from_mins(1)).build(|build| build.run_id += 1)));
         })
     ).is(Suspicious).finds(RunExists, NOT_RUN).finds(RunPublishStep, FAIL).finds(RunSigningStep, FAIL);
     no_attestation => shape(Release::honest("plain", "1.0.0").unattested()).is(hekate::verdict::Status::Unattested)
