@@ -37,29 +37,30 @@ pub enum NoSummary {
         "{0} is not decided, and a summary can only say that it passed or that it failed; ask again after the next look"
     )]
     Undecided(PackageVersion),
+    /// The verdict is `unattested`.
+    #[error("{0} has no attestation and none was expected: there is nothing that could pass or fail")]
+    Unattested(PackageVersion),
     /// The bytes that it would be about were not seen.
     #[error("not every file of {0} was seen, and a summary is about bytes")]
     Unseen(PackageVersion),
 }
 
-/// What a status is in a summary: its result, and the levels that were verified. `None` if it is neither of two results.
+/// What a status is in a summary: its result, and the levels that were verified, or why it is neither of two results.
 ///
 /// - `verified` and `attested` are `PASSED`, each with a property of Hekate's own. No level of SLSA's build track is claimed, which
 ///   has a word of its own: which one a build service reaches is an assessment of that service, and no check makes it.
 /// - `mismatch`, `suspicious` and `downgraded` are `FAILED`.
-/// - `unattested` is `FAILED`, too. It accuses nobody, but it is decided, and what was decided is that there is nothing to pass
-///   on. A consumer who asks for `PASSED` must not get it, and one who kept a summary that passed has to be able to get the
-///   later one that does not. That it is no more than a lack of attestations is said by `status` in the part that is Hekate's own.
+/// - `unattested` is neither: most packages are, nothing is wrong with them, and nothing was there to pass. A version that was
+///   attested before and is not any more is `downgraded`, so that who kept a summary that passed gets one that does not.
 /// - `indeterminate` is neither. A signature lasts, and the trouble of a registry or a network at one moment must not be kept as
 ///   an accusation, nor as a pass.
-fn outcome(status: Status) -> Option<(&'static str, &'static [&'static str])> {
-    match status {
-        Status::Verified => Some(("PASSED", &["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_VERIFIED"])),
-        Status::Attested => Some(("PASSED", &["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_ATTESTED"])),
-        Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Unattested => {
-            Some(("FAILED", &["FAILED"]))
-        }
-        Status::Indeterminate => None,
+fn outcome(verdict: &Verdict) -> Result<(&'static str, &'static [&'static str]), NoSummary> {
+    match verdict.status {
+        Status::Verified => Ok(("PASSED", &["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_VERIFIED"])),
+        Status::Attested => Ok(("PASSED", &["SLSA_BUILD_LEVEL_UNEVALUATED", "HEKATE_ATTESTED"])),
+        Status::Mismatch | Status::Suspicious | Status::Downgraded => Ok(("FAILED", &["FAILED"])),
+        Status::Unattested => Err(NoSummary::Unattested(verdict.package.clone())),
+        Status::Indeterminate => Err(NoSummary::Undecided(verdict.package.clone())),
     }
 }
 
@@ -144,7 +145,7 @@ struct Own<'a> {
 ///   document that was read.
 /// - The digest of the verdict is that of the bytes which the API serves as the verdict.
 pub fn statement(verdict: &Verdict) -> Result<Vec<u8>, NoSummary> {
-    let (result, levels) = outcome(verdict.status).ok_or_else(|| NoSummary::Undecided(verdict.package.clone()))?;
+    let (result, levels) = outcome(verdict)?;
     let statement = Statement {
         kind: STATEMENT_TYPE,
         subject: subjects(verdict).ok_or_else(|| NoSummary::Unseen(verdict.package.clone()))?,
@@ -329,9 +330,8 @@ mod tests {
             let expected = match status {
                 Status::Verified => passed("HEKATE_VERIFIED"),
                 Status::Attested => passed("HEKATE_ATTESTED"),
-                Status::Mismatch | Status::Suspicious | Status::Downgraded | Status::Unattested => {
-                    Ok((json!("FAILED"), json!(["FAILED"])))
-                }
+                Status::Mismatch | Status::Suspicious | Status::Downgraded => Ok((json!("FAILED"), json!(["FAILED"]))),
+                Status::Unattested => Err(NoSummary::Unattested(verdict(status).package)),
                 Status::Indeterminate => Err(NoSummary::Undecided(verdict(status).package)),
             };
             assert_eq!(found, expected, "{status}");
@@ -364,7 +364,8 @@ mod tests {
             } else {
                 let passes = matches!(status, Status::Verified | Status::Attested);
                 let some = seen.contains(&true);
-                prop_assert!(status == Status::Indeterminate || !some || passes && seen.contains(&false));
+                let is_neither = matches!(status, Status::Indeterminate | Status::Unattested);
+                prop_assert!(is_neither || !some || passes && seen.contains(&false));
             }
         }
     }
