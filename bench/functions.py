@@ -65,23 +65,32 @@ def start_once(binary, address):
         process.wait()
 
 
-def main():
-    folder = Path(sys.argv[1])
+def cold_start(binary):
+    """The time to the first poll, in milliseconds; memory at that moment, the size, and the size compressed, in MiB."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), RuntimeApi)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"127.0.0.1:{server.server_address[1]}"
+    start_once(binary, address)  # the file cache is warm from here on
+    runs = [start_once(binary, address) for _ in range(RUNS)]
+    server.shutdown()
+    data = binary.read_bytes()
+    return {
+        "firstPollMs": {"minimum": min(run[0] for run in runs), "median": statistics.median(run[0] for run in runs)},
+        "peakMemoryMiB": max(run[1] for run in runs),
+        "binaryMiB": len(data) / 2**20,
+        "zippedMiB": len(zlib.compress(data, 9)) / 2**20,
+    }
+
+
+def main():
+    folder = Path(sys.argv[1])
     print(f"{'function':<15} {'first poll, ms (min/median)':>28} {'peak memory, MiB':>17} {'binary, MiB':>12} {'zipped, MiB':>12}")
     for name in FUNCTIONS:
-        binary = folder / name
-        start_once(binary, address)  # the file cache is warm from here on
-        runs = [start_once(binary, address) for _ in range(RUNS)]
-        times = [run[0] for run in runs]
-        peak = max(run[1] for run in runs)
-        data = binary.read_bytes()
-        size, packed = len(data) / 2**20, len(zlib.compress(data, 9)) / 2**20
-        poll = f"{min(times):.1f} / {statistics.median(times):.1f}"
-        print(f"{name:<15} {poll:>28} {peak:>17.1f} {size:>12.1f} {packed:>12.1f}")
+        start = cold_start(folder / name)
+        poll = f"{start['firstPollMs']['minimum']:.1f} / {start['firstPollMs']['median']:.1f}"
+        sizes = f"{start['peakMemoryMiB']:>17.1f} {start['binaryMiB']:>12.1f} {start['zippedMiB']:>12.1f}"
+        print(f"{name:<15} {poll:>28} {sizes}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,447 @@
+#!/usr/bin/env python3
+"""What the functions take: cold start, cached and fresh verdicts, memory, size, table units and modelled cost.
+
+    cargo build --release --locked --workspace --bins
+    python3 bench/deployed.py target/release [--format text|markdown|json] [--keep FILE]
+
+A stand-in for Lambda's runtime API on the loopback interface hands invocations to the release binaries, one at a time, and takes
+the time from each hand-over to its answer. The table is the embedded store, served by a process of its own; the registry and GitHub
+are those of `hekate demo --registry`, behind a proxy that holds every request for fifty milliseconds. Nothing leaves the loopback
+interface. `--keep` writes the measurements that bench/cost.py turns into the cost of a million verdicts.
+
+Own time is the processor time of the function's process, from the kernel's clock, divided by the number of invocations: what is
+left when the store's and the network's time is taken away. Memory is the kernel's high-water mark.
+"""
+
+import argparse
+import http.client
+import http.server
+import json
+import os
+import platform
+import queue
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import cost
+import functions
+
+EVENTS = Path(__file__).resolve().parents[1] / "events"
+PRICES = Path(__file__).with_name("prices.json")
+CACHED = 500
+LATENCY = 0.05
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """The other end was ended while it waited for an answer, as every function is in the end."""
+
+
+class Runtime:
+    """Lambda's runtime API for one function's process (https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html)."""
+
+    def __init__(self):
+        self.events, self.answers = queue.Queue(), queue.Queue()
+        self.polled = threading.Event()
+        runtime = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one piece, or the other end waits for the second with its acknowledgement
+
+            def do_GET(self):
+                runtime.polled.set()
+                event = runtime.events.get()
+                if event is None:
+                    self.close_connection = True
+                    return
+                body = json.dumps(event).encode()
+                self.send_response(200)
+                self.send_header("Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd")
+                self.send_header("Lambda-Runtime-Deadline-Ms", str(int((time.time() + 60) * 1000)))
+                self.send_header("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:123456789012:function:f")
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                runtime.began = time.perf_counter()
+                self.wfile.write(body)
+
+            def do_POST(self):
+                ended = time.perf_counter()
+                body = self.rfile.read(int(self.headers["Content-Length"] or 0)) if "Content-Length" in self.headers else self.chunks()
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                runtime.answers.put((self.path, ended, body))
+
+            def chunks(self):
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
+
+            def log_message(self, *_):
+                pass
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"127.0.0.1:{self.server.server_address[1]}"
+
+    def invoke(self, event):
+        """The answer to an event, and how long it took, in milliseconds."""
+        self.events.put(event)
+        path, ended, body = self.answers.get(timeout=60)
+        if not path.endswith("/response"):
+            raise SystemExit(f"the function failed: {body.decode(errors='replace')}")
+        return json.loads(body), (ended - self.began) * 1000
+
+    def close(self):
+        self.events.put(None)
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class Function:
+    """A function's process, and the runtime that feeds it."""
+
+    def __init__(self, binary, variables=None):
+        self.runtime = Runtime()
+        environment = {
+            "PATH": os.environ["PATH"],
+            "AWS_LAMBDA_RUNTIME_API": self.runtime.address,
+            "AWS_LAMBDA_FUNCTION_NAME": binary.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+            "AWS_LAMBDA_FUNCTION_VERSION": "1",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "group",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "HEKATE_TABLE": "hekate",
+            "HEKATE_QUEUE_URL": "http://127.0.0.1:1/queue",
+            "HEKATE_FRESH_AFTER": "0",
+            **(variables or {}),
+        }
+        self.began = time.perf_counter()
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([binary], env=environment, stdout=self.log, stderr=self.log)
+        if not self.runtime.polled.wait(10):
+            self.close()
+            raise SystemExit(f"{binary} did not poll within ten seconds")
+
+    def invoke(self, event):
+        return self.runtime.invoke(event)
+
+    def peak_memory(self):
+        """In MiB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+    def own_time(self):
+        """Processor time so far, in milliseconds."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / TICKS
+
+    def logged(self):
+        """How many bytes it has written to its log so far, metrics included."""
+        return os.fstat(self.log.fileno()).st_size
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+        self.runtime.close()
+
+
+@contextmanager
+def started(*arguments):
+    """A process that says in one line of JSON where it serves, until its standard input ends."""
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        line = process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{arguments[0]} ended before it served")
+        yield json.loads(line)
+    finally:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+@contextmanager
+def slowed(address):
+    """Another address of the same server, at which every request is held for the latency; yields it and a list of the requests."""
+    target, seen = urlsplit(address), []
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1  # head and body in one piece, or the other end waits for the second with its acknowledgement
+
+        def do_GET(self):
+            time.sleep(LATENCY)
+            seen.append(self.path)
+            connection = http.client.HTTPConnection(target.hostname, target.port, timeout=30)
+            headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
+            connection.request("GET", self.path, headers={**headers, "Host": target.netloc})
+            answer = connection.getresponse()
+            body = answer.read()
+            connection.close()
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):
+                    self.send_header(name, value)
+            if answer.status not in (204, 304):
+                self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = Server(("127.0.0.1", 0), Proxy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def api_event(purl):
+    event = json.loads((EVENTS / "api-gateway-v2-verdict-purl.json").read_text())
+    event["rawQueryString"] = f"purl={quote(purl, safe='')}"
+    event["queryStringParameters"] = {"purl": purl}
+    return event
+
+
+def queue_event(purls):
+    record = json.loads((EVENTS / "sqs-batch.json").read_text())["Records"][0]
+    body = lambda purl: json.dumps({"schema": 1, "package": purl, "reason": "sweep"})
+    return {"Records": [{**record, "messageId": str(number), "body": body(purl)} for number, purl in enumerate(purls)]}
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def verdict_of(answer):
+    if answer["statusCode"] != 200:
+        raise SystemExit(f"no verdict: {answer['body']}")
+    return json.loads(answer["body"])
+
+
+def measure_api(binary, store, upstreams, purls):
+    """Fresh and cached verdicts through the API, one at a time."""
+    function = Function(binary, {**upstreams, "AWS_ENDPOINT_URL": store["url"], "HEKATE_TABLE": store["table"]})
+    try:
+        fresh = []
+        for purl in purls:
+            answer, took = function.invoke(api_event(purl))
+            verdict_of(answer)
+            fresh.append(took)
+        cached = []
+        for number in range(CACHED + 20):
+            if number == 20:
+                before, logged_before = function.own_time(), function.logged()
+            answer, took = function.invoke(api_event(purls[number % len(purls)]))
+            verdict_of(answer)
+            cached.append(took)
+        own = (function.own_time() - before) / CACHED
+        logged = (function.logged() - logged_before) / CACHED
+        return {
+            "freshMs": {"minimum": min(fresh), "median": median(fresh), "maximum": max(fresh)},
+            "cachedMs": {"minimum": min(cached[20:]), "median": median(cached[20:]), "maximum": max(cached[20:])},
+            "cachedOwnMs": own,
+            "cachedLoggedBytes": logged,
+            "peakMemoryMiB": function.peak_memory(),
+        }
+    finally:
+        function.close()
+
+
+def measure_worker(binary, store, upstreams, purls, at_once, seen):
+    """Fresh verdicts by the queue's worker, so many messages an invocation."""
+    function = Function(binary, {**upstreams, "AWS_ENDPOINT_URL": store["url"], "HEKATE_TABLE": store["table"]})
+    seen.clear()
+    try:
+        took = []
+        for begin in range(0, len(purls), at_once):
+            answer, milliseconds = function.invoke(queue_event(purls[begin : begin + at_once]))
+            if answer["batchItemFailures"]:
+                raise SystemExit(f"messages were returned: {answer}")
+            took.append(milliseconds)
+        return {
+            "invocations": len(took),
+            "invocationMs": {"minimum": min(took), "median": median(took), "maximum": max(took)},
+            "perVerdictMs": sum(took) / len(purls),
+            "upstreamRequestsPerVerdict": len(seen) / len(purls),
+            "ownMsPerVerdict": function.own_time() / len(purls),
+            "loggedBytesPerVerdict": function.logged() / len(purls),
+            "peakMemoryMiB": function.peak_memory(),
+        }
+    finally:
+        function.close()
+
+
+def scanned(store):
+    """How many bytes the table's items have: names and values, as DynamoDB counts them."""
+    address = urlsplit(store["url"])
+    connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+    headers = {
+        "X-Amz-Target": "DynamoDB_20120810.Scan",
+        "Content-Type": "application/x-amz-json-1.0",
+        "X-Amz-Date": "20260101T000000Z",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0",
+    }
+    size, start = 0, None
+    while True:
+        question = {"TableName": store["table"], **({"ExclusiveStartKey": start} if start else {})}
+        connection.request("POST", "/", body=json.dumps(question), headers=headers)
+        answer = connection.getresponse()
+        page = json.loads(answer.read())
+        if answer.status != 200:
+            raise SystemExit(f"the table cannot be scanned: {page}")
+        size += sum(len(name.encode()) + size_of(value) for item in page["Items"] for name, value in item.items())
+        if not (start := page.get("LastEvaluatedKey")):
+            connection.close()
+            return size
+
+
+def size_of(value):
+    ((kind, content),) = value.items()
+    if kind == "B":
+        return len(content) * 3 // 4
+    if kind == "M":
+        return 3 + sum(len(name.encode()) + 1 + size_of(inner) for name, inner in content.items())
+    if kind == "L":
+        return 3 + sum(1 + size_of(inner) for inner in content)
+    return len(content.encode()) if isinstance(content, str) else 1
+
+
+def measure(folder):
+    """Everything, by name."""
+    figures = {"functions": {name: functions.cold_start(folder / name) for name in functions.FUNCTIONS}}
+    units = json.loads(subprocess.run([folder / "units", "--format", "json"], check=True, capture_output=True).stdout)
+    figures["units"] = {work["work"]: work for work in units["units"]}
+    with started(folder / "hekate", "demo", "--registry") as registry:
+        address = registry["npmUrl"].rsplit("/", 1)[0]
+        with slowed(address) as (slow, seen):
+            upstreams = {
+                "HEKATE_NPM_URL": registry["npmUrl"].replace(address, slow),
+                "HEKATE_PYPI_URL": registry["pypiUrl"].replace(address, slow),
+                "HEKATE_HOMEBREW_URL": registry["homebrewUrl"].replace(address, slow),
+                "HEKATE_GITHUB_URL": registry["githubUrl"].replace(address, slow),
+                "HEKATE_TRUSTED_ROOT": registry["trustedRoot"],
+                "HEKATE_NPM_KEYS": registry["npmKeys"],
+            }
+            purls = [package["purl"] for package in registry["packages"] if package["expected"] not in ("absent", "unavailable")]
+            with started(folder / "store") as store:
+                figures["api"] = measure_api(folder / "verify-api", store, upstreams, purls)
+            for name, at_once in (("alone", 1), ("batched", 10)):
+                with started(folder / "store") as store:
+                    worker = measure_worker(folder / "batch-verifier", store, upstreams, purls, at_once, seen)
+                    figures[name] = {**worker, "storedBytesPerVerdict": scanned(store) / len(purls)}
+    return figures
+
+
+def measurements(figures):
+    """The document that bench/cost.py reads."""
+    first, again = figures["units"]["a version of a batch, first verdict"], figures["units"]["a verdict that is remembered"]
+    path = lambda description, functions, requests, units, logged, stored: {
+        "description": description,
+        "functions": functions,
+        "requests": requests,
+        "dynamodb": {"write_units": units["writeUnits"], "read_units": units["readUnits"]},
+        "bytes": {"logs": logged, "stored": stored},
+    }
+    worker = lambda figure, at_once: {"batch-verifier": {"invocations": 1 / at_once, "billed_ms": figure["perVerdictMs"] * at_once}}
+    api, alone, batched = figures["api"], figures["alone"], figures["batched"]
+    return {
+        "architecture": "arm64",
+        "memory_mb": {"batch-verifier": 512, "verify-api": 512},
+        "measured": f"on {platform.machine()} with {os.cpu_count()} processors, release build, upstreams on loopback with 50 ms; not on Lambda",
+        "paths": {
+            "fresh-batched": path("first look, ten messages an invocation", worker(batched, 10), {"sqs": 0.3}, first, batched["loggedBytesPerVerdict"], batched["storedBytesPerVerdict"]),
+            "fresh-single": path("first look, one message an invocation", worker(alone, 1), {"sqs": 3}, first, alone["loggedBytesPerVerdict"], alone["storedBytesPerVerdict"]),
+            "fresh-asked": path(
+                "first look of the API",
+                {"verify-api": {"invocations": 1, "billed_ms": api["freshMs"]["median"]}},
+                {"http_api": 1},
+                figures["units"]["a first verdict"],
+                alone["loggedBytesPerVerdict"],
+                alone["storedBytesPerVerdict"],
+            ),
+            "remembered": path(
+                "answered from the table",
+                {"verify-api": {"invocations": 1, "billed_ms": max(1, api["cachedMs"]["median"])}},
+                {"http_api": 1},
+                again,
+                api["cachedLoggedBytes"],
+                0,
+            ),
+        },
+    }
+
+
+def rows(figures, paths):
+    """The table: what, and how much."""
+    api, alone, batched = figures["api"], figures["alone"], figures["batched"]
+    spread = lambda one: f"{one['minimum']:.1f} / {one['median']:.1f} / {one['maximum']:.1f}"
+    for name, start in figures["functions"].items():
+        poll = start["firstPollMs"]
+        yield f"{name}: start to first poll, ms (min / median)", f"{poll['minimum']:.1f} / {poll['median']:.1f}"
+        yield f"{name}: memory then, binary, zipped, MiB", f"{start['peakMemoryMiB']:.1f}, {start['binaryMiB']:.1f}, {start['zippedMiB']:.1f}"
+    yield "remembered verdict, ms (min / median / max)", spread(api["cachedMs"])
+    yield "remembered verdict, own processor time, ms", f"{api['cachedOwnMs']:.2f}"
+    yield "fresh verdict through the API, ms (min / median / max)", spread(api["freshMs"])
+    yield "fresh verdict, one message an invocation, ms (min / median / max)", spread(alone["invocationMs"])
+    yield "fresh verdict, ten messages an invocation, ms a verdict", f"{batched['perVerdictMs']:.1f}"
+    yield "fresh verdict, own processor time, ms", f"{batched['ownMsPerVerdict']:.1f}"
+    yield "requests to upstreams for a fresh verdict", f"{batched['upstreamRequestsPerVerdict']:.1f}"
+    yield "memory of API and worker after that, MiB", f"{api['peakMemoryMiB']:.1f}, {batched['peakMemoryMiB']:.1f}"
+    for work in figures["units"].values():
+        yield f"table units, {work['work']} (read / written)", f"{work['readUnits']:g} / {work['writeUnits']:g}"
+    for path in paths:
+        yield f"modelled cost of a million, {path.name}, USD", cost.money(path.dollars)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binaries", type=Path, help="folder of the release build")
+    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    parser.add_argument("--keep", type=Path, help="file for the measurements that bench/cost.py reads")
+    arguments = parser.parse_args()
+    missing = [name for name in [*functions.FUNCTIONS, "hekate", "store", "units"] if not (arguments.binaries / name).is_file()]
+    if missing:
+        parser.error(f"{arguments.binaries} lacks {', '.join(missing)}: cargo build --release --locked --workspace --bins")
+    figures = measure(arguments.binaries.resolve())
+    document = json.dumps(measurements(figures), indent=2)
+    if arguments.keep:
+        arguments.keep.write_text(document + "\n")
+    paths = cost.read_paths(json.loads(document, parse_float=cost.Decimal), cost.read_prices(cost.load(PRICES)))
+    if arguments.format == "json":
+        print(json.dumps(figures, indent=2))
+        return
+    table = list(rows(figures, paths))
+    if arguments.format == "markdown":
+        print("| what | figure |\n|---|---|")
+        print("\n".join(f"| {what} | {figure} |" for what, figure in table))
+    else:
+        width = max(len(what) for what, _ in table)
+        print("\n".join(f"{what.ljust(width)}  {figure}" for what, figure in table))
+
+
+if __name__ == "__main__":
+    main()
