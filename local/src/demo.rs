@@ -12,6 +12,7 @@ use hekate::package::{Coordinate, PackageVersion};
 use hekate::verdict::{Status, Verdict};
 use serde::Serialize;
 use tempfile::TempDir;
+use testbed::keys::P256Key;
 use testbed::{Answer, DemoCase, Release, Served};
 use tokio::io::AsyncReadExt as _;
 
@@ -24,6 +25,8 @@ use crate::{Done, record, serve, store};
 /// What is expected of a version that the registry does not have, and of one that the registry fails for.
 const ABSENT: &str = "absent";
 const UNAVAILABLE: &str = "unavailable";
+/// The file of the key with which a verifier of the supply chain may sign.
+const SIGNING_KEY: &str = "signing-key.pem";
 
 /// Runs the demonstration in the way that was asked for.
 pub(crate) async fn run(arguments: &Demo) -> Done {
@@ -89,6 +92,7 @@ struct Registry<'a> {
     github_url: String,
     trusted_root: PathBuf,
     npm_keys: PathBuf,
+    signing_key: PathBuf,
     packages: Vec<Package<'a>>,
 }
 
@@ -113,6 +117,8 @@ impl Generated {
         served
             .write_trust(trust.path())
             .context("the generated trust material cannot be written")?;
+        std::fs::write(trust.path().join(SIGNING_KEY), P256Key::generate().pkcs8_pem())
+            .context("the generated key cannot be written")?;
         Ok(Self { served, trust, cases })
     }
 
@@ -122,6 +128,11 @@ impl Generated {
 
     fn npm_keys(&self) -> PathBuf {
         self.trust.path().join("npm-keys.json")
+    }
+
+    /// A key for whoever verifies what this supply chain publishes.
+    fn signing_key(&self) -> PathBuf {
+        self.trust.path().join(SIGNING_KEY)
     }
 
     /// The configuration that asks this supply chain and trusts it, whatever the environment says.
@@ -135,6 +146,7 @@ impl Generated {
             "HEKATE_GITHUB_URL" => Some(self.served.github_url()),
             "HEKATE_TRUSTED_ROOT" => text(&self.trusted_root()),
             "HEKATE_NPM_KEYS" => text(&self.npm_keys()),
+            "HEKATE_SIGNING_KEY" => text(&self.signing_key()),
             "HEKATE_TUF_URL" => Some("off".to_owned()),
             "HEKATE_VERIFIER_ID" => Some("urn:hekate:verifier:demo".to_owned()),
             _ => None,
@@ -174,6 +186,7 @@ impl Generated {
             github_url: self.served.github_url(),
             trusted_root: self.trusted_root(),
             npm_keys: self.npm_keys(),
+            signing_key: self.signing_key(),
             packages,
         };
         let line = serde_json::to_string(&registry).map_err(Failure::input)?;

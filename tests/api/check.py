@@ -34,6 +34,7 @@ UPSTREAMS = {
     "githubUrl": "HEKATE_GITHUB_URL",
     "trustedRoot": "HEKATE_TRUSTED_ROOT",
     "npmKeys": "HEKATE_NPM_KEYS",
+    "signingKey": "HEKATE_SIGNING_KEY",
 }
 
 

@@ -5,7 +5,7 @@
 DIR is what `sam build` left. The registry command serves an npm registry, and whatever else the functions are to ask, on the loopback interface until its standard
 input closes or it is terminated. It prints one line of JSON when it is ready:
 
-    {"npmUrl": "…", "pypiUrl": "…", "homebrewUrl": "…", "githubUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE",
+    {"npmUrl": "…", "pypiUrl": "…", "homebrewUrl": "…", "githubUrl": "…", "trustedRoot": "FILE", "npmKeys": "FILE", "signingKey": "FILE",
      "packages": [{"purl": "…", "expected": "…"}]}
 
 `expected` is the status of the verdict; or `absent`, the
