@@ -282,9 +282,9 @@ class Alone(Verdicts, unittest.TestCase):
         asked = [event("api-gateway-v2-verdict.json", package["purl"]) for package in packages]
         for invocation in asked:
             invocation["rawQueryString"] = "fresh=true"
-        environment = World.environment | {"HEKATE_FRESH_AFTER": "0"}
+        environment = World.environment | {"HEKATE_FRESH_AFTER": "0", "AWS_LAMBDA_FUNCTION_NAME": "verify-api"}
         # From a host that knows no deadline, as one that is deployed may not be.
-        with runtime.function(Path(OPTIONS.binaries) / "verify-api", environment, concurrency=len(asked)) as function:
+        with runtime.function(built().bootstrap("verify-api"), environment, concurrency=len(asked)) as function:
             answers = function.invoke(*asked, deadline=runtime.IN_1970)
             log, metrics = function.lines("stderr"), function.lines("stdout")
         for answer, package in zip(answers, packages, strict=True):
@@ -310,7 +310,7 @@ class Alone(Verdicts, unittest.TestCase):
 
     def test_a_batch_from_a_host_without_a_deadline_is_worked_on(self):
         records, malformed, failing, _ = batch()
-        with runtime.function(Path(OPTIONS.binaries) / "batch-verifier", World.environment) as function:
+        with runtime.function(built().bootstrap("batch-verifier"), World.environment) as function:
             (answer,) = function.invoke({"Records": records}, seconds=100, deadline=runtime.IN_1970)
             log = function.lines("stderr")
         self.assertEqual([failure["itemIdentifier"] for failure in answer["batchItemFailures"]], failing)
@@ -329,7 +329,7 @@ class Alone(Verdicts, unittest.TestCase):
                 ("verify-api", event("api-gateway-v2-verdict.json", "pkg:npm/hangs-too@1.0.0"), 12),
             ):
                 with self.subTest(function=name):
-                    binary = Path(OPTIONS.binaries) / name
+                    binary = built().bootstrap(name)
                     began = time.monotonic()
                     with rie.function(binary, environment, timeout=seconds, executable=OPTIONS.interface_emulator) as function:
                         answer = function.invoke(asked)
@@ -589,14 +589,8 @@ class NamedKey(unittest.TestCase):
             ]
             earlier, current = (kms.get_public_key(KeyId=arn)["PublicKey"] for arn in arns)
             upstreams = {variable: World.registry[key] for key, variable in UPSTREAMS.items()}
-            parameters = {PARAMETERS[variable]: value for variable, value in upstreams.items()}
-            outputs, resources = emulator.deploy(
-                aws,
-                OPTIONS.binaries,
-                parameters=parameters
-                | {"SigningKeyArn": arns[1], "EarlierKeys": base64.b64encode(earlier).decode()},
-                environment={"AWS_ENDPOINT_URL": aws.url},
-            )
+            keys = {"SigningKeyArn": arns[1], "EarlierKeys": base64.b64encode(earlier).decode()}
+            outputs, resources = emulator.deploy(aws, built(), parameters(upstreams) | keys)
             self.assertNotIn("SigningKey", resources)
             self.assertEqual(outputs["SigningKeyArn"], arns[1])
             status, _, document = aws.get(outputs["ApiUrl"], "/.well-known/hekate.json")
