@@ -103,11 +103,13 @@ class Life(unittest.TestCase):
 
         emulator.delete(self.aws, self.build)
         self.assertEqual(self.aws.client("dynamodb").list_tables()["TableNames"], [table])
-        self.assertEqual(self.left(), {})
+        # What it signed can be verified for as long as its key is there.
+        key = outputs["SigningKeyArn"]
+        self.assertEqual(self.left(), {"keys": [key]})
 
         self.take_up(table)
-        outputs, _ = emulator.deploy(self.aws, self.build, parameters)
-        self.assertEqual(outputs["TableName"], table)
+        outputs, _ = emulator.deploy(self.aws, self.build, parameters | {"SigningKeyArn": key})
+        self.assertEqual((outputs["TableName"], outputs["SigningKeyArn"]), (table, key))
         self.assertEqual(self.verdict(outputs, package), made)
 
     def layer(self):
@@ -155,8 +157,8 @@ class Life(unittest.TestCase):
             "APIs": self.aws.client("apigatewayv2").get_apis()["Items"],
         }
         kms = self.aws.client("kms")
-        states = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"]["KeyState"] for key in kms.list_keys()["Keys"]]
-        everything["keys"] = [state for state in states if state != "PendingDeletion"]
+        keys = [kms.describe_key(KeyId=key["KeyId"])["KeyMetadata"] for key in kms.list_keys()["Keys"]]
+        everything["keys"] = [key["Arn"] for key in keys if key["KeyState"] != "PendingDeletion"]
         return {kind: found for kind, found in everything.items() if found}
 
     def take_up(self, table, stack="hekate"):
