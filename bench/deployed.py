@@ -22,7 +22,6 @@ import platform
 import queue
 import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -118,23 +117,7 @@ class Function:
 
     def __init__(self, binary, variables=None):
         self.runtime = Runtime()
-        environment = {
-            "PATH": os.environ["PATH"],
-            "AWS_LAMBDA_RUNTIME_API": self.runtime.address,
-            "AWS_LAMBDA_FUNCTION_NAME": binary.name,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-            "AWS_LAMBDA_FUNCTION_VERSION": "1",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "group",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "stream",
-            "AWS_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "HEKATE_TABLE": "hekate",
-            "HEKATE_QUEUE_URL": "http://127.0.0.1:1/queue",
-            "HEKATE_FRESH_AFTER": "0",
-            **(variables or {}),
-        }
-        self.began = time.perf_counter()
+        environment = functions.environment(binary, self.runtime.address) | {"HEKATE_FRESH_AFTER": "0", **(variables or {})}
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen([binary], env=environment, stdout=self.log, stderr=self.log)
         if not self.runtime.polled.wait(10):
@@ -143,11 +126,6 @@ class Function:
 
     def invoke(self, event):
         return self.runtime.invoke(event)
-
-    def peak_memory(self):
-        """In MiB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
     def own_time(self):
         """Processor time so far, in milliseconds."""
@@ -265,7 +243,7 @@ def measure_api(binary, store, upstreams, purls):
             "cachedMs": {"minimum": min(cached[20:]), "median": median(cached[20:]), "maximum": max(cached[20:])},
             "cachedOwnMs": own,
             "cachedLoggedBytes": logged,
-            "peakMemoryMiB": function.peak_memory(),
+            "peakMemoryMiB": functions.peak_memory(function.process),
         }
     finally:
         function.close()
@@ -289,7 +267,7 @@ def measure_worker(binary, store, upstreams, purls, at_once, seen):
             "upstreamRequestsPerVerdict": len(seen) / len(purls),
             "ownMsPerVerdict": function.own_time() / len(purls),
             "loggedBytesPerVerdict": function.logged() / len(purls),
-            "peakMemoryMiB": function.peak_memory(),
+            "peakMemoryMiB": functions.peak_memory(function.process),
         }
     finally:
         function.close()

@@ -36,12 +36,12 @@ class RuntimeApi(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def start_once(binary, address):
-    RuntimeApi.polled = threading.Event()
-    environment = {
+def environment(binary, address):
+    """What a function has from Lambda, whose runtime API is at this address, and the least that it is configured with."""
+    return {
         "PATH": os.environ["PATH"],
         "AWS_LAMBDA_RUNTIME_API": address,
-        "AWS_LAMBDA_FUNCTION_NAME": "function",
+        "AWS_LAMBDA_FUNCTION_NAME": binary.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         "AWS_LAMBDA_FUNCTION_VERSION": "1",
         "AWS_LAMBDA_LOG_GROUP_NAME": "group",
@@ -52,14 +52,24 @@ def start_once(binary, address):
         "HEKATE_TABLE": "table",
         "HEKATE_QUEUE_URL": "http://127.0.0.1:1/queue",
     }
+
+
+def peak_memory(process):
+    """The high-water mark of resident memory so far, in MiB."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+def start_once(binary, address):
+    RuntimeApi.polled = threading.Event()
     begun = time.perf_counter()
-    process = subprocess.Popen([binary], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [binary], env=environment(binary, address), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         if not RuntimeApi.polled.wait(10):
             raise SystemExit(f"{binary} did not poll within ten seconds")
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
-        return (RuntimeApi.at - begun) * 1000, peak / 1024
+        return (RuntimeApi.at - begun) * 1000, peak_memory(process)
     finally:
         process.kill()
         process.wait()

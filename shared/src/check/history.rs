@@ -181,8 +181,8 @@ fn nothing_lost(evidence: &Evidence<'_>, check: CheckId, announced: bool) -> Fin
 }
 
 /// Fails if the registry has no attestation of the version while earlier releases of its line were verified to have one, or
-/// other files of the version itself have, or the version itself had: whoever publishes with a stolen token has no build to attest. A line that never had any is calm; one that has given it up
-/// long ago is a harmless warning.
+/// other files of the version itself have, or the version itself had: whoever publishes with a stolen token has no build to
+/// attest. A line that never had any is calm; one that has given it up long ago is a harmless warning.
 pub(super) fn downgrade(evidence: &Evidence<'_>) -> Finding {
     let check = CheckId::HistDowngrade;
     attempt!(evidence.without_attestation(check));

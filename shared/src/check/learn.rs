@@ -107,8 +107,8 @@ fn of_artifact(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease
     })
 }
 
-/// A release is learnt from if it is `verified`, and from no repository of somebody new; if it is `attested` with nothing left to ask, and released in no new way; or
-/// if it is `unattested`, and nothing in the history speaks against that.
+/// A release is learnt from if it is `verified`, and from no repository of somebody new; if it is `attested` with nothing left to
+/// ask, and released in no new way; or if it is `unattested`, and nothing in the history speaks against that.
 fn is_accepted(verdict: &Verdict) -> bool {
     let open = |finding: &Finding| match (finding.check.family(), finding.outcome) {
         (Family::Run | Family::Source, Outcome::Unknown(reason)) => reason.may_pass(),

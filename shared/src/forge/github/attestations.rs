@@ -51,8 +51,8 @@ impl Item {
 
 /// Asks for the attestations of a subject in a repository: the list, then every bundle that is not in it.
 ///
-/// The list costs one request of GitHub's quota, one more where there is none, and none of the bundles does. Attestations that were read within the last
-/// `STAND` are not asked for again; after that the list is, on condition that it has changed, and of the bundles those whose
+/// The list costs one request of GitHub's quota, one more where there is none, and none of the bundles does. Attestations that
+/// were read within the last `STAND` are not asked for again; after that the list is, on condition that it has changed, and of the bundles those whose
 /// addresses are new but for how they are signed. That there is nothing is asked every time.
 ///
 /// An address is followed only over HTTPS, or within the configured origin; no header that belongs to GitHub goes with it.
