@@ -167,7 +167,8 @@ pub struct Sibling {
     pub published_at: Timestamp,
 }
 
-/// A change of a verdict: another status, or other deciding checks, than the verdict before; the first verdict is one.
+/// A change of a verdict: another status, or other deciding checks, than the verdict before. A first verdict is one if it
+/// tells of something, or if its version is looked at again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {

@@ -1,7 +1,9 @@
 //! How many requests and units of DynamoDB each kind of work takes.
 //!
-//! The work is done by the product's own service on an AWS inside the process ([`cloud`](crate::cloud)), for a release of the
-//! usual size: an npm package with a provenance, three earlier releases, a run and a commit. The units are those that the
+//! The work is done by the product's own service on an AWS inside the process ([`cloud`](crate::cloud)), for releases of the
+//! usual size: a watched npm package with a provenance, three earlier releases, a run and a commit; and in a batch, as of a
+//! lockfile, versions of packages that nobody watches or has asked about, with two earlier releases each: one with a provenance,
+//! and one without attestations. The units are those that the
 //! emulation reports, which charges as AWS does
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html>): a strongly consistent read
 //! takes one for each 4 KB, an eventually consistent one half, a write one for each 1 KB, in a transaction two, and a write of
@@ -13,7 +15,8 @@ use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
 use hekate::package::PackageVersion;
-use hekate::ports::{Target, WatchStore as _, WorkItem, WorkReason};
+use hekate::ports::{Target, VerdictStore as _, WatchStore as _, WorkItem, WorkReason};
+use hekate::verdict::Status;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testbed::{BASE_TIME, Release, Scenario};
@@ -25,6 +28,12 @@ use crate::fetch::ScenarioFetch;
 const PACKAGE: &str = "@acme/widget";
 const PURL: &str = "pkg:npm/%40acme/widget";
 const BATCH: &str = "0123456789abcdef0123456789abcdef";
+
+/// The packages of the batch.
+const IN_BATCH: [(&str, &str); 2] = [
+    ("@acme/gadget", "a version of a batch, first verdict"),
+    ("left-trim", "a version of a batch without attestations, first verdict"),
+];
 
 /// What one piece of work took.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,13 +109,24 @@ fn version(text: &str) -> Result<PackageVersion> {
     Ok(format!("{PURL}@{text}").parse()?)
 }
 
+/// The releases of which there is work.
+fn scenario() -> Scenario {
+    let mut scenario = Scenario::new();
+    for (text, days) in [("1.0.0", -60), ("1.1.0", -50), ("1.2.0", -40), ("1.3.0", -20)] {
+        scenario = scenario.release(Release::honest(PACKAGE, text).at(day(days)));
+    }
+    for (text, days) in [("1.0.0", -60), ("1.1.0", -50), ("1.2.0", -40)] {
+        let [(attested, _), (unattested, _)] = IN_BATCH;
+        scenario = scenario
+            .release(Release::honest(attested, text).at(day(days)))
+            .release(Release::honest(unattested, text).unattested().at(day(days)));
+    }
+    scenario
+}
+
 /// Does each kind of work once, and counts.
 pub async fn measure() -> Result<Vec<Taken>> {
-    let releases = [("1.0.0", -60), ("1.1.0", -50), ("1.2.0", -40), ("1.3.0", -20)];
-    let scenario = releases.into_iter().fold(Scenario::new(), |scenario, (text, days)| {
-        scenario.release(Release::honest(PACKAGE, text).at(day(days)))
-    });
-    let scenario = Arc::new(scenario);
+    let scenario = Arc::new(scenario());
     let fetch = Arc::new(ScenarioFetch::new(Arc::clone(&scenario)).with_token("token"));
     let cloud = Cloud::start(0.0).await?;
     let deployment = Deployment::new(Arc::clone(&cloud), fetch, shared_judge()?)?;
@@ -142,29 +162,30 @@ pub async fn measure() -> Result<Vec<Taken>> {
     work(&deployment, &look(WorkReason::Recheck, day(-1)), day(-1)).await?;
     count("another look that changes the verdict");
 
-    let packages = [version("1.1.0")?, version("1.2.0")?];
+    let packages = IN_BATCH.map(|(name, _)| Release::honest(name, "1.2.0").purl().parse::<PackageVersion>());
+    let [attested, unattested] = packages;
+    let packages = [attested?, unattested?];
     deployment.set_now(day(0));
     service.create_batch(BATCH.to_owned(), &packages, day(0)).await?;
     count("a batch of two that is handed in");
     // Its messages are counted one by one.
     cloud.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    let names = [
-        "a version of a batch, first verdict",
-        "a version of a batch, remembered",
-    ];
-    for (package, name) in packages.iter().zip(names) {
-        let item = WorkItem {
-            batch: Some(BATCH.to_owned()),
-            ..WorkItem::new(Target::Version(package.clone()), WorkReason::Batch, day(0))
-        };
-        // The one of 25 days before has no verdict that is still valid.
-        if name.ends_with("remembered") {
-            service.verdict(&package.clone().into(), true, day(0)).await?;
-            cloud.take_spent();
-        }
-        work(&deployment, &item, day(0)).await?;
+    let of_batch = |package: &PackageVersion| WorkItem {
+        batch: Some(BATCH.to_owned()),
+        ..WorkItem::new(Target::Version(package.clone()), WorkReason::Batch, day(0))
+    };
+    for (package, (_, name)) in packages.iter().zip(IN_BATCH) {
+        work(&deployment, &of_batch(package), day(0)).await?;
         count(name);
     }
+    let statuses = [Status::Verified, Status::Unattested];
+    for (package, status) in packages.iter().zip(statuses) {
+        let verdict = store.current(package).await?.context("it is recorded")?;
+        ensure!(verdict.status == status, "{package} is {}", verdict.status);
+    }
+    cloud.take_spent();
+    work(&deployment, &of_batch(&packages[0]), day(0)).await?;
+    count("a version of a batch, remembered");
     service.sweep(day(0)).await?;
     cloud.take_spent();
     service.sweep(day(0)).await?;

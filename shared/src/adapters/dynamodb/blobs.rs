@@ -1,7 +1,6 @@
 //! Bytes of any length under a key, in as many rows as they need.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read as _;
 
 use aws_sdk_dynamodb::primitives::Blob as Binary;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -9,8 +8,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use crate::ports::StoreFault;
 
 use super::bulk::{Bulk, Consistency};
+use super::packing;
 use super::rows::{self, Item};
-use super::unreachable;
 
 /// The most bytes of one row, before compression, which at worst adds less than one part in two hundred. A row may have
 /// 400 KB (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>).
@@ -116,7 +115,7 @@ impl Part {
             .strip_prefix("PART#")
             .and_then(|number| number.parse().ok())
             .ok_or_else(|| StoreFault::Corrupt(format!("a row of {key} is not a part")))?;
-        let bytes = decompress(rows::binary_of(item, "data")?, rows::number_of(item, "size")?)
+        let bytes = packing::unpack(rows::binary_of(item, "data")?, rows::number_of(item, "size")?)
             .ok_or_else(|| StoreFault::Corrupt(format!("part {number} of {key} cannot be decompressed")))?;
         Ok(Self {
             number,
@@ -138,37 +137,12 @@ fn parts(key: &str, bytes: &[u8]) -> Result<Vec<Item>, StoreFault> {
             let part = bytes.chunks(PART).nth(number).unwrap_or_default();
             let mut item = part_key(key, number);
             item.insert("schema".to_owned(), rows::number(rows::SCHEMA));
-            item.insert("data".to_owned(), AttributeValue::B(Binary::new(compress(part)?)));
+            item.insert("data".to_owned(), AttributeValue::B(Binary::new(packing::pack(part)?)));
             item.insert("size".to_owned(), rows::number(part.len()));
             item.insert("parts".to_owned(), rows::number(of));
             Ok(item)
         })
         .collect()
-}
-
-/// Compresses with zstd at its default level.
-pub(super) fn compress(bytes: &[u8]) -> Result<Vec<u8>, StoreFault> {
-    zstd::bulk::compress(bytes, zstd::DEFAULT_COMPRESSION_LEVEL).map_err(unreachable)
-}
-
-/// Up to how many bytes are decompressed at once. Setting up a stream costs more than decompressing what most rows hold.
-const AT_ONCE: usize = 2 * PART;
-
-/// Decompresses to exactly `size` bytes; beyond [`AT_ONCE`], memory grows with what comes out, not with what the row claims.
-pub(super) fn decompress(data: &[u8], size: usize) -> Option<Vec<u8>> {
-    if size <= AT_ONCE {
-        // A capacity of zero is refused even where nothing comes out.
-        let bytes = zstd::bulk::decompress(data, size.max(1)).ok()?;
-        return (bytes.len() == size).then_some(bytes);
-    }
-    let limit = u64::try_from(size).ok()?.checked_add(1)?;
-    let mut bytes = Vec::new();
-    zstd::Decoder::new(data)
-        .ok()?
-        .take(limit)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    (bytes.len() == size).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -195,14 +169,5 @@ mod tests {
         let items = parts("BODY#x", b"").unwrap();
         assert_eq!(items.len(), 1);
         assert_eq!(Part::from_item(&items[0]).unwrap().bytes, b"");
-    }
-
-    #[test]
-    fn data_longer_or_shorter_than_its_row_says_is_refused() {
-        let data = compress(b"hekate").unwrap();
-        assert_eq!(decompress(&data, 6).as_deref(), Some(&b"hekate"[..]));
-        assert_eq!(decompress(&data, 5), None);
-        assert_eq!(decompress(&data, 7), None);
-        assert_eq!(decompress(b"not zstd", 8), None);
     }
 }

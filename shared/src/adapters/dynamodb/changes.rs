@@ -15,6 +15,12 @@ use crate::verdict::Verdict;
 /// How many days one call looks through: most of them may be empty, and each is a request.
 const DAYS: usize = 31;
 
+/// Whether a first verdict is announced. What is calm and will not be looked at again concerns whoever asked: of the ten
+/// thousand packages of a lockfile that is audited nobody else is told.
+pub(super) fn is_first_announced(verdict: &Verdict) -> bool {
+    verdict.status.is_told() || verdict.next_look_at.is_some()
+}
+
 /// What is announced of a verdict that takes the place of another.
 pub(super) fn announcement(previous: Option<&Verdict>, verdict: &Verdict) -> Announcement {
     // Neither a purl nor an instant has a line break in it.

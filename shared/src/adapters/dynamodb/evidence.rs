@@ -1,4 +1,7 @@
-//! A dossier apart from its bodies, and together with them again.
+//! A dossier apart from its large bodies, and together with them again.
+//!
+//! Documents that are served for many versions, or again and again for one, are large, and are kept once under their digest. Small
+//! ones stay with the dossier: a row of their own would cost more than they are long.
 
 use std::collections::BTreeMap;
 
@@ -6,13 +9,16 @@ use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation};
 use crate::package::Digest;
 use crate::ports::StoreFault;
 
+/// From how many bytes on a body has rows of its own.
+const LARGE: usize = 4 * 1024;
+
 /// A dossier as it is written.
 pub(super) struct Packed {
     /// The dossier's digest.
     pub(super) digest: Digest,
-    /// Its JSON, in which every body is replaced by its SHA-256.
+    /// Its JSON, in which every large body is replaced by its SHA-256.
     pub(super) outline: Vec<u8>,
-    /// The bodies.
+    /// The large bodies.
     pub(super) bodies: BTreeMap<Digest, Vec<u8>>,
 }
 
@@ -22,6 +28,10 @@ impl Packed {
         let mut outline = dossier.clone();
         let mut bodies = BTreeMap::new();
         for body in outline.observations.iter_mut().filter_map(body_of) {
+            // What reads like a stand-in would be taken for one.
+            if body.0.len() < LARGE && stand_in(body).is_none() {
+                continue;
+            }
             let digest = Digest::sha256_of(&body.0);
             let bytes = std::mem::replace(&mut body.0, digest.to_string().into_bytes());
             bodies.insert(digest, bytes);
@@ -35,7 +45,7 @@ impl Packed {
     }
 }
 
-/// A dossier as it is read: the digests of its bodies stand in for them.
+/// A dossier as it is read: the digests of its large bodies stand in for them.
 pub(super) struct Outline {
     digest: Digest,
     dossier: Dossier,
@@ -44,12 +54,10 @@ pub(super) struct Outline {
 
 impl Outline {
     pub(super) fn from_json(digest: &Digest, json: &[u8]) -> Result<Self, StoreFault> {
-        let corrupt = |detail: String| StoreFault::Corrupt(format!("dossier {digest}: {detail}"));
-        let mut dossier: Dossier = serde_json::from_slice(json).map_err(|source| corrupt(source.to_string()))?;
-        let mut bodies = Vec::new();
-        for body in dossier.observations.iter_mut().filter_map(body_of) {
-            bodies.push(stand_in(body).ok_or_else(|| corrupt("a body is not replaced by its digest".to_owned()))?);
-        }
+        let mut dossier: Dossier = serde_json::from_slice(json)
+            .map_err(|source| StoreFault::Corrupt(format!("dossier {digest}: {source}")))?;
+        let bodies = dossier.observations.iter_mut().filter_map(body_of);
+        let mut bodies: Vec<Digest> = bodies.filter_map(|body| stand_in(body)).collect();
         bodies.sort();
         bodies.dedup();
         Ok(Self {
@@ -59,7 +67,7 @@ impl Outline {
         })
     }
 
-    /// The digests of the bodies, each once.
+    /// The digests of the large bodies, each once.
     pub(super) fn bodies(&self) -> impl Iterator<Item = &Digest> {
         self.bodies.iter()
     }
@@ -70,10 +78,9 @@ impl Outline {
             digest, mut dossier, ..
         } = self;
         for body in dossier.observations.iter_mut().filter_map(body_of) {
-            let bytes = stand_in(body)
-                .as_ref()
-                .and_then(&find)
-                .ok_or_else(|| StoreFault::Corrupt(format!("dossier {digest}: a body is missing")))?;
+            let Some(stand_in) = stand_in(body) else { continue };
+            let bytes =
+                find(&stand_in).ok_or_else(|| StoreFault::Corrupt(format!("dossier {digest}: a body is missing")))?;
             body.0.clone_from(bytes);
         }
         if dossier.digest() == digest {

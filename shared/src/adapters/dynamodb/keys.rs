@@ -172,6 +172,9 @@ pub(super) fn releases(name: &PackageName, until: Option<Timestamp>) -> Range {
     Range::beginning_with(name_key(name), "RELEASE#").until("RELEASE#", until)
 }
 
+/// The sort key of what was read from the registry's list of versions.
+pub(super) const FILLED: &str = "FILLED";
+
 /// The sort key of the row that says where the release of a version is.
 pub(super) fn version_key(version: &str) -> String {
     format!("VERSION#{version}")

@@ -2,17 +2,18 @@
 //!
 //! | `pk` | `sk` | what | attributes besides `schema` |
 //! |---|---|---|---|
-//! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `first_seen` or `first_seen_blob`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
-//! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something | as above without `bodies`, what was seen first, `removed_at`, `looked_at`, `due_shard`, `due_at` |
+//! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `is_change`, `first_seen` or `first_seen_blob`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
+//! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something, once another has taken its place | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier` |
 //! | `PKG#<purl>` | `LEASE` | who verifies the version now | `holder`, `until`, `expires` |
-//! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier whose bodies are replaced by their digests | `data`, `size`, `parts` |
-//! | `BODY#<sha256>` | `PART#<n>` | a body, once however many dossiers refer to it | `data`, `size`, `parts` |
-//! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run or of a commit, or what a release proved, too large for its row | `data`, `size`, `parts` |
-//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT` | what is kept of all looks at a run attempt | `revision`; `seen`, `seen_size` or `seen_blob` |
-//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `LOOK#<at>#<sha256>` | one look at it | `revision`; `seen`, `seen_size` or `seen_blob` |
+//! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier whose large bodies are replaced by their digests | `data`, `size`, `parts` |
+//! | `BODY#<sha256>` | `PART#<n>` | a large body, once however many dossiers refer to it | `data`, `size`, `parts` |
+//! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run or of a commit, or what releases proved, too large for its row | `data`, `size`, `parts` |
+//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT` | what is kept of all looks at a run attempt | `revision`, `looked_at`; `seen`, `seen_size` or `seen_blob` |
+//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `LOOK#<at>#<sha256>` | one look at it that is not what is kept | `revision`; `seen`, `seen_size` or `seen_blob` |
 //! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT`, `LOOK#<at>#<sha256>` | the same of a commit | as above |
-//! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved | `release` or `release_blob` |
-//! | `NAME#<purl without version>` | `VERSION#<version>` | which row is the release of a version | `place`, `revision` |
+//! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved, by time | `release` or `release_blob`; `revision` |
+//! | `NAME#<purl without version>` | `VERSION#<version>` | the same by version, and which row is its release | `release` or `release_blob`; `place`, `revision` |
+//! | `NAME#<purl without version>` | `FILLED` | what was read of releases from the registry's list of versions | `revision`; `releases`, `releases_size` or `releases_blob` |
 //! | `PUBLISHER#<publisher>` | `<published_at>#<purl>` | what a publisher released | – |
 //! | `WATCH#<0 to 15>` | `<purl without version>` | a package on the watch list | `since`, `seen_until`, `next_look_at`, `due_shard`, `due_at` |
 //! | `BATCH#<id>` | `HEAD` | a batch | `total`, `created_at`, `expires_at`, `expires`, `due_shard`, `due_at` |
@@ -36,18 +37,24 @@
 //! A package's memory is its newest releases, so their sort keys begin with the time of publication: however many versions
 //! there are, a few pages of a query find the newest. A version whose time of publication is corrected would leave its
 //! earlier row behind; the row of the version says where that is, and one transaction moves both. With the version alone as
-//! the sort key no such row would be needed, and every memory of a package of 5,000 versions would read all of them.
+//! the sort key no such row would be needed, and every memory of a package of 5,000 versions would read all of them. What
+//! the registry's list says of versions that nobody has looked at is one row, since a package that is met for the first time
+//! has a dozen of them; a word on a version of one's own takes its place.
+//!
+//! A write is charged by the kilobyte, in a transaction twice, so that little is written twice. A verdict that changed
+//! something is the current one, and gets its row of the history before another takes its place; the look at a run that is
+//! all that is kept of it gets its own in the same way. Whoever reads the history or the looks puts the two together.
 //!
 //! Parts of a key that come from certificates, registries or requests are percent-encoded; of long ones the SHA-256 stands for
 //! them.
 //!
 //! Instants are RFC 3339 in UTC with nine decimals, so that the order of strings is the order of time. Verdicts, what
-//! was seen and parts are compressed with zstd. `schema` is [`SCHEMA`], and older ones are read as they
+//! was seen and parts are [packed](packing). `schema` is [`SCHEMA`], and older ones are read as they
 //! were written. A row of a newer version is a [`StoreFault::Corrupt`], and is never written over, unless its content follows
 //! from its keys. Everything that grows with what others publish is cut into parts, kept elsewhere or left out before its row
 //! comes near the 400 KB that DynamoDB takes. Evidence is written before the verdict that rests on it, and is read back against its digest, so that
 //! the table can lose evidence but not replace it unnoticed. Verdict rows carry no digest of their own: whoever can write
-//! to the table can replace a verdict. A verdict that becomes current and changes something, its row of the history, its
+//! to the table can replace a verdict. A verdict that becomes current and is announced, its
 //! change and the announcement that is owed are one transaction.
 //!
 //! Only leases and batches expire. DynamoDB serves expired items for days, so the time-to-live attribute `expires` only
@@ -74,6 +81,7 @@ mod bulk;
 mod changes;
 mod evidence;
 mod keys;
+mod packing;
 mod publishers;
 mod record;
 mod releases;
@@ -90,6 +98,7 @@ mod update;
 mod verdicts;
 mod watch;
 
+pub use packing::folded;
 pub use rows::SCHEMA;
 
 use blobs::Blobs;

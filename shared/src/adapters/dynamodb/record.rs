@@ -1,6 +1,6 @@
 //! What becomes of a verdict.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::TransactWriteItem;
 use jiff::Timestamp;
@@ -31,6 +31,9 @@ impl DynamoDbStore {
     /// 2. writes the evidence, before anything refers to it;
     /// 3. decides what becomes of the verdict;
     /// 4. writes that, on the condition that the row is still the one that was decided on, or starts again.
+    ///
+    /// A verdict that changes something belongs to the history. It gets its row there when another takes its place, and before
+    /// that: until then it is the current one. So most verdicts are written once.
     ///
     /// An `indeterminate` verdict that does not replace a settled one schedules the next look all the same. It is not
     /// appended to the history: the version's status did not change. A settled verdict older than the current one
@@ -64,11 +67,12 @@ impl DynamoDbStore {
             // 3. and 4.
             let recorded = match &seen {
                 None => {
-                    let announcement = changes::announcement(None, verdict);
-                    let replaced = self.replace(None, &handed, Some(&announcement)).await?;
-                    replaced.then(|| Recorded::Current {
+                    let is_announced = changes::is_first_announced(verdict);
+                    let announcement = is_announced.then(|| Box::new(changes::announcement(None, verdict)));
+                    let replaced = self.replace(None, &handed, true, announcement.as_deref()).await?;
+                    replaced.then_some(Recorded::Current {
                         previous: None,
-                        announcement: Some(Box::new(announcement)),
+                        announcement,
                     })
                 }
                 Some(row) => self.keep_beside(row, &handed).await?,
@@ -91,7 +95,12 @@ impl DynamoDbStore {
         match Place::of(&current, verdict) {
             Place::Replaces { changed } => {
                 let announcement = changed.then(|| Box::new(changes::announcement(Some(&current), verdict)));
-                let replaced = self.replace(Some(row), handed, announcement.as_deref()).await?;
+                if row.is_change {
+                    self.append_to_history(&current).await?;
+                }
+                let replaced = self
+                    .replace(Some(row), handed, changed, announcement.as_deref())
+                    .await?;
                 Ok(replaced.then_some(Recorded::Current {
                     previous: Some(current),
                     announcement,
@@ -139,13 +148,13 @@ impl DynamoDbStore {
         self.blobs.write(blobs).await
     }
 
-    /// Makes a verdict the current one. If it changes something, the row of the history, the change and the announcement of
-    /// it are written in the same step: a process that dies can lose none of them. False if the row is no longer what was
-    /// read.
+    /// Makes a verdict the current one. A change and the announcement of it are written in the same step: a process that dies
+    /// can lose neither. False if the row is no longer what was read.
     async fn replace(
         &self,
         seen: Option<&CurrentRow>,
         handed: &Handed<'_>,
+        is_change: bool,
         announcement: Option<&Announcement>,
     ) -> Result<bool, StoreFault> {
         let Handed {
@@ -157,6 +166,7 @@ impl DynamoDbStore {
         let is_removed = is_removed_since(seen, verdict);
         let mut update = update_of(&verdict.package, seen);
         packed.set(&mut update);
+        rows::set_change(&mut update, is_change);
         rows::set_bodies(&mut update, bodies);
         self.set_first_seen(&mut update, seen, *first_seen).await?;
         let next_look = verdict.next_look_at.filter(|_| !is_removed);
@@ -167,10 +177,7 @@ impl DynamoDbStore {
         let Some(announcement) = announcement else {
             return self.update(update).await;
         };
-        let mut transaction = vec![
-            TransactWriteItem::builder().update(update.build(&self.table)?).build(),
-            self.put_in_transaction(packed.history_item(verdict))?,
-        ];
+        let mut transaction = vec![TransactWriteItem::builder().update(update.build(&self.table)?).build()];
         for item in changes::items(announcement)? {
             transaction.push(self.put_in_transaction(item)?);
         }
@@ -238,12 +245,22 @@ impl DynamoDbStore {
             return Ok(());
         }
         if differs(verdict, current) {
-            self.put(PackedVerdict::new(current)?.history_item(current)).await?;
+            self.append_to_history(current).await?;
         }
         self.put(handed.packed.history_item(verdict)).await
     }
 
+    /// Writes the row of the history of a verdict.
+    async fn append_to_history(&self, verdict: &Verdict) -> Result<(), StoreFault> {
+        let packed = PackedVerdict::new(verdict)?;
+        self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
+        self.put(packed.history_item(verdict)).await
+    }
+
     /// The newest `limit` verdicts of the history, of those not later than `until`.
+    ///
+    /// The current one is among them where it has no row of the history yet. It is read first, since it has one by the time
+    /// that another takes its place.
     pub(super) async fn history_until(
         &self,
         package: &PackageVersion,
@@ -255,12 +272,19 @@ impl DynamoDbStore {
             backwards: true,
             consistent,
         };
-        let mut verdicts = Vec::new();
+        let mut verdicts = BTreeMap::new();
+        if let Some(row) = self.current_row(package).await?.filter(|row| row.is_change) {
+            let verdict = rows::verdict_from_json(&self.text(&row.verdict).await?)?;
+            if until.is_none_or(|until| verdict.checked_at <= until) {
+                verdicts.insert(keys::history_key(&verdict), verdict);
+            }
+        }
         for item in self.rows(&keys::history(package, until), reading, None, limit).await? {
             let text = rows::stored_text(&item, &VERDICT_TEXT)?;
-            verdicts.push(rows::verdict_from_json(&self.text(&text).await?)?);
+            let verdict = rows::verdict_from_json(&self.text(&text).await?)?;
+            verdicts.insert(keys::history_key(&verdict), verdict);
         }
-        Ok(verdicts)
+        Ok(verdicts.into_values().rev().take(limit).collect())
     }
 
     /// Marks the current verdict, unless its look was later, and takes it out of the index of what is due.

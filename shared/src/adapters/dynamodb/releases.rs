@@ -1,14 +1,16 @@
 //! What the releases of a package proved.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::{Delete, Put, TransactWriteItem};
-use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures::future::try_join;
 use jiff::Timestamp;
 
 use super::bulk::Consistency;
-use super::rows::{self, Item, PackedJson, RELEASE_JSON, ReleasePlace};
-use super::{DynamoDbStore, Reading, bulk, contended, keys, unreachable};
+use super::keys::FILLED;
+use super::rows::{self, FILLED_TEXT, Item, PackedJson, PackedText, RELEASE_JSON, ReleasePlace};
+use super::{DynamoDbStore, Reading, bulk, contended, keys, lost_put, unreachable};
 use crate::history::{LIMIT, PastRelease};
 use crate::package::{Ecosystem, PackageName, PackageVersion};
 use crate::ports::StoreFault;
@@ -19,8 +21,29 @@ const MOST_READ: usize = 1024;
 /// The rows of one page: few packages have more.
 const PAGE: usize = 128;
 
-/// How many releases are entered at the same time.
+/// How many requests for rows of versions are under way at the same time.
 const AT_ONCE: usize = 8;
+
+/// The most releases that are kept as they were read from the registry, the latest. What is left out is read again.
+const FILLED_LIMIT: usize = 1024;
+
+/// What is kept of a version, as it was read.
+#[derive(Default)]
+struct Known {
+    /// Where the release is, by the row of the version.
+    place: Option<ReleasePlace>,
+    /// What the row at the place in question holds, by its revision.
+    revision: Option<String>,
+    filled: Filled,
+}
+
+/// What was read from the registry's list of versions.
+#[derive(Default)]
+struct Filled {
+    releases: Vec<PastRelease>,
+    /// Names the content of the row.
+    revision: Option<String>,
+}
 
 impl DynamoDbStore {
     /// Reads a row of a release.
@@ -44,10 +67,11 @@ impl DynamoDbStore {
     /// The newest releases of a package that were published until `until`, newest first: as far back as there are [`LIMIT`]
     /// accepted ones of the kind of this version, a prerelease or not, and of the others as many as lie in between.
     ///
-    /// The reads are strongly consistent, since the answer is an input of a verdict.
+    /// The reads are strongly consistent, since the answer is an input of a verdict; but for what was read from the registry's
+    /// list, which is read there again where it is missed.
     ///
     /// The two are counted apart, so that a package which publishes a prerelease for every commit is still compared with its
-    /// last stable releases.
+    /// last stable releases. What was read from the registry's list counts where there is no other word on the version.
     pub(super) async fn past_releases(
         &self,
         package: &PackageVersion,
@@ -60,39 +84,66 @@ impl DynamoDbStore {
         let range = keys::releases(package.name(), until);
         let own = package.ecosystem().channel(package.version()).is_stable();
         let mut recent = Recent::of(package.ecosystem());
-        let mut start = None;
+        let page = self.page(&range, reading, PAGE, None);
+        let (mut page, filled) = try_join(page, self.filled(package.name(), false)).await?;
+        let mut filled = filled.releases;
+        filled.retain(|release| until.is_none_or(|until| release.published_at <= until));
+        filled.sort_by_key(|release| Reverse(release.published_at));
+        let mut filled = filled.into_iter().peekable();
         let mut left = MOST_READ;
-        while left > 0 {
-            let (items, next) = self.page(&range, reading, PAGE.min(left), start).await?;
-            left = left.saturating_sub(items.len());
-            for item in &items {
-                recent.push(self.release_in(item).await?);
+        loop {
+            left = left.saturating_sub(page.0.len());
+            for release in self.releases_in(&page.0).await? {
+                while let Some(earlier) = filled.next_if(|filled| filled.published_at > release.published_at) {
+                    recent.push(earlier);
+                }
+                recent.push(release);
             }
-            start = next;
-            if start.is_none() || recent.is_complete(own) {
+            let start = page.1;
+            if start.is_none() || left == 0 || recent.is_complete(own) {
                 break;
             }
+            page = self.page(&range, reading, PAGE.min(left), start).await?;
+        }
+        for release in filled {
+            recent.push(release);
         }
         Ok(recent.releases)
     }
 
     /// Keeps what a release proved:
     ///
-    /// 1. reads where the release of this version is, and what it holds; if that is the same, there is nothing to do;
-    /// 2. in one step, on the condition that this is still so, writes the release, says where it is, and removes it from
-    ///    where it was if its time of publication is another one now; or starts again.
+    /// 1. reads the row of the version and that of the release; if both hold just that, there is nothing to do;
+    /// 2. writes the version and then the release, each on the condition that it is still what was read, or starts again. A
+    ///    process that dies in between leaves a version without its release, which the next word on it finds at 1. Where the
+    ///    time of publication is another one now, one step writes both and removes the release from where it was;
+    /// 3. removes the version from what was read from the registry's list.
     pub(super) async fn keep_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
-        let (place, packed) = placed(package.version(), release)?;
+        let (name, version) = (package.name(), package.version());
+        let (place, packed) = placed(version, release)?;
+        self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
         let mut delays = bulk::backoff();
         loop {
             // 1.
-            let before = self.release_place(package.name(), package.version()).await?;
+            let known = self.known(name, version, &place).await?;
             // 2.
-            let is_kept = before.as_ref() == Some(&place)
-                || self
-                    .move_release(package.name(), package.version(), before.as_ref(), &place, &packed)
-                    .await?;
-            if is_kept {
+            let is_kept = match &known.place {
+                Some(before) if before.sort_key != place.sort_key => {
+                    self.move_release(name, version, before, &place, &packed).await?
+                }
+                before => {
+                    let is_noted = before.as_ref() == Some(&place)
+                        || self.put_version(name, version, before.as_ref(), &place, &packed).await?;
+                    is_noted
+                        && (known.revision.as_ref() == Some(&place.revision)
+                            || self.put_release(name, known.revision.as_deref(), &place, &packed).await?)
+                }
+            };
+            // 3.
+            let mut others = known.filled.releases.clone();
+            others.retain(|filled| filled.version != version);
+            let is_alone = others.len() == known.filled.releases.len();
+            if is_kept && (is_alone || self.put_filled(name, &known.filled, others).await?) {
                 return Ok(());
             }
             let delay = delays
@@ -102,8 +153,7 @@ impl DynamoDbStore {
         }
     }
 
-    /// What is kept of these versions: first where each is, then what is there. A release that is moved in between is missed,
-    /// and found at the next look.
+    /// What is kept of these versions.
     ///
     /// The reads are eventually consistent: they are about old lines of the package, and what they miss is read from the
     /// registry.
@@ -114,25 +164,32 @@ impl DynamoDbStore {
     ) -> Result<Vec<PastRelease>, StoreFault> {
         let versions: BTreeSet<&String> = versions.iter().collect();
         let wanted = versions
-            .into_iter()
+            .iter()
             .map(|version| rows::key(keys::name_key(name), &keys::version_key(version)))
             .collect();
-        let places = self.bulk.read(wanted, Consistency::Eventual, AT_ONCE).await?;
-        let wanted = places
-            .iter()
-            .map(|item| {
-                Ok(rows::key(
+        let reading = self.bulk.read(wanted, Consistency::Eventual, AT_ONCE);
+        let (items, filled) = try_join(reading, self.filled(name, false)).await?;
+        let (mut found, mut elsewhere) = (Vec::new(), Vec::new());
+        for item in &items {
+            match rows::stored_json(item, &RELEASE_JSON)? {
+                Some(stored) => found.push(self.json(&stored).await?),
+                // Rows of schema 1 say only where the release is.
+                None => elsewhere.push(rows::key(
                     keys::name_key(name),
                     &ReleasePlace::from_item(item)?.sort_key,
-                ))
-            })
-            .collect::<Result<_, StoreFault>>()?;
-        let found = self.bulk.read(wanted, Consistency::Eventual, AT_ONCE).await?;
-        self.releases_in(&found).await
+                )),
+            }
+        }
+        let items = self.bulk.read(elsewhere, Consistency::Eventual, AT_ONCE).await?;
+        found.extend(self.releases_in(&items).await?);
+        let known: BTreeSet<String> = found.iter().map(|release| release.version.clone()).collect();
+        let is_wanted = |release: &PastRelease| versions.contains(&release.version) && !known.contains(&release.version);
+        found.extend(filled.releases.into_iter().filter(is_wanted));
+        Ok(found)
     }
 
-    /// The versions in the newest `limit` rows of a package's releases. The reads are eventually consistent: what is missed is
-    /// found the next time.
+    /// The newest `limit` versions of a package of which something is kept. The reads are eventually consistent: what is missed
+    /// is found the next time.
     pub(super) async fn remembered_versions(
         &self,
         name: &PackageName,
@@ -142,49 +199,100 @@ impl DynamoDbStore {
             backwards: true,
             consistent: false,
         };
-        let rows = self.rows(&keys::releases(name, None), reading, None, limit).await?;
-        let releases = self.releases_in(&rows).await?;
-        Ok(releases.into_iter().map(|release| release.version).collect())
+        let range = keys::releases(name, None);
+        let reading = self.rows(&range, reading, None, limit);
+        let (rows, filled) = try_join(reading, self.filled(name, false)).await?;
+        let mut releases = self.releases_in(&rows).await?;
+        releases.extend(filled.releases);
+        releases.sort_by_key(|release| Reverse(release.published_at));
+        let mut seen = BTreeSet::new();
+        let versions = releases.into_iter().map(|release| release.version);
+        Ok(versions.filter(|version| seen.insert(version.clone())).take(limit).collect())
     }
 
-    /// Enters releases, several at a time, each unless there is a word on its version already.
+    /// Adds releases to those that were read from the registry's list, each unless there is one of its version: one row for all
+    /// of them, since a package that is met for the first time has a dozen.
     pub(super) async fn fill(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
-        let entering: Vec<_> = releases.iter().map(|release| self.enter(name, release)).collect();
-        stream::iter(entering)
-            .buffer_unordered(AT_ONCE)
-            .try_collect::<()>()
-            .await
-    }
-
-    /// Enters one release, unless there is a word on its version already.
-    async fn enter(&self, name: &PackageName, release: &PastRelease) -> Result<(), StoreFault> {
-        let (place, packed) = placed(&release.version, release)?;
         let mut delays = bulk::backoff();
         loop {
-            let is_entered = self.move_release(name, &release.version, None, &place, &packed).await?
-                || self.release_place(name, &release.version).await?.is_some();
-            if is_entered {
+            let before = self.filled(name, true).await?;
+            let mut filled = before.releases.clone();
+            let known: BTreeSet<&String> = before.releases.iter().map(|release| &release.version).collect();
+            filled.extend(releases.iter().filter(|release| !known.contains(&release.version)).cloned());
+            if filled.len() == before.releases.len() || self.put_filled(name, &before, filled).await? {
                 return Ok(());
             }
             let delay = delays
                 .next()
-                .ok_or_else(|| contended(format_args!("the release {} of {name}", release.version)))?;
+                .ok_or_else(|| contended(format_args!("what was read of {name}")))?;
             tokio::time::sleep(delay).await;
         }
     }
 
-    /// Where the release of a version is. The read is strongly consistent: the write is on the condition that the row is still
-    /// what was read, and would only fail beside an older one.
-    async fn release_place(&self, name: &PackageName, version: &str) -> Result<Option<ReleasePlace>, StoreFault> {
-        match self.row(keys::name_key(name), &keys::version_key(version)).await? {
-            Some(item) => ReleasePlace::from_item(&item).map(Some),
-            None => Ok(None),
+    /// What was read from the registry's list of versions. Whoever decides on it, or writes it on the condition that it is
+    /// still the same, reads strongly consistently.
+    async fn filled(&self, name: &PackageName, consistent: bool) -> Result<Filled, StoreFault> {
+        let consistency = if consistent {
+            Consistency::Strong
+        } else {
+            Consistency::Eventual
+        };
+        let key = rows::key(keys::name_key(name), FILLED);
+        match self.bulk.read(vec![key], consistency, 1).await?.first() {
+            Some(item) => self.filled_in(item).await,
+            None => Ok(Filled::default()),
         }
     }
 
-    /// Writes a release and where it is; false if that is no longer what was read. What does not fit into its row is written
-    /// before the row that refers to it.
-    async fn move_release(
+    async fn filled_in(&self, item: &Item) -> Result<Filled, StoreFault> {
+        let text = rows::stored_text(item, &FILLED_TEXT)?;
+        let releases = serde_json::from_slice(&self.text(&text).await?)
+            .map_err(|source| rows::corrupt(item, FILLED_TEXT.here, &source.to_string()))?;
+        Ok(Filled {
+            releases,
+            revision: Some(rows::text_of(item, "revision")?.to_owned()),
+        })
+    }
+
+    /// Writes what was read from the registry's list; false if the row is no longer what was read.
+    async fn put_filled(
+        &self,
+        name: &PackageName,
+        before: &Filled,
+        mut releases: Vec<PastRelease>,
+    ) -> Result<bool, StoreFault> {
+        releases.sort_by_key(|release| Reverse(release.published_at));
+        releases.truncate(FILLED_LIMIT);
+        let packed = PackedText::of_json(&releases, &FILLED_TEXT)?;
+        self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
+        let item = rows::filled_item(name, &packed);
+        self.put_revision(item, before.revision.as_deref()).await
+    }
+
+    /// What is kept of a version, of which the release would be at this place. The reads are strongly consistent: the writes
+    /// are on the condition that the rows are still what was read, and would only fail beside older ones. A release without
+    /// a row of its version was never written.
+    async fn known(&self, name: &PackageName, version: &str, place: &ReleasePlace) -> Result<Known, StoreFault> {
+        let version_key = keys::version_key(version);
+        let wanted = [version_key.as_str(), FILLED].map(|key| rows::key(keys::name_key(name), key));
+        let mut known = Known::default();
+        for item in self.bulk.read(wanted.to_vec(), Consistency::Strong, 1).await? {
+            if rows::text_of(&item, "sk")? == FILLED {
+                known.filled = self.filled_in(&item).await?;
+            } else {
+                known.place = Some(ReleasePlace::from_item(&item)?);
+            }
+        }
+        if known.place.is_some() {
+            let release = self.row(keys::name_key(name), &place.sort_key).await?;
+            // Rows of schema 1 have none, and are written once more.
+            known.revision = release.and_then(|item| rows::text_of(&item, "revision").ok().map(str::to_owned));
+        }
+        Ok(known)
+    }
+
+    /// Writes the row of a version; false if that is no longer what was read.
+    async fn put_version(
         &self,
         name: &PackageName,
         version: &str,
@@ -192,32 +300,69 @@ impl DynamoDbStore {
         place: &ReleasePlace,
         release: &PackedJson,
     ) -> Result<bool, StoreFault> {
-        self.blobs.write(release.elsewhere().into_iter().collect()).await?;
+        let item = rows::version_item(name, version, place, release);
+        self.put_revision(item, before.map(|before| before.revision.as_str()))
+            .await
+    }
+
+    /// Writes the row of a release; false if that is no longer what was read.
+    async fn put_release(
+        &self,
+        name: &PackageName,
+        before: Option<&str>,
+        place: &ReleasePlace,
+        release: &PackedJson,
+    ) -> Result<bool, StoreFault> {
+        self.put_revision(rows::release_item(name, place, release), before).await
+    }
+
+    /// Writes a row that has a revision, on the condition that the row has still the one that was read, or still none.
+    async fn put_revision(&self, item: Item, before: Option<&str>) -> Result<bool, StoreFault> {
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = request.expression_attribute_names("#revision", "revision");
+        let request = match before {
+            None => request.condition_expression("attribute_not_exists(#revision)"),
+            Some(before) => request
+                .condition_expression("#revision = :revision")
+                .expression_attribute_values(":revision", rows::text(before)),
+        };
+        match request.send().await {
+            Ok(_output) => Ok(true),
+            Err(fault) if lost_put(&fault) => Ok(false),
+            Err(fault) => Err(unreachable(fault)),
+        }
+    }
+
+    /// Writes a release whose time of publication is another one now, where it belongs, says so in the row of the version, and
+    /// removes the release from where it was; false if that is no longer what was read.
+    async fn move_release(
+        &self,
+        name: &PackageName,
+        version: &str,
+        before: &ReleasePlace,
+        place: &ReleasePlace,
+        release: &PackedJson,
+    ) -> Result<bool, StoreFault> {
         let row = Put::builder()
             .table_name(&self.table)
-            .set_item(Some(rows::version_item(name, version, place)));
-        let row = match before {
-            None => row.condition_expression("attribute_not_exists(pk)"),
-            Some(before) => row
-                .condition_expression("#place = :place AND #revision = :revision")
-                .expression_attribute_names("#place", "place")
-                .expression_attribute_names("#revision", "revision")
-                .expression_attribute_values(":place", rows::text(&before.sort_key))
-                .expression_attribute_values(":revision", rows::text(&before.revision)),
-        };
-        let row = row.build().map_err(unreachable)?;
-        let mut transaction = vec![
-            TransactWriteItem::builder().put(row).build(),
-            self.put_in_transaction(rows::release_item(name, &place.sort_key, release))?,
+            .set_item(Some(rows::version_item(name, version, place, release)))
+            .condition_expression("#place = :place AND #revision = :revision")
+            .expression_attribute_names("#place", "place")
+            .expression_attribute_names("#revision", "revision")
+            .expression_attribute_values(":place", rows::text(&before.sort_key))
+            .expression_attribute_values(":revision", rows::text(&before.revision));
+        let delete = Delete::builder()
+            .table_name(&self.table)
+            .set_key(Some(rows::key(keys::name_key(name), &before.sort_key)));
+        let transaction = vec![
+            TransactWriteItem::builder()
+                .put(row.build().map_err(unreachable)?)
+                .build(),
+            self.put_in_transaction(rows::release_item(name, place, release))?,
+            TransactWriteItem::builder()
+                .delete(delete.build().map_err(unreachable)?)
+                .build(),
         ];
-        if let Some(before) = before.filter(|before| before.sort_key != place.sort_key) {
-            let delete = Delete::builder()
-                .table_name(&self.table)
-                .set_key(Some(rows::key(keys::name_key(name), &before.sort_key)))
-                .build()
-                .map_err(unreachable)?;
-            transaction.push(TransactWriteItem::builder().delete(delete).build());
-        }
         self.transact(transaction).await
     }
 }
@@ -236,6 +381,7 @@ fn placed(version: &str, release: &PastRelease) -> Result<(ReleasePlace, PackedJ
 struct Recent {
     ecosystem: Ecosystem,
     releases: Vec<PastRelease>,
+    versions: BTreeSet<String>,
     accepted_stable: usize,
     accepted_prereleases: usize,
 }
@@ -245,13 +391,17 @@ impl Recent {
         Self {
             ecosystem,
             releases: Vec::new(),
+            versions: BTreeSet::new(),
             accepted_stable: 0,
             accepted_prereleases: 0,
         }
     }
 
-    /// Takes the next older release, unless enough newer ones of its kind were accepted.
+    /// Takes the next older release, unless enough newer ones of its kind were accepted, or there was one of its version.
     fn push(&mut self, release: PastRelease) {
+        if !self.versions.insert(release.version.clone()) {
+            return;
+        }
         let accepted = if self.ecosystem.channel(&release.version).is_stable() {
             &mut self.accepted_stable
         } else {

@@ -14,12 +14,13 @@ use crate::package::{Digest, PackageName};
 use crate::ports::{FirstSeen, StoreFault, Task, TraceKey};
 use crate::verdict::Verdict;
 
-use super::blobs::{self, Blob, PART};
+use super::blobs::{Blob, PART};
 use super::keys;
+use super::packing;
 use super::update::{Condition, Update};
 
 /// The schema number of every row that is written.
-pub const SCHEMA: usize = 1;
+pub const SCHEMA: usize = 2;
 
 /// The oldest schema that is read. What is added to rows without raising the number is optional where it is read, so that
 /// rows from before it stay readable; a row whose meaning has changed has another number.
@@ -42,6 +43,14 @@ pub(super) const SEEN_TEXT: TextAttributes = TextAttributes {
     limit: PART,
 };
 
+/// What was read from the registry's list of versions.
+pub(super) const FILLED_TEXT: TextAttributes = TextAttributes {
+    here: "releases",
+    size: "releases_size",
+    elsewhere: "releases_blob",
+    limit: PART,
+};
+
 /// The document with the signed files from which trust material is made.
 pub(super) const TRUST_TEXT: TextAttributes = TextAttributes {
     here: "files",
@@ -61,6 +70,9 @@ pub(super) const FIRST_SEEN_JSON: JsonAttributes = JsonAttributes {
     here: "first_seen",
     elsewhere: "first_seen_blob",
 };
+
+/// Marks the current verdict as one that belongs to the history, and has no row there yet.
+const IS_CHANGE: &str = "is_change";
 
 /// The most bytes of a JSON in clear that a row may have. With the text of the verdict and the digests of the bodies the row of
 /// the current verdict has less than the 400 KB that DynamoDB takes.
@@ -126,7 +138,7 @@ pub(super) fn stored_text(item: &Item, attributes: &TextAttributes) -> Result<St
     if item.contains_key(attributes.elsewhere) {
         return digest_of(item, attributes.elsewhere).map(StoredText::Elsewhere);
     }
-    blobs::decompress(binary_of(item, attributes.here)?, number_of(item, attributes.size)?)
+    packing::unpack(binary_of(item, attributes.here)?, number_of(item, attributes.size)?)
         .map(StoredText::Here)
         .ok_or_else(|| corrupt(item, attributes.here, "cannot be decompressed"))
 }
@@ -148,7 +160,7 @@ impl PackedText {
 
     /// A text as it is.
     pub(super) fn of_bytes(text: &[u8], attributes: &'static TextAttributes) -> Result<Self, StoreFault> {
-        let data = Some(blobs::compress(text)?).filter(|data| data.len() <= attributes.limit);
+        let data = Some(packing::pack(text)?).filter(|data| data.len() <= attributes.limit);
         Ok(Self {
             text: text.to_vec(),
             data,
@@ -291,6 +303,8 @@ pub(super) struct CurrentRow {
     pub(super) removed_at: Option<Timestamp>,
     /// When a look began that left the verdict.
     looked_at: Option<Timestamp>,
+    /// Whether the verdict belongs to the history, and has no row there yet.
+    pub(super) is_change: bool,
     /// The verdict's `checked_at`, as spelled in the row.
     checked_at: String,
 }
@@ -316,6 +330,7 @@ impl CurrentRow {
             bodies,
             removed_at: optional_instant_of(item, "removed_at")?,
             looked_at: optional_instant_of(item, "looked_at")?,
+            is_change: item.contains_key(IS_CHANGE),
             checked_at: text_of(item, "checked_at")?.to_owned(),
         })
     }
@@ -395,6 +410,11 @@ impl PackedVerdict {
     }
 }
 
+/// Says whether the verdict of a row belongs to the history, and has no row there yet.
+pub(super) fn set_change(update: &mut Update, is_change: bool) {
+    update.set_or_remove(IS_CHANGE, is_change.then(|| number(1)));
+}
+
 /// The bodies that are known to be in the table, at most [`BODIES`].
 pub(super) fn set_bodies(update: &mut Update, bodies: &BTreeSet<Digest>) {
     let digests = bodies.iter().take(BODIES).map(Digest::to_string).collect();
@@ -426,17 +446,26 @@ pub(super) fn trace_item(key: &TraceKey, sort_key: &str, seen: &PackedText) -> I
 }
 
 /// A row of a release, in clear.
-pub(super) fn release_item(name: &PackageName, sort_key: &str, release: &PackedJson) -> Item {
-    item_with(keys::name_key(name), sort_key, [release.attribute()])
+pub(super) fn release_item(name: &PackageName, place: &ReleasePlace, release: &PackedJson) -> Item {
+    let revision = ("revision", text(&place.revision));
+    item_with(keys::name_key(name), &place.sort_key, [release.attribute(), revision])
 }
 
 /// The row that says which row is the release of a version, and what it holds.
-pub(super) fn version_item(name: &PackageName, version: &str, place: &ReleasePlace) -> Item {
-    item_with(
-        keys::name_key(name),
-        &keys::version_key(version),
-        [("place", text(&place.sort_key)), ("revision", text(&place.revision))],
-    )
+pub(super) fn version_item(name: &PackageName, version: &str, place: &ReleasePlace, release: &PackedJson) -> Item {
+    let attributes = [
+        release.attribute(),
+        ("place", text(&place.sort_key)),
+        ("revision", text(&place.revision)),
+    ];
+    item_with(keys::name_key(name), &keys::version_key(version), attributes)
+}
+
+/// The row of what was read from the registry's list of versions.
+pub(super) fn filled_item(name: &PackageName, releases: &PackedText) -> Item {
+    let revision = ("revision", text(releases.digest().to_string()));
+    let attributes = releases.attributes().into_iter().chain([revision]);
+    item_with(keys::name_key(name), keys::FILLED, attributes)
 }
 
 /// Where the release of a version is.

@@ -114,8 +114,19 @@ store_conformance!(Fixture::new);
 const PKG: &str = "PKG#pkg:npm/%40scope/name@1.0.0";
 
 fn sample(seconds: i64) -> (Verdict, Dossier) {
-    let dossier = dossier(&package("1.0.0"), seconds, b"[]");
+    let dossier = dossier(&package("1.0.0"), seconds, &large());
     (verdict(&dossier, Status::Verified, &[], seconds), dossier)
+}
+
+/// A verdict that is another than that of [`sample`].
+fn changed(seconds: i64) -> (Verdict, Dossier) {
+    let (_, dossier) = sample(seconds);
+    (verdict(&dossier, Status::Mismatch, &["run.conclusion"], seconds), dossier)
+}
+
+/// A body that has a row of its own.
+fn large() -> Vec<u8> {
+    noise(5_000)
 }
 
 fn fault(kind: &str) -> Reply {
@@ -147,7 +158,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
     assert_eq!(operations, ["GetItem", "BatchWriteItem", "TransactWriteItems"]);
     let written = |call: &Call| call.input["RequestItems"][TABLE].as_array().unwrap().len();
-    assert_eq!(written(&calls[1]), 4, "the dossier and its three different bodies");
+    assert_eq!(written(&calls[1]), 2, "the dossier and its large body");
 
     let (second, evidence) = sample(10);
     store.record(&second, &evidence, None).await.unwrap();
@@ -155,10 +166,10 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
     assert_eq!(
         operations,
-        ["GetItem", "BatchWriteItem", "UpdateItem"],
-        "nothing changed"
+        ["GetItem", "BatchWriteItem", "PutItem", "UpdateItem"],
+        "the first goes into the history before another takes its place"
     );
-    assert_eq!(written(&calls[1]), 1, "the bodies are there already");
+    assert_eq!(written(&calls[1]), 1, "the body is there already");
 
     store.record(&second, &evidence, None).await.unwrap();
     assert_eq!(
@@ -185,7 +196,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     store.release_lease(&first.package, "one").await.unwrap();
     assert_eq!(wire.take_operations(), ["PutItem", "DeleteItem"]);
     store.history(&first.package, 10).await.unwrap();
-    assert_eq!(wire.take_operations(), ["Query"]);
+    assert_eq!(wire.take_operations(), ["GetItem", "Query"]);
     store.dossier(&first.dossier).await.unwrap();
     assert_eq!(wire.take_operations(), ["BatchGetItem", "BatchGetItem"]);
     store.due(at(0), 10).await.unwrap();
@@ -196,7 +207,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
 async fn what_changes_at_every_attempt_is_a_fault() {
     let wire = Wire::new(None, |call, _| match call.operation.as_str() {
         "GetItem" => Some((200, json!({}))),
-        "PutItem" if call.input["ConditionExpression"].is_null() => Some((200, json!({}))),
+        "BatchGetItem" => Some((200, json!({ "Responses": { TABLE: [] }, "UnprocessedKeys": {} }))),
         "PutItem" => Some(fault("ConditionalCheckFailedException")),
         _ => Some(fault_with(
             "TransactionCanceledException",
@@ -209,7 +220,7 @@ async fn what_changes_at_every_attempt_is_a_fault() {
         store.remember(&run(), &[seen(0, 200)], at(0)).await,
         Err(StoreFault::Unreachable(_))
     ));
-    assert_eq!(wire.take_operations().len(), 19, "nine attempts, and one look");
+    assert_eq!(wire.take_operations().len(), 18, "nine attempts");
     assert!(matches!(
         store.remember_release(&package("1.0.0"), &release("1.0.0", 0)).await,
         Err(StoreFault::Unreachable(_))
@@ -385,12 +396,12 @@ async fn a_row_that_cannot_be_read_is_corrupt() {
     let fixture = Fixture::new().await;
     let (verdict, evidence) = sample(0);
     let changes: [(&str, AttributeValue); 8] = [
-        ("schema", rows::number(2)),
+        ("schema", rows::number(rows::SCHEMA + 1)),
         ("verdict", rows::text("{}")),
         ("verdict", AttributeValue::B(Binary::new(b"not zstd".to_vec()))),
         (
             "verdict",
-            AttributeValue::B(Binary::new(blobs::compress(b"{}").unwrap())),
+            AttributeValue::B(Binary::new(packing::pack(b"{}").unwrap())),
         ),
         ("verdict_size", rows::text("many")),
         ("first_seen", rows::text("yesterday")),
@@ -417,7 +428,7 @@ async fn evidence_that_was_changed_or_lost_is_corrupt() {
     fixture.store.record(&verdict, &dossier, None).await.unwrap();
     let body = keys::body_key(&Digest::sha256_of(&noise(800_000)));
     let outline = keys::dossier_key(&verdict.dossier);
-    let data = |bytes: &[u8]| AttributeValue::B(Binary::new(blobs::compress(bytes).unwrap()));
+    let data = |bytes: &[u8]| AttributeValue::B(Binary::new(packing::pack(bytes).unwrap()));
 
     for (pk, sk) in [(&body, "PART#0000"), (&body, "PART#0002"), (&outline, "PART#0000")] {
         let before = fixture.row(pk, sk).await;
@@ -499,8 +510,10 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     let dossier = verdict.dossier.to_hex();
     assert_eq!(
         attributes(fixture.row(PKG, "VERDICT").await),
-        "bodies checked_at dossier due_at due_shard first_seen pk schema sk status verdict verdict_size"
+        "bodies checked_at dossier due_at due_shard first_seen is_change pk schema sk status verdict verdict_size"
     );
+    let (changed, evidence) = changed(10);
+    fixture.store.record(&changed, &evidence, None).await.unwrap();
     assert_eq!(
         attributes(
             fixture
@@ -520,19 +533,25 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         attributes(fixture.row(&format!("DOSSIER#{dossier}"), "PART#0000").await),
         "data parts pk schema size sk"
     );
-    let body = Digest::sha256_of(b"[]").to_hex();
+    let body = Digest::sha256_of(&large()).to_hex();
     assert_eq!(
         attributes(fixture.row(&format!("BODY#{body}"), "PART#0000").await),
         "data parts pk schema size sk"
     );
 
-    fixture.store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
-    fixture
-        .store
-        .remember_release(&verdict.package, &release("1.0.0", 0))
+    let store = &fixture.store;
+    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    assert_eq!(
+        attributes(fixture.row("TRACE#RUN#12#3#1", "KEPT").await),
+        "looked_at pk revision schema seen seen_size sk"
+    );
+    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
+    let package = &verdict.package;
+    store.remember_release(package, &release("1.0.0", 0)).await.unwrap();
+    store
+        .fill_timeline(package.name(), &[release("0.9.0", -10)])
         .await
         .unwrap();
-    let store = &fixture.store;
     let sibling = Sibling {
         package: verdict.package.clone(),
         published_at: at(0),
@@ -566,21 +585,27 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         ),
         "pk schema signature sk"
     );
-    let look = Digest::sha256_of(&serde_json::to_vec(&[seen(0, 200)]).unwrap()).to_hex();
-    for sk in ["KEPT", &format!("LOOK#2026-11-22T10:00:00.000000000Z#{look}")] {
-        assert_eq!(
-            attributes(fixture.row("TRACE#RUN#12#3#1", sk).await),
-            "pk revision schema seen seen_size sk"
-        );
-    }
+    let look = Digest::sha256_of(&serde_json::to_vec(&[seen(10, 404)]).unwrap()).to_hex();
+    assert_eq!(
+        attributes(
+            fixture
+                .row("TRACE#RUN#12#3#1", &format!("LOOK#2026-11-22T10:00:10.000000000Z#{look}"))
+                .await
+        ),
+        "pk revision schema seen seen_size sk"
+    );
     let name = "NAME#pkg:npm/%40scope/name";
     assert_eq!(
         attributes(fixture.row(name, "RELEASE#2026-11-22T10:00:00.000000000Z#1.0.0").await),
-        "pk release schema sk"
+        "pk release revision schema sk"
     );
     assert_eq!(
         attributes(fixture.row(name, "VERSION#1.0.0").await),
-        "pk place revision schema sk"
+        "pk place release revision schema sk"
+    );
+    assert_eq!(
+        attributes(fixture.row(name, "FILLED").await),
+        "pk releases releases_size revision schema sk"
     );
     let publisher = "PUBLISHER#github%3Ao%2Fr";
     let now = "2026-11-22T10:00:00.000000000Z";
@@ -617,10 +642,10 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         attributes(fixture.row("TRUST", "TRUST").await),
         "fetched_at files files_size pk schema sk"
     );
-    store.mark_removed(&verdict.package, at(0)).await.unwrap();
+    store.mark_removed(&verdict.package, at(10)).await.unwrap();
     assert_eq!(
         attributes(fixture.row(PKG, "VERDICT").await),
-        "bodies checked_at dossier first_seen looked_at pk removed_at schema sk status verdict verdict_size"
+        "bodies checked_at dossier first_seen is_change looked_at pk removed_at schema sk status verdict verdict_size"
     );
 
     let mut partitions = BTreeSet::new();

@@ -14,6 +14,8 @@ struct KeptRow {
     seen: StoredText,
     /// Names the content of the row, so that a write can demand that it is still what was read.
     revision: String,
+    /// When the look was that saw just this, if no row of its own says so.
+    looked_at: Option<Timestamp>,
 }
 
 impl DynamoDbStore {
@@ -29,13 +31,15 @@ impl DynamoDbStore {
 
     /// Keeps a look:
     ///
-    /// 1. reads what is kept so far;
-    /// 2. appends the look, before anything is made of it: whatever fails afterwards, it is not lost;
-    /// 3. merges the two;
-    /// 4. writes that, unless it is what is there already, on the condition that the row is still the one that was read, or
-    ///    starts again. So no worker's observations are lost to another's.
+    /// 1. reads what is kept so far, and merges the look with it;
+    /// 2. appends the look, before anything is made of it, unless it is just what is kept from then on: whatever fails
+    ///    afterwards, it is not lost;
+    /// 3. if something else is kept from then on, appends what was kept, where that is a look which has no row of its own;
+    /// 4. and writes what is kept, on the condition that the row is still the one that was read, or starts again. So no
+    ///    worker's observations are lost to another's.
     ///
-    /// A look that saw nothing leaves no trace.
+    /// So each look is what is kept, or has a row; only the first one of most runs is written, and once. A look that saw
+    /// nothing leaves no trace.
     pub(super) async fn keep_look(
         &self,
         key: &TraceKey,
@@ -48,7 +52,6 @@ impl DynamoDbStore {
         let mut seen = seen.to_vec();
         // The order of a look carries no meaning, and must not make two looks of one.
         seen.sort_by_key(|observation| observation.subject);
-        let look = PackedText::of_json(&seen, &SEEN_TEXT)?;
         let mut is_appended = false;
         let mut delays = bulk::backoff();
         loop {
@@ -58,17 +61,21 @@ impl DynamoDbStore {
                 Some(row) => self.seen_in(row).await?,
                 None => Vec::new(),
             };
+            let kept = keep(earlier.clone(), &seen);
             // 2.
-            if !is_appended {
-                self.blobs.write(look.elsewhere().into_iter().collect()).await?;
-                let sort_key = keys::look_key(at, &look.digest());
-                self.put(rows::trace_item(key, &sort_key, &look)).await?;
+            if kept != seen && !is_appended {
+                self.append_look(key, &seen, at).await?;
                 is_appended = true;
             }
             // 3.
-            let kept = keep(earlier.clone(), &seen);
+            if kept != earlier
+                && let Some(looked_at) = row.as_ref().and_then(|row| row.looked_at)
+            {
+                self.append_look(key, &earlier, looked_at).await?;
+            }
             // 4.
-            if kept == earlier || self.replace_kept(key, row.as_ref(), &kept).await? {
+            let looked_at = (kept == seen && !is_appended).then_some(at);
+            if kept == earlier || self.replace_kept(key, row.as_ref(), &kept, looked_at).await? {
                 return Ok(());
             }
             let delay = delays.next().ok_or_else(|| {
@@ -78,6 +85,14 @@ impl DynamoDbStore {
         }
     }
 
+    /// Writes the row of a look. Its keys follow from its content.
+    async fn append_look(&self, key: &TraceKey, look: &[Observation], at: Timestamp) -> Result<(), StoreFault> {
+        let look = PackedText::of_json(&look, &SEEN_TEXT)?;
+        self.blobs.write(look.elsewhere().into_iter().collect()).await?;
+        let sort_key = keys::look_key(at, &look.digest());
+        self.put(rows::trace_item(key, &sort_key, &look)).await
+    }
+
     async fn kept_row(&self, key: &TraceKey) -> Result<Option<KeptRow>, StoreFault> {
         let Some(item) = self.row(keys::trace_key(key), KEPT).await? else {
             return Ok(None);
@@ -85,6 +100,7 @@ impl DynamoDbStore {
         Ok(Some(KeptRow {
             seen: rows::stored_text(&item, &SEEN_TEXT)?,
             revision: rows::text_of(&item, "revision")?.to_owned(),
+            looked_at: rows::optional_instant_of(&item, "looked_at")?,
         }))
     }
 
@@ -99,14 +115,15 @@ impl DynamoDbStore {
         key: &TraceKey,
         before: Option<&KeptRow>,
         kept: &[Observation],
+        looked_at: Option<Timestamp>,
     ) -> Result<bool, StoreFault> {
         let kept = PackedText::of_json(&kept, &SEEN_TEXT)?;
         self.blobs.write(kept.elsewhere().into_iter().collect()).await?;
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.table)
-            .set_item(Some(rows::trace_item(key, KEPT, &kept)));
+        let mut item = rows::trace_item(key, KEPT, &kept);
+        if let Some(looked_at) = looked_at {
+            item.insert("looked_at".to_owned(), rows::text(keys::instant(looked_at)));
+        }
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
         let request = match before {
             None => request.condition_expression("attribute_not_exists(pk)"),
             Some(before) => request

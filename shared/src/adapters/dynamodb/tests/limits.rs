@@ -39,7 +39,7 @@ fn size(item: &Item) -> usize {
 fn compressing_to(length: usize) -> Vec<u8> {
     (0..64)
         .map(|overhead| noise(length - overhead))
-        .find(|bytes| blobs::compress(bytes).unwrap().len() == length)
+        .find(|bytes| packing::pack(bytes).unwrap().len() == length)
         .unwrap()
 }
 
@@ -75,7 +75,7 @@ fn first_seen_of(length: usize) -> FirstSeen {
 fn dossier_of(bodies: usize, seconds: i64) -> Dossier {
     let mut dossier = dossier(&package("1.0.0"), seconds, b"[]");
     for number in 0..bodies {
-        let body = format!("{{\"body\":{number}}}").into_bytes();
+        let body = format!("{{\"body\":{number:5000}}}").into_bytes();
         dossier.observe(Observation {
             subject: Subject::Attestations,
             about: format!("file-{number}"),
@@ -106,7 +106,7 @@ fn verdict_of(dossier: &Dossier, status: Status, seconds: i64, length: usize) ->
         long
     };
     let packed = |noisy: usize| {
-        blobs::compress(&serde_json::to_vec(&with(noisy)).unwrap())
+        packing::pack(&serde_json::to_vec(&with(noisy)).unwrap())
             .unwrap()
             .len()
     };

@@ -61,7 +61,7 @@ async fn an_entry_that_cannot_be_read_is_corrupt_and_is_on_the_list_all_the_same
     let entry = fixture.store.watch(&name, at(0)).await.unwrap();
     let (pk, sk) = keys::watch(&name);
     for (attribute, value) in [
-        ("schema", rows::number(2)),
+        ("schema", rows::number(rows::SCHEMA + 1)),
         ("since", rows::text("yesterday")),
         ("seen_until", rows::number(1)),
         ("next_look_at", rows::text("")),
@@ -173,13 +173,13 @@ async fn a_row_of_a_batch_or_a_cursor_that_cannot_be_read_is_corrupt() {
     assert!(store.advance_cursor("npm", None, 1).await.unwrap());
     let item = keys::item_key(&versions(1)[0]);
     for (pk, sk, attribute, value) in [
-        ("BATCH#one", "HEAD", "schema", rows::number(2)),
+        ("BATCH#one", "HEAD", "schema", rows::number(rows::SCHEMA + 1)),
         ("BATCH#one", "HEAD", "total", rows::number(-1)),
         ("BATCH#one", "HEAD", "created_at", rows::number(1)),
         ("BATCH#one", "HEAD", "expires_at", rows::text("never")),
-        ("BATCH#one", item.as_str(), "schema", rows::number(2)),
+        ("BATCH#one", item.as_str(), "schema", rows::number(rows::SCHEMA + 1)),
         ("BATCH#one", item.as_str(), "progress", rows::text("{}")),
-        ("CURSOR#npm", "CURSOR", "schema", rows::number(2)),
+        ("CURSOR#npm", "CURSOR", "schema", rows::number(rows::SCHEMA + 1)),
         ("CURSOR#npm", "CURSOR", "position", rows::text("1")),
     ] {
         let before = fixture.row(pk, sk).await;
@@ -215,7 +215,7 @@ async fn a_row_of_another_schema_is_not_written_over() {
     let mut before = Vec::new();
     for (pk, sk) in keys {
         fixture
-            .tamper(pk, sk, |item| drop(item.insert("schema".to_owned(), rows::number(2))))
+            .tamper(pk, sk, |item| drop(item.insert("schema".to_owned(), rows::number(rows::SCHEMA + 1))))
             .await;
         before.push(fixture.row(pk, sk).await);
     }

@@ -25,7 +25,7 @@ async fn kinds(fixture: &Fixture) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_change_is_one_transaction_of_four_rows() {
+async fn a_change_is_one_transaction_of_three_rows() {
     let fixture = Fixture::new().await;
     let (store, wire) = fixture.wired(|_, _| None);
     record(&store, Status::Verified, &[], 0).await;
@@ -44,11 +44,61 @@ async fn a_change_is_one_transaction_of_four_rows() {
                 .unwrap()
         })
         .collect();
-    assert_eq!(keys, ["PKG", "PKG", "OWED", "CHANGES"]);
-    assert_eq!(kinds(&fixture).await, ["CHANGES", "HISTORY", "OWED", "VERDICT"]);
+    assert_eq!(keys, ["PKG", "OWED", "CHANGES"]);
+    assert_eq!(kinds(&fixture).await, ["CHANGES", "OWED", "VERDICT"]);
     record(&store, Status::Verified, &[], 10).await;
+    assert_eq!(
+        wire.take_operations(),
+        ["GetItem", "BatchWriteItem", "PutItem", "UpdateItem"],
+        "the first one goes into the history before another takes its place"
+    );
+    record(&store, Status::Verified, &[], 20).await;
     assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "UpdateItem"]);
     assert_eq!(kinds(&fixture).await, ["CHANGES", "HISTORY", "OWED", "VERDICT"]);
+}
+
+#[tokio::test]
+async fn a_first_verdict_that_is_calm_and_not_looked_at_again_is_told_to_nobody_else() {
+    let fixture = Fixture::new().await;
+    let (store, wire) = fixture.wired(|_, _| None);
+    let calm = |(verdict, evidence): (Verdict, Dossier)| {
+        let verdict = Verdict {
+            next_look_at: None,
+            ..verdict
+        };
+        (verdict, evidence)
+    };
+    let (verdict, evidence) = calm(sample(0));
+    let recorded = store.record(&verdict, &evidence, None).await.unwrap();
+    assert!(matches!(
+        recorded,
+        Recorded::Current {
+            previous: None,
+            announcement: None
+        }
+    ));
+    assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "UpdateItem"]);
+    assert_eq!(kinds(&fixture).await, ["VERDICT"]);
+    assert_eq!(store.history(&verdict.package, 10).await.unwrap(), [verdict.clone()]);
+    // What comes of it later is a change like any other.
+    let (later, evidence) = calm(changed(10));
+    let recorded = store.record(&later, &evidence, None).await.unwrap();
+    let Recorded::Current {
+        announcement: Some(announcement),
+        ..
+    } = recorded
+    else {
+        panic!("{recorded:?}")
+    };
+    assert_eq!(announcement.change.previous_status, Some(Status::Verified));
+    assert_eq!(kinds(&fixture).await, ["CHANGES", "HISTORY", "OWED", "VERDICT"]);
+    assert_eq!(store.history(&later.package, 10).await.unwrap(), [later, verdict]);
+
+    // One that tells of something is announced at once.
+    let fixture = Fixture::new().await;
+    let (first, evidence) = calm(changed(0));
+    fixture.store.record(&first, &evidence, None).await.unwrap();
+    assert_eq!(kinds(&fixture).await, ["CHANGES", "OWED", "VERDICT"]);
 }
 
 #[tokio::test]
@@ -79,6 +129,7 @@ async fn a_transaction_that_fails_leaves_neither_the_change_nor_what_is_owed() {
             "BatchWriteItem",
             "TransactWriteItems",
             "GetItem",
+            "PutItem",
             "UpdateItem"
         ]
     );
@@ -125,7 +176,10 @@ async fn a_claim_does_not_make_a_verdict_wait_that_is_about_to_be_recorded() {
             None
         });
         record(&store, status, &[], first + 700).await;
-        assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", operation]);
+        let mut operations = wire.take_operations();
+        // The first verdict goes into the history before another takes its place.
+        operations.retain(|operation| operation != "PutItem");
+        assert_eq!(operations, ["GetItem", "BatchWriteItem", operation]);
         let due = fixture.store.due(at(first + 1300), 10).await.unwrap();
         assert_eq!(due[0].since, at(first + 1300), "the verdict says when to look next");
     }
@@ -147,7 +201,15 @@ async fn a_mark_set_while_an_earlier_look_is_recorded_is_not_lost() {
     record(&store, Status::Verified, &[], 30).await;
     assert_eq!(
         wire.take_operations(),
-        ["GetItem", "BatchWriteItem", "UpdateItem", "GetItem", "UpdateItem"]
+        [
+            "GetItem",
+            "BatchWriteItem",
+            "PutItem",
+            "UpdateItem",
+            "GetItem",
+            "PutItem",
+            "UpdateItem"
+        ]
     );
     let current = fixture.store.current(&package("1.0.0")).await.unwrap().unwrap();
     assert_eq!((current.checked_at, current.removed_at), (at(30), Some(at(60))));
@@ -197,7 +259,7 @@ async fn a_change_that_cannot_be_read_is_corrupt() {
     record(&fixture.store, Status::Verified, &[], 0).await;
     let (_, sort_key) = keys::owed_key(&fixture.store.owed(at(0), 10).await.unwrap()[0]);
     let day = "CHANGES#2026-11-22";
-    for (attribute, value) in [("change", rows::text("{}")), ("schema", rows::number(2))] {
+    for (attribute, value) in [("change", rows::text("{}")), ("schema", rows::number(rows::SCHEMA + 1))] {
         let before = fixture.row(day, &sort_key).await;
         fixture
             .tamper(day, &sort_key, |item| drop(item.insert(attribute.to_owned(), value)))

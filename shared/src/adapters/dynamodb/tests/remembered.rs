@@ -1,68 +1,90 @@
 //! How runs, releases and timelines are kept.
 
 use super::*;
+use crate::adapters::conformance::releases_in_memory;
 use crate::history::{LIMIT, PastRelease};
 
 #[tokio::test]
-async fn a_look_takes_one_read_and_two_writes() {
+async fn the_first_look_at_a_run_takes_one_read_and_one_write() {
     let fixture = Fixture::new().await;
     let (store, wire) = fixture.wired(|_, _| None);
     store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    let calls = wire.take_calls();
+    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    assert_eq!(operations, ["GetItem", "PutItem"]);
+    assert_eq!(calls[0].input["ConsistentRead"], true);
+    assert_eq!(calls[1].input["Item"]["sk"]["S"], "KEPT");
+
+    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    assert_eq!(wire.take_operations(), ["GetItem"], "it is known");
+    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
+    assert_eq!(
+        wire.take_operations(),
+        ["GetItem", "PutItem"],
+        "the look is appended, and what is kept stays as it is"
+    );
+    store.remember(&run(), &[seen(20, 200)], at(20)).await.unwrap();
     let calls = wire.take_calls();
     let sort_keys: Vec<&str> = calls[1..]
         .iter()
         .map(|call| call.input["Item"]["sk"]["S"].as_str().unwrap())
         .collect();
-    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
-    assert_eq!(operations, ["GetItem", "PutItem", "PutItem"]);
-    assert_eq!(calls[0].input["ConsistentRead"], true);
-    assert!(sort_keys[0].starts_with("LOOK#2026-11-22T10:00:00.000000000Z#"));
-    assert_eq!(
-        sort_keys[1], "KEPT",
-        "the look is appended before anything is made of it"
+    assert!(
+        sort_keys[0].starts_with("LOOK#2026-11-22T10:00:00.000000000Z#"),
+        "what was kept is appended before another takes its place: {sort_keys:?}"
     );
-
-    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
-    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
-    let unchanged = ["GetItem", "PutItem", "GetItem", "PutItem"];
-    assert_eq!(wire.take_operations(), unchanged, "what is kept stays as it is");
-    store.remember(&run(), &[], at(20)).await.unwrap();
+    assert_eq!(sort_keys[1..], ["KEPT"]);
+    store.remember(&run(), &[], at(30)).await.unwrap();
     assert_eq!(wire.take_operations(), [""; 0]);
     store.recall(&run()).await.unwrap();
     assert_eq!(wire.take_operations(), ["GetItem"]);
 }
 
+/// Every look at a run: what is kept, where that is one, and those with rows of their own; by what they saw.
+async fn looks(fixture: &Fixture) -> Vec<String> {
+    let query = fixture.server.client().query().table_name(TABLE);
+    let output = query
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(":pk", rows::text("TRACE#RUN#12#3#1"))
+        .send()
+        .await
+        .unwrap();
+    let mut looks = Vec::new();
+    for item in output.items.unwrap() {
+        let text = rows::stored_text(&item, &rows::SEEN_TEXT).unwrap();
+        let seen: Vec<Observation> = serde_json::from_slice(&fixture.store.text(&text).await.unwrap()).unwrap();
+        if rows::text_of(&item, "sk").unwrap() != "KEPT" || item.contains_key("looked_at") {
+            let one = |observation: &Observation| {
+                let status = observation.success().map_or(0, |success| success.status);
+                format!("{:?}+{} {status}", observation.subject, observation.at.duration_since(at(0)).as_secs())
+            };
+            looks.push(seen.iter().map(one).collect::<Vec<_>>().join(", "));
+        }
+    }
+    looks.sort();
+    looks
+}
+
 #[tokio::test]
-async fn every_look_is_appended() {
+async fn every_look_stays() {
     let fixture = Fixture::new().await;
-    let looks = async || {
-        let query = fixture.server.client().query().table_name(TABLE);
-        let output = query
-            .key_condition_expression("pk = :pk AND begins_with(sk, :look)")
-            .expression_attribute_values(":pk", rows::text("TRACE#RUN#12#3#1"))
-            .expression_attribute_values(":look", rows::text("LOOK#"))
-            .send()
-            .await
-            .unwrap();
-        output.count()
-    };
     let other = Observation {
         subject: Subject::Approvals,
         ..seen(0, 200)
     };
-    for (expected, observations, seconds) in [
-        (1, vec![seen(0, 200), other.clone()], 0),
-        (1, vec![other, seen(0, 200)], 0),
-        (2, vec![seen(10, 404)], 10),
-        (3, vec![seen(20, 404)], 20),
-        (4, vec![seen(20, 500)], 20),
+    let first = "Run+0 200, Approvals+0 200";
+    for (observations, seconds, expected) in [
+        (vec![seen(0, 200), other.clone()], 0, vec![first]),
+        (vec![other, seen(0, 200)], 0, vec![first]),
+        (vec![seen(10, 404)], 10, vec![first, "Run+10 0"]),
+        (vec![seen(20, 200)], 20, vec![first, "Run+10 0", "Run+20 200"]),
+        (vec![seen(20, 500)], 20, vec![first, "Run+10 0", "Run+20 0", "Run+20 200"]),
     ] {
-        fixture
-            .store
-            .remember(&run(), &observations, at(seconds))
-            .await
-            .unwrap();
-        assert_eq!(looks().await, expected);
+        let store = &fixture.store;
+        store.remember(&run(), &observations, at(seconds)).await.unwrap();
+        let mut expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
+        expected.sort();
+        assert_eq!(looks(&fixture).await, expected);
     }
 }
 
@@ -90,21 +112,23 @@ async fn a_look_that_was_overtaken_is_merged_again() {
         .unwrap();
     assert_eq!(
         wire.take_operations(),
-        ["GetItem", "PutItem", "PutItem", "GetItem", "PutItem"],
-        "the look is appended once"
+        ["GetItem", "PutItem", "GetItem", "PutItem", "PutItem", "PutItem"],
+        "the look is appended once it is not what is kept, and so is the one that was"
     );
     assert_eq!(fixture.store.recall(&run()).await.unwrap(), [first, second]);
+    assert_eq!(looks(&fixture).await.len(), 2);
 }
 
 #[tokio::test]
-async fn a_release_takes_one_read_and_one_write() {
+async fn a_release_takes_one_read_and_two_writes() {
     let fixture = Fixture::new().await;
     let (store, wire) = fixture.wired(|_, _| None);
     let package = package("1.0.0");
     for (release, operations) in [
-        (release("1.0.0", 0), &["GetItem", "TransactWriteItems"][..]),
-        (release("1.0.0", 0), &["GetItem"]),
-        (release("1.0.0", 10), &["GetItem", "TransactWriteItems"]),
+        (release("1.0.0", 0), &["BatchGetItem", "PutItem", "PutItem"][..]),
+        (release("1.0.0", 0), &["BatchGetItem", "GetItem"]),
+        (refused("1.0.0", 0), &["BatchGetItem", "GetItem", "PutItem", "PutItem"]),
+        (release("1.0.0", 10), &["BatchGetItem", "GetItem", "TransactWriteItems"]),
     ] {
         store.remember_release(&package, &release).await.unwrap();
         assert_eq!(wire.take_operations(), operations);
@@ -152,7 +176,7 @@ async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
         .await
         .unwrap();
     let changes = [
-        (trace, "KEPT", "schema", rows::number(2)),
+        (trace, "KEPT", "schema", rows::number(rows::SCHEMA + 1)),
         (
             trace,
             "KEPT",
@@ -163,7 +187,7 @@ async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
             trace,
             "KEPT",
             "seen",
-            AttributeValue::B(Binary::new(blobs::compress(b"{}").unwrap())),
+            AttributeValue::B(Binary::new(packing::pack(b"{}").unwrap())),
         ),
         (trace, "KEPT", "seen_size", rows::text("many")),
         (trace, "KEPT", "seen_blob", rows::text("md5:00")),
@@ -174,9 +198,9 @@ async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
             rows::text(Digest::sha256_of(b"lost").to_string()),
         ),
         (trace, "KEPT", "revision", rows::number(1)),
-        (name, release_key, "schema", rows::number(2)),
+        (name, release_key, "schema", rows::number(rows::SCHEMA + 1)),
         (name, release_key, "release", rows::text("{}")),
-        (name, "VERSION#1.0.0", "schema", rows::number(2)),
+        (name, "VERSION#1.0.0", "schema", rows::number(rows::SCHEMA + 1)),
         (name, "VERSION#1.0.0", "place", rows::number(1)),
     ];
     for (pk, sk, attribute, value) in changes {
@@ -204,8 +228,11 @@ async fn enter(store: &DynamoDbStore, releases: &[PastRelease]) {
         .iter()
         .map(|release| {
             let packed = rows::PackedJson::of(release, &rows::RELEASE_JSON).unwrap();
-            let sort_key = keys::release_key(release.published_at, &release.version);
-            rows::release_item(&name, &sort_key, &packed)
+            let place = rows::ReleasePlace {
+                sort_key: keys::release_key(release.published_at, &release.version),
+                revision: packed.digest().to_string(),
+            };
+            rows::release_item(&name, &place, &packed)
         })
         .collect();
     store.bulk.write(items, 4).await.unwrap();
@@ -255,42 +282,103 @@ async fn the_search_ends_where_enough_of_the_kind_were_found() {
     assert_eq!(operations.iter().filter(|operation| *operation == "Query").count(), 1);
 }
 
+fn refused(version: &str, seconds: i64) -> PastRelease {
+    PastRelease {
+        accepted: false,
+        refused: true,
+        ..release(version, seconds)
+    }
+}
+
+/// All that is kept of a package, whichever way it is asked for.
+async fn everything(store: &DynamoDbStore) -> Vec<PastRelease> {
+    let asked = package("9.9.9");
+    let history = store.memory(&asked, None).await.unwrap().history;
+    let versions: Vec<String> = history.iter().map(|release| release.version.clone()).collect();
+    let mut by_version = store.releases(asked.name(), &versions).await.unwrap();
+    by_version.sort_by_key(|release| std::cmp::Reverse(release.published_at));
+    assert_eq!(by_version, history);
+    assert_eq!(store.remembered(asked.name(), 1_000).await.unwrap(), versions);
+    history
+}
+
 #[tokio::test]
-async fn a_timeline_that_was_filled_half_is_filled_by_the_next_attempt() {
+async fn what_is_read_from_the_registrys_list_takes_one_row() {
     let fixture = Fixture::new().await;
+    let (store, wire) = fixture.wired(|_, _| None);
     let name = package("1.0.0").name().clone();
     let releases: Vec<PastRelease> = (0..20)
         .map(|number| release(&format!("1.{number}.0"), number))
         .collect();
-    let (store, _) = fixture.wired(|call, before| {
-        (call.operation == "TransactWriteItems" && before == 9).then(|| fault("AccessDeniedException"))
-    });
-    assert!(matches!(
-        store.fill_timeline(&name, &releases).await,
-        Err(StoreFault::Unreachable(_))
-    ));
-    // What was entered stays, and the second attempt enters the rest.
-    fixture.store.fill_timeline(&name, &releases).await.unwrap();
-    let history = fixture.store.memory(&package("1.0.0"), None).await.unwrap().history;
-    assert_eq!(history, releases.into_iter().rev().collect::<Vec<_>>());
+    store.fill_timeline(&name, &releases[..12]).await.unwrap();
+    assert_eq!(wire.take_operations(), ["BatchGetItem", "PutItem"]);
+    store.fill_timeline(&name, &releases[4..12]).await.unwrap();
+    assert_eq!(wire.take_operations(), ["BatchGetItem"]);
+    // A word of one's own takes the place of what was read, whenever it was published.
+    let said = [refused("1.3.0", 3), release("1.5.0", 30)];
+    for said in &said {
+        store.remember_release(&package(&said.version), said).await.unwrap();
+    }
+    store.fill_timeline(&name, &releases[8..]).await.unwrap();
+    let mut expected = releases.clone();
+    expected[3] = said[0].clone();
+    expected.remove(5);
+    expected.push(said[1].clone());
+    expected.reverse();
+    assert_eq!(everything(&fixture.store).await, expected);
 }
 
 #[tokio::test]
-async fn a_release_in_conflict_with_another_write_is_entered_again() {
+async fn of_two_who_fill_a_timeline_neither_loses_what_the_other_read() {
     let fixture = Fixture::new().await;
-    for code in ["TransactionConflict", "ThrottlingError"] {
-        let (store, wire) = fixture.wired(move |call, before| {
-            (call.operation == "TransactWriteItems" && before == 0).then(|| {
-                let reasons = json!({ "CancellationReasons": [{ "Code": code }, { "Code": "None" }] });
-                fault_with("TransactionCanceledException", reasons)
-            })
-        });
-        let name = format!("pkg:npm/{}", code.to_lowercase()).parse().unwrap();
-        store.fill_timeline(&name, &[release("1.0.0", 0)]).await.unwrap();
-        assert_eq!(
-            wire.take_operations(),
-            ["TransactWriteItems", "GetItem", "TransactWriteItems"]
-        );
+    let name = package("1.0.0").name().clone();
+    fixture
+        .store
+        .fill_timeline(&name, &[release("1.0.0", 0)])
+        .await
+        .unwrap();
+    // The first read is answered with nothing, as if the other had filled it right after.
+    let (store, wire) = fixture.wired(|call, before| {
+        (call.operation == "BatchGetItem" && before == 0)
+            .then(|| (200, json!({ "Responses": { TABLE: [] }, "UnprocessedKeys": {} })))
+    });
+    store.fill_timeline(&name, &[release("2.0.0", 10)]).await.unwrap();
+    assert_eq!(
+        wire.take_operations(),
+        ["BatchGetItem", "PutItem", "BatchGetItem", "PutItem"]
+    );
+    assert_eq!(
+        everything(&fixture.store).await,
+        [release("2.0.0", 10), release("1.0.0", 0)]
+    );
+}
+
+#[tokio::test]
+async fn of_what_was_read_from_the_registrys_list_the_latest_stays() {
+    let fixture = Fixture::new().await;
+    let name = package("1.0.0").name().clone();
+    let releases: Vec<PastRelease> = (0..1100)
+        .map(|number| release(&format!("1.{number}.0"), number))
+        .collect();
+    fixture.store.fill_timeline(&name, &releases).await.unwrap();
+    let versions: Vec<String> = releases.iter().map(|release| release.version.clone()).collect();
+    let mut found = fixture.store.releases(&name, &versions).await.unwrap();
+    found.sort_by_key(|release| release.published_at);
+    assert_eq!(found, releases[1100 - 1024..]);
+}
+
+#[tokio::test]
+async fn a_version_whose_release_was_not_written_any_more_gets_it_with_the_next_word() {
+    let fixture = Fixture::new().await;
+    for said in [release("1.0.0", 0), refused("1.0.0", 0)] {
+        // The process ends between the two writes.
+        let (store, _) =
+            fixture.wired(|call, before| (call.operation == "PutItem" && before == 1).then(|| fault("AccessDeniedException")));
+        let package = package("1.0.0");
+        assert!(store.remember_release(&package, &said).await.is_err());
+        assert_ne!(releases_in_memory(&fixture.store, &package).await, [said.clone()]);
+        fixture.store.remember_release(&package, &said).await.unwrap();
+        assert_eq!(everything(&fixture.store).await, [said]);
     }
 }
 

@@ -3,9 +3,15 @@
 use super::*;
 use crate::adapters::conformance::releases_in_memory;
 use crate::adapters::conformance::wire::{item_of, wire_item};
+use crate::history::PastRelease;
 
 /// Every kind of row as schema 1 has it, written once and for all. What is changed of the rows must go on reading these.
 const SCHEMA_1: &str = include_str!("schema-1.json");
+
+/// The same of schema 2, which compresses with a dictionary, folds base64, leaves small bodies with their dossier, writes the
+/// row of a history or a look only when another takes its place, and keeps releases with their version and what was read
+/// from the registry's list in one row.
+const SCHEMA_2: &str = include_str!("schema-2.json");
 
 fn seen_first() -> FirstSeen {
     FirstSeen {
@@ -34,6 +40,11 @@ fn noted() -> BatchItem {
     }
 }
 
+/// What was read from the registry's list.
+fn filled() -> PastRelease {
+    release("0.9.0", -10)
+}
+
 /// A body that no row takes whole.
 fn long() -> Vec<u8> {
     vec![b' '; 400_000]
@@ -52,8 +63,13 @@ async fn write(store: &DynamoDbStore) {
         .await
         .unwrap();
     store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
     let released = release("1.0.0", 0);
     store.remember_release(&package("1.0.0"), &released).await.unwrap();
+    store
+        .fill_timeline(package("1.0.0").name(), &[filled()])
+        .await
+        .unwrap();
     store.remember_publication("alice", &sibling()).await.unwrap();
     store.watch(package("1.0.0").name(), at(0)).await.unwrap();
     let packages = [package("1.0.0")];
@@ -67,7 +83,7 @@ async fn write(store: &DynamoDbStore) {
 }
 
 /// Reads what [`write`] wrote.
-async fn read(store: &DynamoDbStore) {
+async fn read(store: &DynamoDbStore, releases: &[PastRelease]) {
     let package = package("1.0.0");
     let current = store.current(&package).await.unwrap().unwrap();
     assert_eq!((current.status, current.checked_at), (Status::Mismatch, at(10)));
@@ -81,7 +97,10 @@ async fn read(store: &DynamoDbStore) {
     assert_eq!(store.recall(&run()).await.unwrap(), [seen(0, 200)]);
     let memory = store.memory(&package, None).await.unwrap();
     assert_eq!((memory.first_seen, memory.watched), (Some(seen_first()), true));
-    assert_eq!(releases_in_memory(store, &package).await, [release("1.0.0", 0)]);
+    assert_eq!(releases_in_memory(store, &package).await, releases);
+    let version = ["1.0.0".to_owned()];
+    let by_version = store.releases(package.name(), &version).await.unwrap();
+    assert_eq!(by_version, [release("1.0.0", 0)]);
     assert_eq!(store.published_by("alice", at(0), 10).await.unwrap(), [sibling()]);
     let entry = store.watched(package.name()).await.unwrap().unwrap();
     assert_eq!((entry.since, entry.seen_until), (at(0), None));
@@ -98,32 +117,64 @@ async fn read(store: &DynamoDbStore) {
     assert_eq!(store.due(at(10_000), 10).await.unwrap().len(), 3);
 }
 
-fn rows_of_schema_1() -> Vec<Item> {
-    let rows: Vec<Value> = serde_json::from_str(SCHEMA_1).unwrap();
+fn rows_of(schema: &str) -> Vec<Item> {
+    let rows: Vec<Value> = serde_json::from_str(schema).unwrap();
     rows.iter().map(item_of).collect()
 }
 
+fn released(schema: &str) -> Vec<PastRelease> {
+    let mut releases = vec![release("1.0.0", 0)];
+    releases.extend((schema == SCHEMA_2).then(filled));
+    releases
+}
+
 #[tokio::test]
-async fn rows_of_schema_1_stay_readable() {
+async fn rows_of_every_schema_stay_readable() {
+    for (number, schema) in [(1, SCHEMA_1), (2, SCHEMA_2)] {
+        let fixture = Fixture::new().await;
+        for item in rows_of(schema) {
+            assert_eq!(item["schema"], rows::number(number));
+            fixture.put(item).await;
+        }
+        read(&fixture.store, &released(schema)).await;
+    }
+}
+
+#[tokio::test]
+async fn rows_of_schema_1_are_written_over_by_what_comes_later() {
     let fixture = Fixture::new().await;
-    for item in rows_of_schema_1() {
-        assert_eq!(item["schema"], rows::number(1));
+    for item in rows_of(SCHEMA_1) {
         fixture.put(item).await;
     }
-    read(&fixture.store).await;
+    let (store, package) = (&fixture.store, package("1.0.0"));
+    let evidence = dossier(&package, 100, &long());
+    let third = verdict(&evidence, Status::Verified, &[], 100);
+    store.record(&third, &evidence, Some(&seen_first())).await.unwrap();
+    assert_eq!(store.dossier(&third.dossier).await.unwrap(), Some(evidence));
+    let history = store.history(&package, 10).await.unwrap();
+    let statuses: Vec<Status> = history.iter().map(|verdict| verdict.status).collect();
+    assert_eq!(statuses, [Status::Verified, Status::Mismatch, Status::Verified]);
+    store.remember(&run(), &[seen(100, 200)], at(100)).await.unwrap();
+    assert_eq!(store.recall(&run()).await.unwrap(), [seen(100, 200)]);
+    for release in [release("1.0.0", 0), release("1.0.0", 5)] {
+        store.remember_release(&package, &release).await.unwrap();
+        assert_eq!(releases_in_memory(store, &package).await, [release.clone()]);
+        let by_version = store.releases(package.name(), &["1.0.0".to_owned()]).await.unwrap();
+        assert_eq!(by_version, [release]);
+    }
 }
 
 #[tokio::test]
 async fn every_kind_of_row_is_among_those_that_stay_readable() {
     let fixture = Fixture::new().await;
     write(&fixture.store).await;
-    read(&fixture.store).await;
+    read(&fixture.store, &released(SCHEMA_2)).await;
     let keys = |items: Vec<Item>| -> BTreeSet<(String, String)> {
         let key = |item: &Item, name: &str| rows::text_of(item, name).unwrap().to_owned();
         items.iter().map(|item| (key(item, "pk"), key(item, "sk"))).collect()
     };
     let written = keys(fixture.all().await);
-    assert_eq!(written, keys(rows_of_schema_1()), "{}", print(&fixture.all().await));
+    assert_eq!(written, keys(rows_of(SCHEMA_2)), "{}", print(&fixture.all().await));
     assert!(written.len() > 20);
 }
 
@@ -137,11 +188,11 @@ fn print(items: &[Item]) -> String {
 #[tokio::test]
 async fn what_a_later_version_adds_to_a_row_of_this_schema_is_passed_over() {
     let fixture = Fixture::new().await;
-    for mut item in rows_of_schema_1() {
+    for mut item in rows_of(SCHEMA_2) {
         item.insert("added".to_owned(), rows::text("later"));
         fixture.put(item).await;
     }
-    read(&fixture.store).await;
+    read(&fixture.store, &released(SCHEMA_2)).await;
 }
 
 #[tokio::test]
