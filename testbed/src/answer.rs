@@ -150,16 +150,28 @@ impl Reply {
                 .get(..32)
                 .unwrap_or_default()
         );
-        let current = request
-            .if_none_match
-            .as_deref()
-            .is_some_and(|tags| tags.split(',').any(|one| one.trim() == tag));
         self.headers.push(("etag".to_owned(), tag));
-        if current && self.status == 200 {
-            self.status = 304;
-            self.body = Body::Bytes(Vec::new());
+        if self.is_known_to(request) {
+            self = self.not_modified();
         }
         self
+    }
+
+    /// Whether the client has this very answer, by the entity tag.
+    pub fn is_known_to(&self, request: &Request) -> bool {
+        let tag = self.headers.iter().find(|(name, _)| name == "etag");
+        let tags = request.if_none_match.as_deref().unwrap_or_default();
+        self.status == 200 && tag.is_some_and(|(_, tag)| tags.split(',').any(|one| one.trim() == tag))
+    }
+
+    /// The answer to a client that has this one.
+    #[must_use]
+    pub fn not_modified(&self) -> Self {
+        Self {
+            status: 304,
+            headers: self.headers.clone(),
+            body: Body::Bytes(Vec::new()),
+        }
     }
 
     fn nothing(status: u16, body: Body) -> Self {

@@ -47,9 +47,6 @@ enum Event {
     Renamed(u64, String),
 }
 
-/// What decides on an answer besides the path: the media type, and the entity tag of what is known.
-type Question = (Option<String>, Option<String>);
-
 /// The world.
 pub struct Earth {
     /// Who releases what.
@@ -76,8 +73,8 @@ struct State {
     scheduled: u64,
     /// The runs that go on to publish other packages, as they will have been.
     whole: BTreeMap<u64, Run>,
-    /// The documents of packages as npm last served them, until something is released or taken back.
-    documents: BTreeMap<String, Vec<(Question, Reply)>>,
+    /// The documents of packages as npm last served them for each media type, until something is released or taken back.
+    documents: BTreeMap<String, Vec<(Option<String>, Reply)>>,
     /// How often each question was asked, for what fails by itself.
     asked: u64,
     /// For how long releases were made, in real time.
@@ -433,14 +430,23 @@ impl State {
 
     /// The document of a package. It has thousands of lines where there are many versions, and is asked for every day.
     fn document(&mut self, name: &str, request: &Request) -> Reply {
-        let question = (request.accept.clone(), request.if_none_match.clone());
         let known = self.documents.entry(name.to_owned()).or_default();
-        if let Some((_question, reply)) = known.iter().find(|(asked, _reply)| *asked == question) {
-            return reply.clone();
+        let whole = match known.iter().position(|(accept, _reply)| *accept == request.accept) {
+            Some(place) => place,
+            None => {
+                let unconditional = Request {
+                    if_none_match: None,
+                    ..request.clone()
+                };
+                known.push((request.accept.clone(), self.universe.npm_reply(&unconditional)));
+                known.len() - 1
+            }
+        };
+        match known.get(whole) {
+            Some((_accept, reply)) if reply.is_known_to(request) => reply.not_modified(),
+            Some((_accept, reply)) => reply.clone(),
+            None => self.universe.npm_reply(request),
         }
-        let reply = self.universe.npm_reply(request);
-        known.push((question, reply.clone()));
-        reply
     }
 
     /// Shows a run as it was at the time of one publication, since there are others to come.
