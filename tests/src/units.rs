@@ -29,7 +29,10 @@ const PACKAGE: &str = "@acme/widget";
 const PURL: &str = "pkg:npm/%40acme/widget";
 const BATCH: &str = "0123456789abcdef0123456789abcdef";
 
-/// The packages of the batch.
+/// How many versions the batch has.
+const HANDED_IN: usize = 500;
+
+/// Those of its packages that are looked at.
 const IN_BATCH: [(&str, &str); 2] = [
     ("@acme/gadget", "a version of a batch, first verdict"),
     ("left-trim", "a version of a batch without attestations, first verdict"),
@@ -165,9 +168,13 @@ pub async fn measure() -> Result<Vec<Taken>> {
     let packages = IN_BATCH.map(|(name, _)| Release::honest(name, "1.2.0").purl().parse::<PackageVersion>());
     let [attested, unattested] = packages;
     let packages = [attested?, unattested?];
+    let mut handed_in = packages.to_vec();
+    for number in 2..HANDED_IN {
+        handed_in.push(format!("pkg:npm/dependency-{number}@1.{number}.0").parse()?);
+    }
     deployment.set_now(day(0));
-    service.create_batch(BATCH.to_owned(), &packages, day(0)).await?;
-    count("a batch of two that is handed in");
+    service.create_batch(BATCH.to_owned(), &handed_in, day(0)).await?;
+    count("a batch of 500 that is handed in");
     // Its messages are counted one by one.
     cloud.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let of_batch = |package: &PackageVersion| WorkItem {

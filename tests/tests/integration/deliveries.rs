@@ -10,7 +10,8 @@ use hekate::availability::UnavailableReason;
 use hekate::dossier::{Answer, Observation, Subject};
 use hekate::package::PackageVersion;
 use hekate::ports::{
-    BatchStore as _, Fetch, Progress, Request, ScheduleStore as _, Target, VerdictStore as _, WorkItem, WorkReason,
+    BatchStore as _, Fetch, Progress, Request, ScheduleStore as _, Target, VerdictStore as _, WatchStore as _,
+    WorkItem, WorkReason,
 };
 use hekate::verdict::Status;
 use hekate_tests::cloud::Cloud;
@@ -117,6 +118,9 @@ async fn with_widget() -> (Arc<Scenario>, Arc<Upstreams>, Arc<Deployment>) {
 #[tokio::test(start_paused = true)]
 async fn the_same_message_twice_at_once_is_looked_at_once() {
     let (_, upstreams, deployment) = with_widget().await;
+    // What is watched is announced, whatever it is.
+    let store = deployment.cloud.store();
+    store.watch(version(WIDGET).name(), day(0)).await.unwrap();
     let item = message(&version(WIDGET), WorkReason::Sweep, day(0));
     deployment.send(&[item.clone(), item], day(0)).unwrap();
     let delivered = deployment.deliver(day(0), None).await.unwrap().unwrap();
@@ -124,7 +128,6 @@ async fn the_same_message_twice_at_once_is_looked_at_once() {
     let asked = upstreams.asked();
     let distinct: BTreeSet<&String> = asked.iter().collect();
     assert!(!asked.is_empty() && asked.len() == distinct.len(), "{asked:?}");
-    let store = deployment.cloud.store();
     assert_eq!(store.history(&version(WIDGET), 10).await.unwrap().len(), 1);
     assert_eq!(deployment.cloud.heard().len(), 1);
 }

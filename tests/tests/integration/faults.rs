@@ -481,12 +481,12 @@ async fn new_versions_that_are_handed_over_outlive_whatever_happens() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_outlives_whatever_happens() {
-    let plain = |number: u32| {
+    let plain = |number: u32, days: i64| {
         Release::honest(&format!("plain-{number}"), "1.0.0")
-            .at(day(-30))
+            .at(day(days))
             .unattested()
     };
-    let mut before = Before::of([at("1.0.0", -60).unattested(), plain(1), plain(2)]).await;
+    let mut before = Before::of([at("1.0.0", -60).unattested(), plain(1, -30), plain(2, -4)]).await;
     let deaf: Service = Service {
         announcer: Arc::new(Deaf),
         ..before.deployment.service

@@ -1,21 +1,29 @@
 //! Batches.
+//!
+//! A batch of ten thousand versions is handed in at once, so that its list is a few rows of many versions each. A version gets
+//! a row of its own when there is something to say of it.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::keys::HEAD;
-use super::rows::{self, Item};
+use super::rows::{self, Item, LIST_TEXT, PackedText};
 use super::update::{Condition, Update};
 use super::{DynamoDbStore, Reading, keys};
 use crate::package::PackageVersion;
 use crate::ports::{Batch, BatchItem, BatchStore, Progress, StoreFault, Task};
 
-/// How many requests write the versions of one batch at the same time.
+/// How many requests write the list of one batch at the same time.
 const AT_ONCE: usize = 4;
+
+/// How many versions of the list are in one row.
+const IN_A_ROW: usize = 500;
 
 #[async_trait]
 impl BatchStore for DynamoDbStore {
-    /// Writes the versions first and the head last, so that a process that dies between the two leaves nothing but rows that
+    /// Writes the list first and the head last, so that a process that dies between the two leaves nothing but rows that
     /// nobody asks for, and that expire. The id must be a new one: a batch of the same id would begin anew.
     async fn create_batch(
         &self,
@@ -23,17 +31,15 @@ impl BatchStore for DynamoDbStore {
         packages: &[PackageVersion],
         due_at: Timestamp,
     ) -> Result<(), StoreFault> {
-        let progress = rows::json(&Progress::Pending)?;
-        let items = packages
-            .iter()
-            .map(|package| {
-                let attributes = [
-                    ("progress", progress.clone()),
-                    ("expires", rows::expiry(batch.expires_at)),
-                ];
-                rows::item_with(keys::batch_key(&batch.id), &keys::item_key(package), attributes)
-            })
-            .collect();
+        let purls: BTreeSet<String> = packages.iter().map(PackageVersion::to_purl).collect();
+        let purls: Vec<String> = purls.into_iter().collect();
+        let mut items = Vec::new();
+        for (number, part) in purls.chunks(IN_A_ROW).enumerate() {
+            let packed = PackedText::of_json(&part, &LIST_TEXT)?;
+            let mut item = rows::list_item(&batch.id, number, &packed);
+            item.insert("expires".to_owned(), rows::expiry(batch.expires_at));
+            items.push(item);
+        }
         self.bulk.write(items, AT_ONCE).await?;
         self.put(head_item(batch, due_at)).await
     }
@@ -65,16 +71,43 @@ impl BatchStore for DynamoDbStore {
             backwards: false,
             consistent: true,
         };
-        let after = after.map(keys::item_key);
-        let items = self.rows(&keys::items(id), reading, after.as_deref(), limit).await?;
-        let items = items.iter().map(|item| batch_item(item, now));
-        items.filter_map(Result::transpose).collect()
+        let place = after.map(keys::item_key);
+        let items = self.rows(&keys::items(id), reading, place.as_deref(), limit).await?;
+        let mut said = BTreeMap::new();
+        for item in &items {
+            if let Some(item) = batch_item(item, now)? {
+                said.insert(item.package.to_purl(), item);
+            }
+        }
+        let Some(listed) = self.listed(id, now).await? else {
+            // In batches of schema 1 each version has a row from the beginning.
+            return Ok(said.into_values().collect());
+        };
+        let after = after.map(PackageVersion::to_purl);
+        let page = listed
+            .into_iter()
+            .filter(|purl| after.as_ref().is_none_or(|after| purl > after));
+        page.take(limit)
+            .map(|purl| {
+                let pending = || {
+                    let package = purl.parse().map_err(|source| {
+                        StoreFault::Corrupt(format!("the list of batch {id} has {purl:?}: {source}"))
+                    })?;
+                    let progress = Progress::Pending;
+                    Ok(BatchItem { package, progress })
+                };
+                said.remove(&purl).map_or_else(pending, Ok)
+            })
+            .collect()
     }
 
     /// A verdict is noted unless a later one was, so that of two workers the one with the newer verdict has the last word,
-    /// whoever comes last. A version that is there is pending or further, so that noting this changes nothing.
+    /// whoever comes last. A version is pending until something else is noted.
+    ///
+    /// The head is read first, strongly consistently: what is noted expires with it, and of a batch that is gone nothing is.
     async fn note_progress(&self, id: &str, item: &BatchItem) -> Result<(), StoreFault> {
-        let mut conditions = vec![Condition::row()];
+        let newer = rows::number(rows::SCHEMA);
+        let mut conditions = vec![Condition::IsMissingOrAtMost("schema", newer.clone())];
         let checked_at = match &item.progress {
             Progress::Pending => return Ok(()),
             Progress::Done { checked_at, .. } => {
@@ -84,7 +117,12 @@ impl BatchStore for DynamoDbStore {
             }
             Progress::Failed { .. } => None,
         };
+        let Some(head) = self.row(keys::batch_key(id), HEAD).await? else {
+            return Ok(());
+        };
         let mut update = Update::of(keys::batch_key(id), &keys::item_key(&item.package), conditions);
+        update.set("schema", newer);
+        update.set("expires", rows::number(rows::number_of::<i64>(&head, "expires")?));
         update.set("progress", rows::json(&item.progress)?);
         if let Some(checked_at) = checked_at {
             update.set("checked_at", checked_at);
@@ -96,6 +134,26 @@ impl BatchStore for DynamoDbStore {
         let mut update = Update::of(keys::batch_key(id), HEAD, [Condition::row()]);
         rows::set_due(&mut update, &Task::Batch(id.to_owned()), None);
         self.update(update).await.map(drop)
+    }
+}
+
+impl DynamoDbStore {
+    /// The purls of a batch, in their order; `None` if it has no list, or one that has expired.
+    async fn listed(&self, id: &str, now: Timestamp) -> Result<Option<Vec<String>>, StoreFault> {
+        let reading = Reading {
+            backwards: false,
+            consistent: true,
+        };
+        let mut listed = None;
+        for item in self.rows(&keys::lists(id), reading, None, usize::MAX).await? {
+            let text = rows::stored_text(&item, &LIST_TEXT)?;
+            if rows::number_of::<i64>(&item, "expires")? > now.as_second() {
+                let purls: Vec<String> = serde_json::from_slice(&self.text(&text).await?)
+                    .map_err(|source| rows::corrupt(&item, LIST_TEXT.here, &source.to_string()))?;
+                listed.get_or_insert_with(Vec::new).extend(purls);
+            }
+        }
+        Ok(listed)
     }
 }
 

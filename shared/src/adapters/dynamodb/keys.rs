@@ -244,7 +244,17 @@ pub(super) fn item_key(package: &PackageVersion) -> String {
     format!("ITEM#{package}")
 }
 
-/// The versions of a batch.
+/// The sort key of a part of the list of a batch.
+pub(super) fn list_key(number: usize) -> String {
+    format!("LIST#{number:04}")
+}
+
+/// The list of a batch.
+pub(super) fn lists(id: &str) -> Range {
+    Range::beginning_with(batch_key(id), "LIST#")
+}
+
+/// The versions of a batch of which there is something to say.
 pub(super) fn items(id: &str) -> Range {
     Range::beginning_with(batch_key(id), "ITEM#")
 }

@@ -17,7 +17,8 @@
 //! | `PUBLISHER#<publisher>` | `<published_at>#<purl>` | what a publisher released | – |
 //! | `WATCH#<0 to 15>` | `<purl without version>` | a package on the watch list | `since`, `seen_until`, `next_look_at`, `due_shard`, `due_at` |
 //! | `BATCH#<id>` | `HEAD` | a batch | `total`, `created_at`, `expires_at`, `expires`, `due_shard`, `due_at` |
-//! | `BATCH#<id>` | `ITEM#<purl>` | how far one version of it is | `progress`, `checked_at`, `expires` |
+//! | `BATCH#<id>` | `LIST#<n>` | a part of its list | `packages`, `packages_size`, `expires` |
+//! | `BATCH#<id>` | `ITEM#<purl>` | how far one version of it is, unless it is pending | `progress`, `checked_at`, `expires` |
 //! | `CURSOR#<feed>` | `CURSOR` | how far a feed was read | `position` |
 //! | `SIGNED#<sha256 of what was signed>` | `<sha256 of the key>` | a signature | `signature` |
 //! | `TRUST` | `TRUST` | the signed files from which trust material is made | `fetched_at`; `files`, `files_size` or `files_blob` |
@@ -32,7 +33,7 @@
 //!
 //! The watch list and what is owed are spread over partitions by the same hash, and are read from all of them. Changes
 //! have one partition a day: they are few, and are read in order. The versions of a batch share one, which takes a thousand
-//! writes a second: a batch of 10,000 is written in ten seconds.
+//! writes a second, more than its workers make.
 //!
 //! A package's memory is its newest releases, so their sort keys begin with the time of publication: however many versions
 //! there are, a few pages of a query find the newest. A version whose time of publication is corrected would leave its

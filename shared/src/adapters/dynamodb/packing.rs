@@ -159,7 +159,12 @@ fn runs(text: &[u8]) -> Vec<(usize, usize)> {
         }
         let rest = text.get(at..).unwrap_or_default();
         let length = rest.iter().take_while(|byte| is_base64(**byte)).count();
-        let padding = rest.iter().skip(length).take(2).take_while(|byte| **byte == b'=').count();
+        let padding = rest
+            .iter()
+            .skip(length)
+            .take(2)
+            .take_while(|byte| **byte == b'=')
+            .count();
         let run = rest.get(..length).unwrap_or_default();
         let end = at + length + padding;
         let has = |is: fn(&u8) -> bool| run.iter().any(is);
@@ -182,7 +187,12 @@ mod tests {
 
     fn assert_folds(text: &[u8]) -> Vec<u8> {
         let folded = fold(text, DEPTH);
-        assert!(folded.len() <= longest_fold(text.len()), "{} of {}", folded.len(), text.len());
+        assert!(
+            folded.len() <= longest_fold(text.len()),
+            "{} of {}",
+            folded.len(),
+            text.len()
+        );
         assert!(unfold(&folded, DEPTH, text.len()).as_deref() == Some(text));
         let packed = pack(text).unwrap();
         assert!(unpack(&packed, text.len()).as_deref() == Some(text));

@@ -95,11 +95,14 @@ impl DynamoDbStore {
         match Place::of(&current, verdict) {
             Place::Replaces { changed } => {
                 let announcement = changed.then(|| Box::new(changes::announcement(Some(&current), verdict)));
-                if row.is_change {
+                // What is recorded once more, since the answer was lost, is still the same entry of the history.
+                let is_same = keys::history_key(&current) == keys::history_key(verdict);
+                if row.is_change && !is_same {
                     self.append_to_history(&current).await?;
                 }
+                let is_change = changed || (row.is_change && is_same);
                 let replaced = self
-                    .replace(Some(row), handed, changed, announcement.as_deref())
+                    .replace(Some(row), handed, is_change, announcement.as_deref())
                     .await?;
                 Ok(replaced.then_some(Recorded::Current {
                     previous: Some(current),

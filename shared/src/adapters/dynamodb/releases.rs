@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::bulk::Consistency;
 use super::keys::FILLED;
 use super::rows::{self, FILLED_TEXT, Item, PackedJson, PackedText, RELEASE_JSON, ReleasePlace};
-use super::{DynamoDbStore, Reading, bulk, contended, keys, lost_put, unreachable};
+use super::{DynamoDbStore, Reading, bulk, contended, keys, lost_delete, lost_put, unreachable};
 use crate::history::{LIMIT, PastRelease};
 use crate::package::{Ecosystem, PackageName, PackageVersion};
 use crate::ports::StoreFault;
@@ -133,10 +133,14 @@ impl DynamoDbStore {
                 }
                 before => {
                     let is_noted = before.as_ref() == Some(&place)
-                        || self.put_version(name, version, before.as_ref(), &place, &packed).await?;
+                        || self
+                            .put_version(name, version, before.as_ref(), &place, &packed)
+                            .await?;
                     is_noted
                         && (known.revision.as_ref() == Some(&place.revision)
-                            || self.put_release(name, known.revision.as_deref(), &place, &packed).await?)
+                            || self
+                                .put_release(name, known.revision.as_deref(), &place, &packed)
+                                .await?)
                 }
             };
             // 3.
@@ -183,7 +187,8 @@ impl DynamoDbStore {
         let items = self.bulk.read(elsewhere, Consistency::Eventual, AT_ONCE).await?;
         found.extend(self.releases_in(&items).await?);
         let known: BTreeSet<String> = found.iter().map(|release| release.version.clone()).collect();
-        let is_wanted = |release: &PastRelease| versions.contains(&release.version) && !known.contains(&release.version);
+        let is_wanted =
+            |release: &PastRelease| versions.contains(&release.version) && !known.contains(&release.version);
         found.extend(filled.releases.into_iter().filter(is_wanted));
         Ok(found)
     }
@@ -207,7 +212,10 @@ impl DynamoDbStore {
         releases.sort_by_key(|release| Reverse(release.published_at));
         let mut seen = BTreeSet::new();
         let versions = releases.into_iter().map(|release| release.version);
-        Ok(versions.filter(|version| seen.insert(version.clone())).take(limit).collect())
+        Ok(versions
+            .filter(|version| seen.insert(version.clone()))
+            .take(limit)
+            .collect())
     }
 
     /// Adds releases to those that were read from the registry's list, each unless there is one of its version: one row for all
@@ -218,7 +226,12 @@ impl DynamoDbStore {
             let before = self.filled(name, true).await?;
             let mut filled = before.releases.clone();
             let known: BTreeSet<&String> = before.releases.iter().map(|release| &release.version).collect();
-            filled.extend(releases.iter().filter(|release| !known.contains(&release.version)).cloned());
+            filled.extend(
+                releases
+                    .iter()
+                    .filter(|release| !known.contains(&release.version))
+                    .cloned(),
+            );
             if filled.len() == before.releases.len() || self.put_filled(name, &before, filled).await? {
                 return Ok(());
             }
@@ -254,7 +267,8 @@ impl DynamoDbStore {
         })
     }
 
-    /// Writes what was read from the registry's list; false if the row is no longer what was read.
+    /// Writes what was read from the registry's list, or removes the row if nothing is left of it; false if it is no longer what
+    /// was read.
     async fn put_filled(
         &self,
         name: &PackageName,
@@ -263,6 +277,21 @@ impl DynamoDbStore {
     ) -> Result<bool, StoreFault> {
         releases.sort_by_key(|release| Reverse(release.published_at));
         releases.truncate(FILLED_LIMIT);
+        if let (Some(revision), true) = (&before.revision, releases.is_empty()) {
+            let request = self.client.delete_item().table_name(&self.table);
+            let result = request
+                .set_key(Some(rows::key(keys::name_key(name), FILLED)))
+                .condition_expression("#revision = :revision")
+                .expression_attribute_names("#revision", "revision")
+                .expression_attribute_values(":revision", rows::text(revision))
+                .send()
+                .await;
+            return match result {
+                Ok(_output) => Ok(true),
+                Err(fault) if lost_delete(&fault) => Ok(false),
+                Err(fault) => Err(unreachable(fault)),
+            };
+        }
         let packed = PackedText::of_json(&releases, &FILLED_TEXT)?;
         self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
         let item = rows::filled_item(name, &packed);
@@ -313,7 +342,8 @@ impl DynamoDbStore {
         place: &ReleasePlace,
         release: &PackedJson,
     ) -> Result<bool, StoreFault> {
-        self.put_revision(rows::release_item(name, place, release), before).await
+        self.put_revision(rows::release_item(name, place, release), before)
+            .await
     }
 
     /// Writes a row that has a revision, on the condition that the row has still the one that was read, or still none.

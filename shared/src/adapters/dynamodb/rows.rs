@@ -51,6 +51,14 @@ pub(super) const FILLED_TEXT: TextAttributes = TextAttributes {
     limit: PART,
 };
 
+/// A part of the list of a batch.
+pub(super) const LIST_TEXT: TextAttributes = TextAttributes {
+    here: "packages",
+    size: "packages_size",
+    elsewhere: "packages_blob",
+    limit: PART,
+};
+
 /// The document with the signed files from which trust material is made.
 pub(super) const TRUST_TEXT: TextAttributes = TextAttributes {
     here: "files",
@@ -466,6 +474,11 @@ pub(super) fn filled_item(name: &PackageName, releases: &PackedText) -> Item {
     let revision = ("revision", text(releases.digest().to_string()));
     let attributes = releases.attributes().into_iter().chain([revision]);
     item_with(keys::name_key(name), keys::FILLED, attributes)
+}
+
+/// A row of the list of a batch.
+pub(super) fn list_item(id: &str, number: usize, purls: &PackedText) -> Item {
+    item_with(keys::batch_key(id), &keys::list_key(number), purls.attributes())
 }
 
 /// Where the release of a version is.

@@ -121,7 +121,10 @@ fn sample(seconds: i64) -> (Verdict, Dossier) {
 /// A verdict that is another than that of [`sample`].
 fn changed(seconds: i64) -> (Verdict, Dossier) {
     let (_, dossier) = sample(seconds);
-    (verdict(&dossier, Status::Mismatch, &["run.conclusion"], seconds), dossier)
+    (
+        verdict(&dossier, Status::Mismatch, &["run.conclusion"], seconds),
+        dossier,
+    )
 }
 
 /// A body that has a row of its own.
@@ -401,10 +404,7 @@ async fn a_row_that_cannot_be_read_is_corrupt() {
         ("schema", rows::number(rows::SCHEMA + 1)),
         ("verdict", rows::text("{}")),
         ("verdict", AttributeValue::B(Binary::new(b"not zstd".to_vec()))),
-        (
-            "verdict",
-            AttributeValue::B(Binary::new(packing::pack(b"{}").unwrap())),
-        ),
+        ("verdict", AttributeValue::B(Binary::new(packing::pack(b"{}").unwrap()))),
         ("verdict_size", rows::text("many")),
         ("first_seen", rows::text("yesterday")),
         ("bodies", rows::text("none")),
@@ -591,7 +591,10 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     assert_eq!(
         attributes(
             fixture
-                .row("TRACE#RUN#12#3#1", &format!("LOOK#2026-11-22T10:00:10.000000000Z#{look}"))
+                .row(
+                    "TRACE#RUN#12#3#1",
+                    &format!("LOOK#2026-11-22T10:00:10.000000000Z#{look}")
+                )
                 .await
         ),
         "pk revision schema seen seen_size sk"
@@ -622,6 +625,10 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     assert_eq!(
         attributes(fixture.row("BATCH#b1", "HEAD").await),
         "created_at due_at due_shard expires expires_at pk schema sk total"
+    );
+    assert_eq!(
+        attributes(fixture.row("BATCH#b1", "LIST#0000").await),
+        "expires packages packages_size pk schema sk"
     );
     let item = fixture.row("BATCH#b1", "ITEM#pkg:npm/%40scope/name@1.0.0").await;
     let expires = conformance::batch("b1", 1).expires_at.as_second() + 1;

@@ -105,11 +105,7 @@ fn verdict_of(dossier: &Dossier, status: Status, seconds: i64, length: usize) ->
             .push(Finding::new(CheckId::RunConclusion, Outcome::Pass(None), summary));
         long
     };
-    let packed = |noisy: usize| {
-        packing::pack(&serde_json::to_vec(&with(noisy)).unwrap())
-            .unwrap()
-            .len()
-    };
+    let packed = |noisy: usize| packing::pack(&serde_json::to_vec(&with(noisy)).unwrap()).unwrap().len();
     // Hexadecimal digits of noise compress to a little more than half.
     let (mut from, mut to) = (length / 2, length);
     while to - from > 16 {

@@ -84,20 +84,18 @@ async fn an_entry_that_cannot_be_read_is_corrupt_and_is_on_the_list_all_the_same
 async fn the_head_of_a_batch_is_written_last() {
     let fixture = Fixture::new().await;
     let (store, wire) = fixture.wired(|_, _| None);
-    store
-        .create_batch(&batch("one", 60), &versions(60), at(0))
-        .await
-        .unwrap();
-    assert_eq!(
-        wire.take_operations(),
-        ["BatchWriteItem", "BatchWriteItem", "BatchWriteItem", "PutItem"]
-    );
+    let (many, one) = (versions(10_000), batch("one", 10_000));
+    store.create_batch(&one, &many, at(0)).await.unwrap();
+    let calls = wire.take_calls();
+    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    assert_eq!(operations, ["BatchWriteItem", "PutItem"]);
+    let written = calls[0].input["RequestItems"][TABLE].as_array().unwrap().len();
+    assert_eq!(written, 20, "rows of five hundred versions each");
     store.batch_items("one", None, 100, at(0)).await.unwrap();
     let calls = wire.take_calls();
     assert!(calls.iter().all(|call| call.input["ConsistentRead"] == true));
 
-    let (store, _) = fixture
-        .wired(|call, before| (call.operation == "BatchWriteItem" && before == 2).then(|| fault("AccessDenied")));
+    let (store, _) = fixture.wired(|call, _| (call.operation == "BatchWriteItem").then(|| fault("AccessDenied")));
     assert!(
         store
             .create_batch(&batch("two", 60), &versions(60), at(0))
@@ -171,7 +169,16 @@ async fn a_row_of_a_batch_or_a_cursor_that_cannot_be_read_is_corrupt() {
     let store = &fixture.store;
     store.create_batch(&batch("one", 1), &versions(1), at(0)).await.unwrap();
     assert!(store.advance_cursor("npm", None, 1).await.unwrap());
-    let item = keys::item_key(&versions(1)[0]);
+    let failed = BatchItem {
+        package: versions(1).remove(0),
+        progress: Progress::Failed {
+            code: "not_found".to_owned(),
+            message: String::new(),
+        },
+    };
+    store.note_progress("one", &failed).await.unwrap();
+    let item = keys::item_key(&failed.package);
+    let packed = |text: &[u8]| AttributeValue::B(Binary::new(packing::pack(text).unwrap()));
     for (pk, sk, attribute, value) in [
         ("BATCH#one", "HEAD", "schema", rows::number(rows::SCHEMA + 1)),
         ("BATCH#one", "HEAD", "total", rows::number(-1)),
@@ -179,6 +186,9 @@ async fn a_row_of_a_batch_or_a_cursor_that_cannot_be_read_is_corrupt() {
         ("BATCH#one", "HEAD", "expires_at", rows::text("never")),
         ("BATCH#one", item.as_str(), "schema", rows::number(rows::SCHEMA + 1)),
         ("BATCH#one", item.as_str(), "progress", rows::text("{}")),
+        ("BATCH#one", "LIST#0000", "schema", rows::number(rows::SCHEMA + 1)),
+        ("BATCH#one", "LIST#0000", "packages", packed(b"[1]")),
+        ("BATCH#one", "LIST#0000", "packages_size", rows::number(1)),
         ("CURSOR#npm", "CURSOR", "schema", rows::number(rows::SCHEMA + 1)),
         ("CURSOR#npm", "CURSOR", "position", rows::text("1")),
     ] {
@@ -206,6 +216,15 @@ async fn a_row_of_another_schema_is_not_written_over() {
     store.create_batch(&batch, &versions(1), at(0)).await.unwrap();
     assert!(store.advance_cursor("npm", None, 1).await.unwrap());
     let package = versions(1).remove(0);
+    let done = BatchItem {
+        package: package.clone(),
+        progress: Progress::Done {
+            status: Status::Verified,
+            decided_by: Vec::new(),
+            checked_at: at(0),
+        },
+    };
+    store.note_progress("one", &done).await.unwrap();
     let item_key = keys::item_key(&package);
     let keys = [
         ("BATCH#one", "HEAD"),
@@ -215,7 +234,9 @@ async fn a_row_of_another_schema_is_not_written_over() {
     let mut before = Vec::new();
     for (pk, sk) in keys {
         fixture
-            .tamper(pk, sk, |item| drop(item.insert("schema".to_owned(), rows::number(rows::SCHEMA + 1))))
+            .tamper(pk, sk, |item| {
+                drop(item.insert("schema".to_owned(), rows::number(rows::SCHEMA + 1)))
+            })
             .await;
         before.push(fixture.row(pk, sk).await);
     }
@@ -226,7 +247,7 @@ async fn a_row_of_another_schema_is_not_written_over() {
             message: String::new(),
         },
     };
-    store.note_progress("one", &item).await.unwrap();
+    corrupt(store.note_progress("one", &item).await);
     store.finish_batch("one").await.unwrap();
     let due = Due {
         task: Task::Batch("one".to_owned()),

@@ -56,7 +56,11 @@ async fn looks(fixture: &Fixture) -> Vec<String> {
         if rows::text_of(&item, "sk").unwrap() != "KEPT" || item.contains_key("looked_at") {
             let one = |observation: &Observation| {
                 let status = observation.success().map_or(0, |success| success.status);
-                format!("{:?}+{} {status}", observation.subject, observation.at.duration_since(at(0)).as_secs())
+                format!(
+                    "{:?}+{} {status}",
+                    observation.subject,
+                    observation.at.duration_since(at(0)).as_secs()
+                )
             };
             looks.push(seen.iter().map(one).collect::<Vec<_>>().join(", "));
         }
@@ -78,7 +82,11 @@ async fn every_look_stays() {
         (vec![other, seen(0, 200)], 0, vec![first]),
         (vec![seen(10, 404)], 10, vec![first, "Run+10 0"]),
         (vec![seen(20, 200)], 20, vec![first, "Run+10 0", "Run+20 200"]),
-        (vec![seen(20, 500)], 20, vec![first, "Run+10 0", "Run+20 0", "Run+20 200"]),
+        (
+            vec![seen(20, 500)],
+            20,
+            vec![first, "Run+10 0", "Run+20 0", "Run+20 200"],
+        ),
     ] {
         let store = &fixture.store;
         store.remember(&run(), &observations, at(seconds)).await.unwrap();
@@ -372,8 +380,8 @@ async fn a_version_whose_release_was_not_written_any_more_gets_it_with_the_next_
     let fixture = Fixture::new().await;
     for said in [release("1.0.0", 0), refused("1.0.0", 0)] {
         // The process ends between the two writes.
-        let (store, _) =
-            fixture.wired(|call, before| (call.operation == "PutItem" && before == 1).then(|| fault("AccessDeniedException")));
+        let (store, _) = fixture
+            .wired(|call, before| (call.operation == "PutItem" && before == 1).then(|| fault("AccessDeniedException")));
         let package = package("1.0.0");
         assert!(store.remember_release(&package, &said).await.is_err());
         assert_ne!(releases_in_memory(&fixture.store, &package).await, [said.clone()]);

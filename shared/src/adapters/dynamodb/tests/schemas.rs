@@ -66,10 +66,7 @@ async fn write(store: &DynamoDbStore) {
     store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
     let released = release("1.0.0", 0);
     store.remember_release(&package("1.0.0"), &released).await.unwrap();
-    store
-        .fill_timeline(package("1.0.0").name(), &[filled()])
-        .await
-        .unwrap();
+    store.fill_timeline(package("1.0.0").name(), &[filled()]).await.unwrap();
     store.remember_publication("alice", &sibling()).await.unwrap();
     store.watch(package("1.0.0").name(), at(0)).await.unwrap();
     let packages = [package("1.0.0")];
@@ -156,6 +153,8 @@ async fn rows_of_schema_1_are_written_over_by_what_comes_later() {
     assert_eq!(statuses, [Status::Verified, Status::Mismatch, Status::Verified]);
     store.remember(&run(), &[seen(100, 200)], at(100)).await.unwrap();
     assert_eq!(store.recall(&run()).await.unwrap(), [seen(100, 200)]);
+    store.note_progress("b1", &noted()).await.unwrap();
+    assert_eq!(store.batch_items("b1", None, 10, at(0)).await.unwrap(), [noted()]);
     for release in [release("1.0.0", 0), release("1.0.0", 5)] {
         store.remember_release(&package, &release).await.unwrap();
         assert_eq!(releases_in_memory(store, &package).await, [release.clone()]);
@@ -223,6 +222,7 @@ async fn a_row_of_a_newer_schema_is_a_clear_fault_and_is_left_as_it_is() {
         corrupt(store.watch(&name, at(20)).await),
         corrupt(store.batch("b1", at(20)).await),
         corrupt(store.batch_items("b1", None, 10, at(20)).await),
+        corrupt(store.note_progress("b1", &noted()).await),
         corrupt(store.cursor("npm").await),
         corrupt(store.trust().await),
         corrupt(store.changes(&ChangesAfter::Instant(at(0)), at(20), 10).await),
@@ -231,7 +231,6 @@ async fn a_row_of_a_newer_schema_is_a_clear_fault_and_is_left_as_it_is() {
         assert!(detail.contains("written by a newer version"), "{detail}");
     }
     store.keep_trust(b"later", at(20)).await.unwrap();
-    store.note_progress("b1", &noted()).await.unwrap();
     store.finish_batch("b1").await.unwrap();
     store.look_by(&name, at(-10)).await.unwrap();
     assert!(!store.advance_cursor("npm", Some(7), 8).await.unwrap());
