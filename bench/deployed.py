@@ -374,9 +374,9 @@ def measurements(figures):
             ),
             "fresh-single": path("first look, one message an invocation", worker(alone, 1), {"sqs": 3}, first, alone["loggedBytesPerVerdict"], alone["storedBytesPerVerdict"]),
             "fresh-asked": path(
-                "first look of the API",
+                "first look of the API at a version of a watched package, which is announced",
                 {"verify-api": {"invocations": 1, "billed_ms": api["freshMs"]["median"]}},
-                {"http_api": 1},
+                {"http_api": 1, "eventbridge": 1},
                 units["a first verdict"],
                 alone["loggedBytesPerVerdict"],
                 alone["storedBytesPerVerdict"],

@@ -481,12 +481,14 @@ async fn new_versions_that_are_handed_over_outlive_whatever_happens() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sweep_outlives_whatever_happens() {
-    let plain = |number: u32, days: i64| {
+    let plain = |number: u32| {
         Release::honest(&format!("plain-{number}"), "1.0.0")
-            .at(day(days))
+            .at(day(-30))
             .unattested()
     };
-    let mut before = Before::of([at("1.0.0", -60).unattested(), plain(1, -30), plain(2, -4)]).await;
+    // What is told of the second is announced although nobody watches it.
+    let swapped = plain(2).tarball_swapped_by_one_byte();
+    let mut before = Before::of([at("1.0.0", -60).unattested(), plain(1), swapped]).await;
     let deaf: Service = Service {
         announcer: Arc::new(Deaf),
         ..before.deployment.service

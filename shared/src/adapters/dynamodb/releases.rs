@@ -222,8 +222,11 @@ impl DynamoDbStore {
     /// of them, since a package that is met for the first time has a dozen.
     pub(super) async fn fill(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
         let mut delays = bulk::backoff();
+        let mut is_sure = false;
         loop {
-            let before = self.filled(name, true).await?;
+            // Where a read that may be old finds another row, the condition of the write does.
+            let before = self.filled(name, is_sure).await?;
+            is_sure = true;
             let mut filled = before.releases.clone();
             let known: BTreeSet<&String> = before.releases.iter().map(|release| &release.version).collect();
             filled.extend(
