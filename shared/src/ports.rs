@@ -347,7 +347,8 @@ pub trait VerdictStore: Send + Sync {
     /// The versions of a package of which something is remembered, the latest to be published first, at most `limit`.
     async fn remembered(&self, name: &PackageName, limit: usize) -> Result<Vec<String>, StoreFault>;
 
-    /// Enters releases that were read from the registry's list of versions, none over what is remembered.
+    /// Enters releases that were read from the registry's list of versions, none over what is remembered: a word of one's own
+    /// counts beside them.
     async fn fill_timeline(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault>;
 
     /// Notes that a publisher, named by an opaque text, released a version. Noting it again changes nothing.

@@ -39,6 +39,7 @@ impl BatchStore for DynamoDbStore {
             let mut item = rows::list_item(&batch.id, number, &packed);
             item.insert("expires".to_owned(), rows::expiry(batch.expires_at));
             items.push(item);
+            self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
         }
         self.bulk.write(items, AT_ONCE).await?;
         self.put(head_item(batch, due_at)).await
@@ -71,23 +72,32 @@ impl BatchStore for DynamoDbStore {
             backwards: false,
             consistent: true,
         };
+        let (mut range, mut most) = (keys::items(id), limit);
+        let purl = after.map(PackageVersion::to_purl);
+        let page: Option<Vec<String>> = self.listed(id, now).await?.map(|listed| {
+            let rest = listed.into_iter();
+            let rest = rest.filter(|listed| purl.as_ref().is_none_or(|after| listed > after));
+            rest.take(limit).collect()
+        });
+        if let Some(page) = &page {
+            let Some(last) = page.last() else {
+                return Ok(Vec::new());
+            };
+            (range.to, most) = (keys::item_key_of(last), usize::MAX);
+        }
         let place = after.map(keys::item_key);
-        let items = self.rows(&keys::items(id), reading, place.as_deref(), limit).await?;
+        let items = self.rows(&range, reading, place.as_deref(), most).await?;
         let mut said = BTreeMap::new();
         for item in &items {
             if let Some(item) = batch_item(item, now)? {
                 said.insert(item.package.to_purl(), item);
             }
         }
-        let Some(listed) = self.listed(id, now).await? else {
-            // In batches of schema 1 each version has a row from the beginning.
+        // In batches of schema 1 each version has a row from the beginning.
+        let Some(page) = page else {
             return Ok(said.into_values().collect());
         };
-        let after = after.map(PackageVersion::to_purl);
-        let page = listed
-            .into_iter()
-            .filter(|purl| after.as_ref().is_none_or(|after| purl > after));
-        page.take(limit)
+        page.into_iter()
             .map(|purl| {
                 let pending = || {
                     let package = purl.parse().map_err(|source| {
@@ -104,10 +114,18 @@ impl BatchStore for DynamoDbStore {
     /// A verdict is noted unless a later one was, so that of two workers the one with the newer verdict has the last word,
     /// whoever comes last. A version is pending until something else is noted.
     ///
-    /// The head is read first, strongly consistently: what is noted expires with it, and of a batch that is gone nothing is.
+    /// The head is read first, strongly consistently: what is noted expires with it, and of a batch that is gone nothing is. In
+    /// batches of schema 1 each version has a row from the beginning, and one that has none is not part of it.
     async fn note_progress(&self, id: &str, item: &BatchItem) -> Result<(), StoreFault> {
-        let newer = rows::number(rows::SCHEMA);
-        let mut conditions = vec![Condition::IsMissingOrAtMost("schema", newer.clone())];
+        let Some(head) = self.row(keys::batch_key(id), HEAD).await? else {
+            return Ok(());
+        };
+        let schema = rows::number(rows::SCHEMA);
+        let mut conditions = if rows::number_of::<usize>(&head, "schema")? == 1 {
+            vec![Condition::row()]
+        } else {
+            vec![Condition::IsMissingOrAtMost("schema", schema.clone())]
+        };
         let checked_at = match &item.progress {
             Progress::Pending => return Ok(()),
             Progress::Done { checked_at, .. } => {
@@ -117,11 +135,8 @@ impl BatchStore for DynamoDbStore {
             }
             Progress::Failed { .. } => None,
         };
-        let Some(head) = self.row(keys::batch_key(id), HEAD).await? else {
-            return Ok(());
-        };
         let mut update = Update::of(keys::batch_key(id), &keys::item_key(&item.package), conditions);
-        update.set("schema", newer);
+        update.set("schema", schema);
         update.set("expires", rows::number(rows::number_of::<i64>(&head, "expires")?));
         update.set("progress", rows::json(&item.progress)?);
         if let Some(checked_at) = checked_at {

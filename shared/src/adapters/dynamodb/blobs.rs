@@ -17,7 +17,7 @@ pub(super) const PART: usize = 350 * 1024;
 
 /// Bytes and the partition key that they are kept under.
 pub(super) struct Blob<'a> {
-    /// The partition key. Same key, same bytes.
+    /// The partition key. Same key, same bytes; but for a dossier, which schema 1 wrote without its small bodies.
     pub(super) key: String,
     /// The bytes.
     pub(super) bytes: &'a [u8],

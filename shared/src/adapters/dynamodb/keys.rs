@@ -241,7 +241,12 @@ pub(super) fn batch_key(id: &str) -> String {
 
 /// The sort key of one version of a batch.
 pub(super) fn item_key(package: &PackageVersion) -> String {
-    format!("ITEM#{package}")
+    item_key_of(&package.to_purl())
+}
+
+/// The same of its purl.
+pub(super) fn item_key_of(purl: &str) -> String {
+    format!("ITEM#{purl}")
 }
 
 /// The sort key of a part of the list of a batch.

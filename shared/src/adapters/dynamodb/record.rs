@@ -98,7 +98,10 @@ impl DynamoDbStore {
                 // What is recorded once more, since the answer was lost, is still the same entry of the history.
                 let is_same = keys::history_key(&current) == keys::history_key(verdict);
                 if row.is_change && !is_same {
-                    self.append_to_history(&current).await?;
+                    // As it was written, whoever wrote it.
+                    let text = self.text(&row.verdict).await?;
+                    self.append_to_history(&current, PackedVerdict::of_text(&current, &text)?)
+                        .await?;
                 }
                 let is_change = changed || (row.is_change && is_same);
                 let replaced = self
@@ -240,22 +243,20 @@ impl DynamoDbStore {
     /// slow look found out must not be lost because a faster one overtook it. Then the newer one is a change, too.
     async fn append_late(&self, handed: &Handed<'_>, current: &Verdict) -> Result<(), StoreFault> {
         let verdict = handed.verdict;
-        // The read is strongly consistent: beside an older neighbour a verdict that differs from its own would not be appended.
         let earlier = self
-            .history_until(&verdict.package, Some(verdict.checked_at), 1, true)
+            .history_until(&verdict.package, Some(verdict.checked_at), 1)
             .await?;
         if earlier.first().is_some_and(|earlier| !differs(earlier, verdict)) {
             return Ok(());
         }
         if differs(verdict, current) {
-            self.append_to_history(current).await?;
+            self.append_to_history(current, PackedVerdict::new(current)?).await?;
         }
         self.put(handed.packed.history_item(verdict)).await
     }
 
     /// Writes the row of the history of a verdict.
-    async fn append_to_history(&self, verdict: &Verdict) -> Result<(), StoreFault> {
-        let packed = PackedVerdict::new(verdict)?;
+    async fn append_to_history(&self, verdict: &Verdict, packed: PackedVerdict) -> Result<(), StoreFault> {
         self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
         self.put(packed.history_item(verdict)).await
     }
@@ -263,17 +264,16 @@ impl DynamoDbStore {
     /// The newest `limit` verdicts of the history, of those not later than `until`.
     ///
     /// The current one is among them where it has no row of the history yet. It is read first, since it has one by the time
-    /// that another takes its place.
+    /// that another takes its place, and the reads are strongly consistent, so that this one is seen.
     pub(super) async fn history_until(
         &self,
         package: &PackageVersion,
         until: Option<Timestamp>,
         limit: usize,
-        consistent: bool,
     ) -> Result<Vec<Verdict>, StoreFault> {
         let reading = Reading {
             backwards: true,
-            consistent,
+            consistent: true,
         };
         let mut verdicts = BTreeMap::new();
         if let Some(row) = self.current_row(package).await?.filter(|row| row.is_change) {

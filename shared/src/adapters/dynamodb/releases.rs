@@ -84,9 +84,9 @@ impl DynamoDbStore {
         let range = keys::releases(package.name(), until);
         let own = package.ecosystem().channel(package.version()).is_stable();
         let mut recent = Recent::of(package.ecosystem());
-        let page = self.page(&range, reading, PAGE, None);
-        let (mut page, filled) = try_join(page, self.filled(package.name(), false)).await?;
-        let mut filled = filled.releases;
+        // First, since what is removed from it meanwhile has a release by then.
+        let mut filled = self.filled(package.name(), false).await?.releases;
+        let mut page = self.page(&range, reading, PAGE, None).await?;
         filled.retain(|release| until.is_none_or(|until| release.published_at <= until));
         filled.sort_by_key(|release| Reverse(release.published_at));
         let mut filled = filled.into_iter().peekable();
@@ -100,13 +100,14 @@ impl DynamoDbStore {
                 recent.push(release);
             }
             let start = page.1;
-            if start.is_none() || left == 0 || recent.is_complete(own) {
+            if start.is_none() {
+                filled.for_each(|release| recent.push(release));
+                break;
+            }
+            if left == 0 || recent.is_complete(own) {
                 break;
             }
             page = self.page(&range, reading, PAGE.min(left), start).await?;
-        }
-        for release in filled {
-            recent.push(release);
         }
         Ok(recent.releases)
     }
@@ -116,7 +117,8 @@ impl DynamoDbStore {
     /// 1. reads the row of the version and that of the release; if both hold just that, there is nothing to do;
     /// 2. writes the version and then the release, each on the condition that it is still what was read, or starts again. A
     ///    process that dies in between leaves a version without its release, which the next word on it finds at 1. Where the
-    ///    time of publication is another one now, one step writes both and removes the release from where it was;
+    ///    time of publication is another one now, one step writes both and removes the release from where it was; a worker whose
+    ///    lease has expired, and who writes at that very moment, can leave one there;
     /// 3. removes the version from what was read from the registry's list.
     pub(super) async fn keep_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
         let (name, version) = (package.name(), package.version());
@@ -175,6 +177,7 @@ impl DynamoDbStore {
         let (items, filled) = try_join(reading, self.filled(name, false)).await?;
         let (mut found, mut elsewhere) = (Vec::new(), Vec::new());
         for item in &items {
+            rows::check_schema(item)?;
             match rows::stored_json(item, &RELEASE_JSON)? {
                 Some(stored) => found.push(self.json(&stored).await?),
                 // Rows of schema 1 say only where the release is.
@@ -219,7 +222,8 @@ impl DynamoDbStore {
     }
 
     /// Adds releases to those that were read from the registry's list, each unless there is one of its version: one row for all
-    /// of them, since a package that is met for the first time has a dozen.
+    /// of them, since a package that is met for the first time has a dozen. A word of one's own that is said of one at the same
+    /// moment may end up beside it, and counts where both are read.
     pub(super) async fn fill(&self, name: &PackageName, releases: &[PastRelease]) -> Result<(), StoreFault> {
         let mut delays = bulk::backoff();
         let mut is_sure = false;

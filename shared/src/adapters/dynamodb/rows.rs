@@ -305,7 +305,7 @@ pub(super) struct CurrentRow {
     first_seen_as_read: [(&'static str, Option<AttributeValue>); 2],
     /// The digest of the verdict's dossier.
     pub(super) dossier: Digest,
-    /// Bodies of that dossier which are in the table: all of them, unless there are more than [`BODIES`].
+    /// Large bodies of that dossier which are in the table: all of them, unless there are more than [`BODIES`].
     pub(super) bodies: BTreeSet<Digest>,
     /// Since when the registry does not serve the version any more.
     pub(super) removed_at: Option<Timestamp>,
@@ -377,6 +377,12 @@ pub(super) struct PackedVerdict {
 
 impl PackedVerdict {
     pub(super) fn new(verdict: &Verdict) -> Result<Self, StoreFault> {
+        let text = serde_json::to_vec(verdict).map_err(|source| StoreFault::Corrupt(source.to_string()))?;
+        Self::of_text(verdict, &text)
+    }
+
+    /// A verdict whose text is there already.
+    pub(super) fn of_text(verdict: &Verdict, text: &[u8]) -> Result<Self, StoreFault> {
         let attributes = vec![
             ("schema", number(SCHEMA)),
             ("status", self::text(verdict.status.as_str())),
@@ -384,7 +390,7 @@ impl PackedVerdict {
             ("dossier", self::text(verdict.dossier.to_string())),
         ];
         Ok(Self {
-            text: PackedText::of_json(verdict, &VERDICT_TEXT)?,
+            text: PackedText::of_bytes(text, &VERDICT_TEXT)?,
             attributes,
         })
     }

@@ -93,9 +93,9 @@ impl VerdictStore for DynamoDbStore {
         self.keep_verdict(verdict, dossier, first_seen).await
     }
 
-    /// The read is eventually consistent: the history is shown, and nothing is decided on it.
+    /// The reads are strongly consistent: a verdict that has just been archived is in neither place for one that is not.
     async fn history(&self, package: &PackageVersion, limit: usize) -> Result<Vec<Verdict>, StoreFault> {
-        self.history_until(package, None, limit, false).await
+        self.history_until(package, None, limit).await
     }
 
     /// The reads are eventually consistent at first, since evidence never changes; what is missed is asked for once more, strongly

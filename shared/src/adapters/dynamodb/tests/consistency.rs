@@ -44,7 +44,7 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
     reads!(store.current(&package) => "GetItem" strong);
     reads!(store.last_look(&package) => "GetItem" strong);
     reads!(store.memory(&package, None) => "BatchGetItem" eventual, "GetItem" strong, "Query" strong);
-    reads!(store.history(&package, 10) => "GetItem" strong, "Query" eventual);
+    reads!(store.history(&package, 10) => "GetItem" strong, "Query" strong);
     reads!(store.recall(&run) => "GetItem" strong);
     reads!(store.releases(&name, &["1.0.0".to_owned()]) => "BatchGetItem" eventual);
     reads!(store.remembered(&name, 10) => "BatchGetItem" eventual, "Query" eventual);

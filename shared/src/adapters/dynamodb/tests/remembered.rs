@@ -223,6 +223,9 @@ async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
             corrupt(fixture.store.memory(&package, None).await);
         } else {
             corrupt(fixture.store.remember_release(&package, &release("1.0.0", 5)).await);
+            if attribute == "schema" {
+                corrupt(fixture.store.releases(package.name(), &["1.0.0".to_owned()]).await);
+            }
         }
         fixture.put(before).await;
     }
@@ -270,6 +273,22 @@ async fn the_search_for_the_last_stable_releases_ends() {
     let history = store.memory(&package("1.0.0"), Some(at(500))).await.unwrap().history;
     assert_eq!(history.len(), LIMIT + 1);
     assert_eq!(queried(), 512, "and one page is not enough");
+}
+
+#[tokio::test]
+async fn what_was_read_from_the_registrys_list_counts_no_farther_back_than_what_was_looked_at() {
+    let fixture = Fixture::new().await;
+    let releases: Vec<PastRelease> = (0..200)
+        .map(|number| release(&format!("1.{number}.0"), number))
+        .collect();
+    enter(&fixture.store, &releases).await;
+    let filled = [release("0.9.0-rc.1", -10), release("2.0.0-rc.1", 195)];
+    let name = package("1.0.0").name().clone();
+    fixture.store.fill_timeline(&name, &filled).await.unwrap();
+    let history = fixture.store.memory(&package("1.0.0"), None).await.unwrap().history;
+    let mut expected: Vec<PastRelease> = releases.into_iter().rev().take(LIMIT).collect();
+    expected.insert(5, filled[1].clone());
+    assert_eq!(history, expected);
 }
 
 #[tokio::test]
