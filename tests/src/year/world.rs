@@ -431,18 +431,14 @@ impl State {
     /// The document of a package. It has thousands of lines where there are many versions, and is asked for every day.
     fn document(&mut self, name: &str, request: &Request) -> Reply {
         let known = self.documents.entry(name.to_owned()).or_default();
-        let whole = match known.iter().position(|(accept, _reply)| *accept == request.accept) {
-            Some(place) => place,
-            None => {
-                let unconditional = Request {
-                    if_none_match: None,
-                    ..request.clone()
-                };
-                known.push((request.accept.clone(), self.universe.npm_reply(&unconditional)));
-                known.len() - 1
-            }
-        };
-        match known.get(whole) {
+        if known.iter().all(|(accept, _reply)| *accept != request.accept) {
+            let unconditional = Request {
+                if_none_match: None,
+                ..request.clone()
+            };
+            known.push((request.accept.clone(), self.universe.npm_reply(&unconditional)));
+        }
+        match known.iter().find(|(accept, _reply)| *accept == request.accept) {
             Some((_accept, reply)) if reply.is_known_to(request) => reply.not_modified(),
             Some((_accept, reply)) => reply.clone(),
             None => self.universe.npm_reply(request),

@@ -50,7 +50,7 @@
 //! them.
 //!
 //! Instants are RFC 3339 in UTC with nine decimals, so that the order of strings is the order of time. Verdicts, what
-//! was seen, what was read from lists, those of batches, trust material and parts are [packed](packing). `schema` is [`SCHEMA`], and older ones are read as they
+//! was seen, what was read from lists, those of batches, trust material and parts are folded and compressed (`packing`). `schema` is [`SCHEMA`], and older ones are read as they
 //! were written. A row of a newer version is a [`StoreFault::Corrupt`], and is never written over, unless its content follows
 //! from its keys. Everything that grows with what others publish is cut into parts, kept elsewhere or left out before its row
 //! comes near the 400 KB that DynamoDB takes. Evidence is written before the verdict that rests on it, and is read back against its digest, so that

@@ -249,7 +249,7 @@ mod tests {
             for _ in 0..random.usize(..8) {
                 match random.u8(..5) {
                     0 => text.extend((0..random.usize(..200)).map(|_| random.u8(..))),
-                    1 => text.extend(STANDARD.encode(&text.clone()).bytes()),
+                    1 => text.extend(STANDARD.encode(&text).into_bytes()),
                     2 => text.extend(STANDARD.encode(noise(random.usize(..200))).bytes()),
                     3 => text.extend([b"\\", b"n", b"=", b"A"][random.usize(..4)]),
                     _ => text.extend(STANDARD.encode(hex::encode(noise(random.usize(..99)))).bytes()),

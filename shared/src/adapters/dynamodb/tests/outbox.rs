@@ -79,7 +79,10 @@ async fn a_first_verdict_that_is_calm_and_not_looked_at_again_is_told_to_nobody_
     ));
     assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "UpdateItem"]);
     assert_eq!(kinds(&fixture).await, ["VERDICT"]);
-    assert_eq!(store.history(&verdict.package, 10).await.unwrap(), [verdict.clone()]);
+    assert_eq!(
+        store.history(&verdict.package, 10).await.unwrap(),
+        std::slice::from_ref(&verdict)
+    );
     // What comes of it later is a change like any other.
     let (later, evidence) = calm(changed(10));
     let recorded = store.record(&later, &evidence, None).await.unwrap();
