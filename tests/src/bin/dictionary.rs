@@ -21,7 +21,7 @@ use hekate_tests::recollection::Recollection;
 use testbed::World;
 use testbed::record::record;
 
-/// The most bytes of a dictionary. Twice as many gain a twentieth.
+/// The most bytes of a dictionary.
 const MOST: usize = 64 * 1024;
 
 #[tokio::main(flavor = "current_thread")]

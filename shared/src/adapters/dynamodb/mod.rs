@@ -271,6 +271,23 @@ impl DynamoDbStore {
         }
     }
 
+    /// Writes a row that has a revision, on the condition that the row has still the one that was read, or still none.
+    async fn put_revision(&self, item: Item, before: Option<&str>) -> Result<bool, StoreFault> {
+        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
+        let request = request.expression_attribute_names("#revision", "revision");
+        let request = match before {
+            None => request.condition_expression("attribute_not_exists(#revision)"),
+            Some(before) => request
+                .condition_expression("#revision = :revision")
+                .expression_attribute_values(":revision", rows::text(before)),
+        };
+        match request.send().await {
+            Ok(_output) => Ok(true),
+            Err(fault) if lost_put(&fault) => Ok(false),
+            Err(fault) => Err(unreachable(fault)),
+        }
+    }
+
     /// Changes a row under the update's conditions; false if they do not hold.
     async fn update(&self, update: Update) -> Result<bool, StoreFault> {
         match update.send(&self.client, &self.table).await {

@@ -2,8 +2,7 @@
 //!
 //! What is kept is JSON that has much in common with all other JSON of its kind, and base64 of base64: certificates, signed
 //! payloads, entries of logs. So base64 is [folded](fold) into the bytes that it stands for, and the result is compressed with
-//! zstd and a [dictionary](DICTIONARY) of what such texts have in common. On releases that were recorded from npm a document
-//! of attestations becomes about half of what zstd alone makes of it, a verdict a fourth (docs/cost.md has the figures).
+//! zstd and a [dictionary](DICTIONARY) of what such texts have in common.
 
 use std::io::Read as _;
 use std::sync::LazyLock;
@@ -25,7 +24,7 @@ static ENCODER: LazyLock<EncoderDictionary<'static>> = LazyLock::new(|| EncoderD
 static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(DICTIONARY));
 
 /// Makes verdicts and bundles a tenth smaller than zstd's default does, in a fifth of a millisecond; the next tenth, at 15, takes
-/// ten times as long.
+/// eight times as long.
 const LEVEL: i32 = 12;
 
 /// Shorter runs of base64 gain nothing.

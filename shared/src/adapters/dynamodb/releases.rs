@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::bulk::Consistency;
 use super::keys::FILLED;
 use super::rows::{self, FILLED_TEXT, Item, PackedJson, PackedText, RELEASE_JSON, ReleasePlace};
-use super::{DynamoDbStore, Reading, bulk, contended, keys, lost_delete, lost_put, unreachable};
+use super::{DynamoDbStore, Reading, bulk, contended, keys, lost_delete, unreachable};
 use crate::history::{LIMIT, PastRelease};
 use crate::package::{Ecosystem, PackageName, PackageVersion};
 use crate::ports::StoreFault;
@@ -351,23 +351,6 @@ impl DynamoDbStore {
     ) -> Result<bool, StoreFault> {
         self.put_revision(rows::release_item(name, place, release), before)
             .await
-    }
-
-    /// Writes a row that has a revision, on the condition that the row has still the one that was read, or still none.
-    async fn put_revision(&self, item: Item, before: Option<&str>) -> Result<bool, StoreFault> {
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let request = request.expression_attribute_names("#revision", "revision");
-        let request = match before {
-            None => request.condition_expression("attribute_not_exists(#revision)"),
-            Some(before) => request
-                .condition_expression("#revision = :revision")
-                .expression_attribute_values(":revision", rows::text(before)),
-        };
-        match request.send().await {
-            Ok(_output) => Ok(true),
-            Err(fault) if lost_put(&fault) => Ok(false),
-            Err(fault) => Err(unreachable(fault)),
-        }
     }
 
     /// Writes a release whose time of publication is another one now, where it belongs, says so in the row of the version, and

@@ -1,11 +1,10 @@
 //! What is kept of runs and commits: every look at one, and what all of them come to.
 
-use aws_sdk_dynamodb::error::SdkError;
 use jiff::Timestamp;
 
 use super::keys::KEPT;
 use super::rows::{self, PackedText, SEEN_TEXT, StoredText};
-use super::{DynamoDbStore, bulk, keys, unreachable};
+use super::{DynamoDbStore, bulk, keys};
 use crate::dossier::{Observation, keep};
 use crate::ports::{StoreFault, TraceKey};
 
@@ -123,18 +122,7 @@ impl DynamoDbStore {
         if let Some(looked_at) = looked_at {
             item.insert("looked_at".to_owned(), rows::text(keys::instant(looked_at)));
         }
-        let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let request = match before {
-            None => request.condition_expression("attribute_not_exists(pk)"),
-            Some(before) => request
-                .condition_expression("#revision = :revision")
-                .expression_attribute_names("#revision", "revision")
-                .expression_attribute_values(":revision", rows::text(&before.revision)),
-        };
-        match request.send().await {
-            Ok(_output) => Ok(true),
-            Err(SdkError::ServiceError(fault)) if fault.err().is_conditional_check_failed_exception() => Ok(false),
-            Err(fault) => Err(unreachable(fault)),
-        }
+        self.put_revision(item, before.map(|before| before.revision.as_str()))
+            .await
     }
 }
