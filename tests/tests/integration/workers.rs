@@ -298,7 +298,16 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 /// Has this thread's log written down for as long as the guard lives.
+///
+/// Whether anybody listens to a line is decided for all threads at once, so that somebody always does: otherwise a test that ends
+/// beside this one could silence it.
 fn logs() -> (Written, tracing::subscriber::DefaultGuard) {
+    static SOMEBODY: std::sync::Once = std::sync::Once::new();
+    SOMEBODY.call_once(|| {
+        let nowhere = wiring::function_logs(std::io::sink);
+        // Another test of this process may have set one.
+        let _ = tracing::subscriber::set_global_default(nowhere);
+    });
     let written = Written::default();
     let writer = written.clone();
     let logs = wiring::function_logs(move || writer.clone());
