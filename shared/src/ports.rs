@@ -133,7 +133,18 @@ pub enum Recorded {
     },
 }
 
-/// What the store remembers of a package version from earlier looks: an input of the checks.
+/// What the store remembers of a package.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Past {
+    /// As in [`Memory::history`].
+    pub history: Vec<PastRelease>,
+    /// As in [`Memory::watched`].
+    pub watched: bool,
+    /// Whether something is remembered of any release. Where it says no, nothing is remembered of releases until then.
+    pub met: bool,
+}
+
+/// What is remembered of a package version from earlier looks: an input of the checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Memory {
@@ -272,7 +283,7 @@ impl FirstSeen {
 }
 
 /// What of a forge is remembered, whichever package version asked about it first.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TraceKey {
     /// One attempt of one workflow run.
     Run {
@@ -302,9 +313,11 @@ pub trait VerdictStore: Send + Sync {
     /// The current verdict of a version.
     async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault>;
 
-    /// What is remembered of a version and its package, of releases until `until` where that is known; without
-    /// [`siblings`](Memory::siblings), which [`published_by`](Self::published_by) lists.
-    async fn memory(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Memory, StoreFault>;
+    /// What was seen first of a version; `None` if there is no verdict, or its registry names no digest.
+    async fn first_seen(&self, package: &PackageVersion) -> Result<Option<FirstSeen>, StoreFault>;
+
+    /// What is remembered of the package of a version, of releases until `until` where that is known.
+    async fn past(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Past, StoreFault>;
 
     /// Notes that the registry does not serve the version any more, as of `at`. Its verdict stays current, marked, is not
     /// due any more, and is returned; `None` if there is none. The first mark stays, until a verdict of a later look takes its
@@ -316,13 +329,17 @@ pub trait VerdictStore: Send + Sync {
     /// A verdict never replaces a newer one, `indeterminate` never replaces a settled one, and `attested` none that tells of
     /// something by a check that now has no answer; either way the dossier is
     /// kept, a change of status or of the deciding checks is appended to the history, and of what is handed over as
-    /// `first_seen` [what stays](FirstSeen::after) is kept. What becomes current and changes something is owed to the listeners from the same instant: there is no
-    /// moment at which the one is written and the other is not.
+    /// `first_seen` [what stays](FirstSeen::after) is kept. What becomes current and changes something is owed to the listeners
+    /// from the same instant: there is no moment at which the one is written and the other is not.
+    ///
+    /// `is_first` says that whoever holds the lease found no verdict: it spares a read, and decides nothing. From when a verdict
+    /// is recorded the lease on its version has [ended](Self::acquire_lease).
     async fn record(
         &self,
         verdict: &Verdict,
         dossier: &Dossier,
         first_seen: Option<&FirstSeen>,
+        is_first: bool,
     ) -> Result<Recorded, StoreFault>;
 
     /// The verdicts of a version at each change of its status or deciding checks, newest first, at most `limit`.
@@ -336,10 +353,27 @@ pub trait VerdictStore: Send + Sync {
 
     /// Keeps what a look at `at` saw of a run or a commit. What is kept never expires, no later absence replaces it, and
     /// each look is appended to those before. Handing the same look over twice changes nothing.
-    async fn remember(&self, key: &TraceKey, seen: &[Observation], at: Timestamp) -> Result<(), StoreFault>;
+    ///
+    /// `is_first` says that nothing was [recalled](Self::recall): it spares a read, and decides nothing.
+    async fn remember(
+        &self,
+        key: &TraceKey,
+        seen: &[Observation],
+        at: Timestamp,
+        is_first: bool,
+    ) -> Result<(), StoreFault>;
 
-    /// Keeps what a release proved, as part of the package's [`Memory`]; the last word on a version stays.
+    /// Keeps what a release proved, as part of the package's [`Past`]; the last word on a version stays.
     async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault>;
+
+    /// Keeps what the first look at a package taught of its releases: of its own, if anything, and what was read from the
+    /// registry's list of versions. False if the package was met before, and nothing is kept then.
+    async fn meet(
+        &self,
+        package: &PackageVersion,
+        own: Option<&PastRelease>,
+        listed: &[PastRelease],
+    ) -> Result<bool, StoreFault>;
 
     /// What is remembered of these versions of a package, in any order, however many came after them.
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault>;
@@ -358,10 +392,15 @@ pub trait VerdictStore: Send + Sync {
     async fn published_by(&self, publisher: &str, until: Timestamp, limit: usize) -> Result<Vec<Sibling>, StoreFault>;
 
     /// Takes the right to verify a version until `until`; false where somebody else holds it. `now` decides expiry.
+    ///
+    /// `after` is when the [last look](Self::last_look) was that whoever asks knows of. A lease ends with the first look that is
+    /// recorded after it was taken: whoever knows of a later look than its holder did, takes it over. So a look that is
+    /// recorded need not give it back.
     async fn acquire_lease(
         &self,
         package: &PackageVersion,
         holder: &str,
+        after: Option<Timestamp>,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreFault>;
@@ -538,8 +577,9 @@ pub trait BatchStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<BatchItem>, StoreFault>;
 
-    /// Notes how far a version is. The last word stays; of a batch or version that is not there nothing is noted.
-    async fn note_progress(&self, id: &str, item: &BatchItem) -> Result<(), StoreFault>;
+    /// Notes at `at` how far these versions are. The last word on each stays, but of two verdicts the later one; of a batch or
+    /// version that is not there nothing is noted.
+    async fn note_progress(&self, id: &str, items: &[BatchItem], at: Timestamp) -> Result<(), StoreFault>;
 
     /// Notes that nothing is left to hand over: the batch is not due any more.
     async fn finish_batch(&self, id: &str) -> Result<(), StoreFault>;

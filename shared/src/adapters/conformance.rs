@@ -73,6 +73,7 @@ macro_rules! store_conformance {
             an_expired_item_that_is_still_served_is_ignored
             only_the_holder_releases_a_lease
             a_released_lease_can_be_taken
+            a_lease_ends_with_a_look_that_is_recorded_after_it_was_taken
         }
         crate::adapters::conformance::store_conformance! { $fixture => traces
             nothing_is_recalled_of_a_run_that_was_never_seen
@@ -89,6 +90,8 @@ macro_rules! store_conformance {
             of_many_releases_the_newest_are_remembered
             remembered_versions_come_newest_first_and_limited
             the_last_word_on_a_release_stays
+            a_package_is_met_once
+            a_package_whose_releases_have_rows_was_met
             of_concurrent_words_on_a_release_one_stays
             packages_do_not_see_each_others_releases
             what_is_remembered_never_expires
@@ -306,7 +309,7 @@ pub(crate) async fn record(
 ) -> (Verdict, Recorded) {
     let dossier = dossier(&package("1.0.0"), seconds, b"[]");
     let verdict = verdict(&dossier, status, decided_by, seconds);
-    let recorded = store.record(&verdict, &dossier, None).await.unwrap();
+    let recorded = store.record(&verdict, &dossier, None, false).await.unwrap();
     (verdict, recorded)
 }
 
@@ -366,7 +369,7 @@ pub(crate) fn release(version: &str, seconds: i64) -> PastRelease {
 
 /// The releases in the memory of a version.
 pub(crate) async fn releases_in_memory(store: &impl Store, package: &PackageVersion) -> Vec<PastRelease> {
-    store.memory(package, None).await.unwrap().history
+    store.past(package, None).await.unwrap().history
 }
 
 /// The task of looking at `@scope/name` 1.0.0.

@@ -269,7 +269,7 @@ mod tests {
         let verdict = verdict(&dossier, Status::Verified, &[], 0);
         for (path, remembered) in [(Some(file.as_path()), true), (None, false)] {
             let server = EmbeddedDynamoDb::start(path).await.unwrap();
-            server.store().record(&verdict, &dossier, None).await.unwrap();
+            server.store().record(&verdict, &dossier, None, false).await.unwrap();
             drop(server);
             let server = EmbeddedDynamoDb::start(path).await.unwrap();
             assert_eq!(
@@ -318,13 +318,13 @@ mod tests {
             };
             let dossier = dossier(&package("1.0.0"), number, b"[]");
             store
-                .record(&verdict(&dossier, status, &[], number), &dossier, None)
+                .record(&verdict(&dossier, status, &[], number), &dossier, None, false)
                 .await
                 .unwrap();
             let lease = package(&format!("{round}.1.0"));
             leases += usize::from(
                 store
-                    .acquire_lease(&lease, &worker.to_string(), at(0), at(60))
+                    .acquire_lease(&lease, &worker.to_string(), None, at(0), at(60))
                     .await
                     .unwrap(),
             );
@@ -411,7 +411,7 @@ mod tests {
         assert!(
             server
                 .store()
-                .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+                .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
                 .await
                 .unwrap()
         );

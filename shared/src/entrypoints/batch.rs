@@ -3,6 +3,7 @@
 //! Nothing here outlives an event, so that any number of them are worked on in one process at once.
 
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,10 +17,11 @@ use tracing::Instrument as _;
 use super::Deadline;
 use crate::entrypoints::api::Clock;
 use crate::ports::{Measurement, Poison, WorkItem, WorkItemError};
-use crate::service::{Service, Until, Worked};
+use crate::service::{Note, Service, Until, Worked};
 
-/// How many messages of one event are worked on at once. The limit per upstream host lies in the fetch port.
-const AT_ONCE: usize = 5;
+/// How many messages of one event are worked on at once: all of those that template.yaml lets an event have. The limit per
+/// upstream host lies in the fetch port.
+const AT_ONCE: usize = 10;
 /// How long an event may take whose host does not say: the function's time-out in template.yaml.
 pub const USUAL: Duration = Duration::from_secs(90);
 /// How much of a body that is no work item the log shows, in bytes.
@@ -36,29 +38,41 @@ const GRACE: Duration = Duration::from_millis(500);
 ///    deployed it can work on it, and until then it is kept in the dead-letter queue. So is what makes this version panic.
 /// 3. What can never succeed is told of, too, and taken off the queue; the batch that it belongs to is told as well.
 /// 4. What might succeed is returned, so that after its last delivery the queue moves it to the dead-letter queue.
+/// 5. In the end the batches that the messages belong to are told, each once. What one could not be told of is returned, and
+///    answered from the table the next time.
 pub async fn handle(service: &Service, event: SqsEvent, clock: Clock, deadline: Deadline) -> SqsBatchResponse {
     let waiting = AtomicUsize::new(event.records.len());
-    let failures: Vec<BatchItemFailure> = futures::stream::iter(event.records)
+    let done: Vec<Done> = futures::stream::iter(event.records)
         .map(|record| {
             let message = Message::new(service, record);
             let span = tracing::info_span!("message", messageId = message.id, deliveries = message.deliveries);
             let waiting = &waiting;
             async move {
                 let rounds = waiting.fetch_sub(1, Ordering::Relaxed).div_ceil(AT_ONCE);
-                let again = message.work_on(deadline.share(rounds), clock).await;
-                again.then_some(message.id)
+                let (is_returned, note) = message.work_on(deadline.share(rounds), clock).await;
+                Done {
+                    message: message.id,
+                    is_returned,
+                    note,
+                }
             }
             .instrument(span)
         })
         .buffer_unordered(AT_ONCE)
-        .filter_map(std::future::ready)
-        .map(|item_identifier| {
-            let mut failure = BatchItemFailure::default();
-            failure.item_identifier = item_identifier;
-            failure
-        })
         .collect()
         .await;
+    // 5.
+    let untold = tell_batches(service, &done, clock, deadline).await;
+    let is_untold = |note: &Note| untold.contains(&note.batch);
+    let failures: Vec<BatchItemFailure> = done
+        .into_iter()
+        .filter(|done| done.is_returned || done.note.as_ref().is_some_and(is_untold))
+        .map(|done| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = done.message;
+            failure
+        })
+        .collect();
     if !failures.is_empty() {
         let returned = Measurement::MessagesReturned(failures.len());
         service.meter.measure(&returned, clock());
@@ -66,6 +80,37 @@ pub async fn handle(service: &Service, event: SqsEvent, clock: Clock, deadline: 
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = failures;
     response
+}
+
+/// What became of a message.
+struct Done {
+    /// Its id.
+    message: String,
+    /// Whether it is to be delivered again.
+    is_returned: bool,
+    /// What its batch is to be told.
+    note: Option<Note>,
+}
+
+/// Tells batches what became of their versions, and returns the ids of those that could not be told in time.
+async fn tell_batches(service: &Service, done: &[Done], clock: Clock, deadline: Deadline) -> BTreeSet<String> {
+    let notes: Vec<Note> = done.iter().filter_map(|done| done.note.clone()).collect();
+    let untold = match timeout_at(deadline.returning(), service.tell_batches(&notes, clock())).await {
+        Ok(untold) => untold,
+        Err(_elapsed) => {
+            let all: BTreeSet<String> = notes.into_iter().map(|note| note.batch).collect();
+            tracing::warn!(
+                event = "batch.untold",
+                batches = all.len(),
+                "there was no time left to tell batches"
+            );
+            return all;
+        }
+    };
+    for (batch, fault) in &untold {
+        tracing::warn!(event = "batch.untold", batch, error = %fault, "a batch was not told of its versions");
+    }
+    untold.into_iter().map(|(batch, _fault)| batch).collect()
 }
 
 /// One message, and who works on it.
@@ -87,27 +132,28 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Works on it; true if it is to be delivered again.
-    async fn work_on(&self, until: Option<Until>, clock: Clock) -> bool {
+    /// Works on it. Returns whether it is to be delivered again, and what its batch is to be told.
+    async fn work_on(&self, until: Option<Until>, clock: Clock) -> (bool, Option<Note>) {
         let now = clock();
         // 2.
         let item = match WorkItem::from_json(&self.body) {
             Ok(item) => item,
-            Err(error) => return self.is_no_work(&error, now),
+            Err(error) => return (self.is_no_work(&error, now), None),
         };
         // 1.
         let Some(until) = until else {
             goes_back(&item, "there was no time left to begin");
-            return true;
+            return (true, None);
         };
         let service = self.service.within(until);
-        let working = AssertUnwindSafe(service.work(&item, now)).catch_unwind();
+        let working = AssertUnwindSafe(service.work_untold(&item, now)).catch_unwind();
         let worked = match timeout_at(late(until), working).await {
             Ok(Ok(worked)) => worked,
-            Ok(Err(panic)) => return self.panicked(&item, &said(panic), now).await,
+            Ok(Err(panic)) => return (true, self.panicked(&item, &said(panic), now)),
             Err(_elapsed) => Worked::TryAgain("there was no time left to finish".to_owned()),
         };
-        match worked {
+        let note = Note::of(&item, &worked);
+        let is_returned = match worked {
             Worked::Done(_) => false,
             Worked::HandedOver(versions) => {
                 tracing::info!(event = "message.handedOver", package = %item.package, versions, "versions were handed over");
@@ -128,7 +174,8 @@ impl<'a> Message<'a> {
                 goes_back(&item, &why);
                 true
             }
-        }
+        };
+        (is_returned, note)
     }
 
     /// A body that is no work item, or none of this version.
@@ -146,9 +193,9 @@ impl<'a> Message<'a> {
         returned
     }
 
-    /// A panic is a defect of this version, and would be one again. The message is kept for whoever mends it, the batch does
-    /// not wait for that, and the messages beside it are worked on.
-    async fn panicked(&self, item: &WorkItem, error: &str, now: Timestamp) -> bool {
+    /// A panic is a defect of this version, and would be one again. The message is kept for whoever mends it, the batch is told
+    /// and does not wait for that, and the messages beside it are worked on.
+    fn panicked(&self, item: &WorkItem, error: &str, now: Timestamp) -> Option<Note> {
         let poison = Poison::Panicked;
         tracing::error!(
             event = "message.poison", poison = poison.as_str(), returned = true, error,
@@ -156,15 +203,7 @@ impl<'a> Message<'a> {
             "a message made the verifier panic"
         );
         self.service.meter.measure(&Measurement::MessagePoison(poison), now);
-        let noted = self
-            .service
-            .give_up(item, "internal", "this verifier cannot work on this version");
-        match timeout_at(Instant::now() + GRACE, noted).await {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => tracing::warn!(error = %fault, "a batch was not told of a version that was given up"),
-            Err(_elapsed) => tracing::warn!("a batch was not told of a version that was given up in time"),
-        }
-        true
+        Note::failed(item, "internal", "this verifier cannot work on this version")
     }
 }
 

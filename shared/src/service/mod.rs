@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::authenticate::AuthenticatedRelease;
 use crate::check::{Finding, Outcome, UnknownReason};
-use crate::dossier::{Dossier, Observation};
+use crate::dossier::Dossier;
 use crate::ecosystem::{self, Look, LookFault, Resolved, Upstreams};
 use crate::forge::github::{self, Destination};
 use crate::history::{BURST, PastRelease, SETTLED, SIBLINGS};
@@ -35,7 +35,7 @@ pub use asking::Until;
 pub use attest::{PublishedKey, Signing};
 pub use batches::{BATCH_LIMIT, BatchState};
 pub use sweep::{Read, Swept};
-pub use work::Worked;
+pub use work::{Note, Worked};
 
 /// For how long one look holds the right to a version. Longer than any look lasts, so that only a dead worker's lease
 /// expires: one that was killed, or whose host ended without letting it finish. Nobody gives such a lease back; it is over
@@ -144,6 +144,28 @@ struct Occasion {
     reason: WorkReason,
     freshness: Freshness,
     now: Timestamp,
+}
+
+/// What is remembered of a package, and what it was found to lack.
+struct Recollection {
+    memory: Memory,
+    learnt: Learnt,
+}
+
+/// What a look teaches of earlier releases of the package.
+struct Learnt {
+    /// Those that were read from the registry's list of versions, since nothing was remembered of them.
+    listed: Vec<PastRelease>,
+    /// Whether anything was remembered of the package.
+    met: bool,
+}
+
+/// What there was before a look.
+struct Before {
+    verdict: Option<Verdict>,
+    /// Whether there was no verdict when the lease was taken.
+    is_first: bool,
+    learnt: Learnt,
 }
 
 /// What the making of a verdict took.
@@ -268,7 +290,11 @@ impl Service {
         let holder = format!("{}-{:016x}", self.holder, fastrand::u64(..));
         let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
         let mut waited = 0;
-        while !self.store.acquire_lease(package, &holder, now, until).await? {
+        while !self
+            .store
+            .acquire_lease(package, &holder, looked_at, now, until)
+            .await?
+        {
             // 3.
             if waited == WAIT_STEPS {
                 return Err(ServiceFault::Busy(package.clone()));
@@ -283,7 +309,8 @@ impl Service {
         let looked = match self.found_since(package, looked_at).await {
             Ok(Some(verdict)) => Ok(self.remembered(verdict, now)),
             Ok(None) => {
-                let look = Box::pin(self.look(package, resolved, current, occasion));
+                let is_first = looked_at.is_none();
+                let look = Box::pin(self.look(package, resolved, current, is_first, occasion));
                 match self.until {
                     Some(until) => timeout_at(until.answering, look)
                         .await
@@ -293,7 +320,11 @@ impl Service {
             }
             Err(fault) => Err(fault.into()),
         };
-        self.give_back(package, &holder).await;
+        // The lease has ended with a look that was recorded, unless that was no later than the one before.
+        let is_recorded = looked.as_ref().is_ok_and(|looked| looked.case.is_some());
+        if !is_recorded || looked_at.is_some_and(|before| before >= now) {
+            self.give_back(package, &holder).await;
+        }
         looked
     }
 
@@ -329,6 +360,7 @@ impl Service {
         package: &PackageVersion,
         resolved: Option<Resolved>,
         current: Option<Verdict>,
+        is_first: bool,
         occasion: Occasion,
     ) -> Result<Looked, ServiceFault> {
         let (began, now) = (Instant::now(), occasion.now);
@@ -353,27 +385,44 @@ impl Service {
         let dossier = ecosystem::collect(resolved, &look).await;
         let judge = self.judges.judge(now).await;
         let authenticated = judge.authenticate(&dossier, now);
-        let memory = self.memory(&judge, &authenticated, &dossier, &look).await?;
+        let mut recollection = self.recollect(&judge, &authenticated, &dossier, &look).await?;
+        if !is_first {
+            recollection.memory.first_seen = self.store.first_seen(package).await?;
+        }
         let destinations = Destination::all_of(&authenticated);
         let (mut dossier, mut left) = (dossier, github::BUDGET);
+        let mut recalled = BTreeSet::new();
         for destination in &destinations {
-            let known = self.recall(destination).await?;
+            let mut known = Vec::new();
+            for key in [destination.run_key(), destination.commit_key()].into_iter().flatten() {
+                let remembered = self.store.recall(&key).await?;
+                if !remembered.is_empty() {
+                    recalled.insert(key);
+                }
+                known.extend(remembered);
+            }
             dossier = github::trace(dossier, destination, known, &look, &mut left).await;
         }
-        let judgement = judge.conclude(&authenticated, &dossier, &memory, now);
+        let judgement = judge.conclude(&authenticated, &dossier, &recollection.memory, now);
         // What was seen is kept before the verdict that rests on it.
         for destination in &destinations {
             for (key, seen) in github::to_remember(destination, &dossier, now) {
-                self.store.remember(&key, &seen, now).await?;
+                let is_first = recalled.insert(key.clone());
+                self.store.remember(&key, &seen, now, is_first).await?;
             }
         }
         let effort = Effort {
             began,
             asked: asking.asked().saturating_add(u32::try_from(before).unwrap_or(u32::MAX)),
         };
+        let Recollection { memory, learnt } = recollection;
+        let before = Before {
+            verdict: current,
+            is_first,
+            learnt,
+        };
         let case = Case::new(&judge, dossier, memory, now);
-        self.conclude(judgement, case, current.as_ref(), occasion, &effort)
-            .await
+        self.conclude(judgement, case, &before, occasion, &effort).await
     }
 
     /// The dossier of the current verdict, for conditional questions and for what need not be asked again. Without it everything
@@ -407,25 +456,30 @@ impl Service {
         Ok(Looked::remembered(verdict))
     }
 
-    /// What is remembered of the version, its package and its publisher:
+    /// What is remembered of the package of a version and of its publisher:
     ///
     /// 1. the releases until this one was published;
     /// 2. of the versions that the registry describes, those that are not among these: old lines of a package that is released
     ///    often;
-    /// 3. of those that nobody has looked at, what the registry serves of them now, which is remembered, too;
+    /// 3. of those that nobody has looked at, what the registry serves of them now, which is to be remembered, too;
     /// 4. what else the publisher released until half an hour later.
-    async fn memory(
+    async fn recollect(
         &self,
         judge: &Judge,
         authenticated: &AuthenticatedRelease,
         dossier: &Dossier,
         look: &Look<'_>,
-    ) -> Result<Memory, ServiceFault> {
+    ) -> Result<Recollection, ServiceFault> {
         let package = &dossier.package;
         let metadata = authenticated.metadata();
         let published_at = authenticated.published_at();
         // 1.
-        let mut memory = self.store.memory(package, published_at).await?;
+        let past = self.store.past(package, published_at).await?;
+        let mut memory = Memory {
+            history: past.history,
+            watched: past.watched,
+            ..Memory::default()
+        };
         let mut known: BTreeSet<String> = memory.history.iter().map(|past| past.version.clone()).collect();
         let described = metadata.into_iter().flat_map(|metadata| &metadata.earlier);
         let described = described.filter(|other| other.described.is_some());
@@ -433,7 +487,7 @@ impl Service {
         unknown.retain(|version| !known.contains(version));
         // 2.
         let mut found = Vec::new();
-        if !unknown.is_empty() {
+        if past.met && !unknown.is_empty() {
             found = self.store.releases(package.name(), &unknown).await?;
             known.extend(found.iter().map(|past| past.version.clone()));
             unknown.retain(|version| !known.contains(version));
@@ -441,12 +495,13 @@ impl Service {
         // 3. Where the registry's signature is stripped or wrong, so may be what is said of attestations: nothing is learnt there.
         let is_signed = judge.is_vouched_for(authenticated);
         let mut is_complete = unknown.is_empty() || is_signed;
+        let mut listed = Vec::new();
         if !unknown.is_empty() && is_signed {
             let back = ecosystem::look_back(dossier, look, &known).await;
             let (mut releases, answered) = judge.timeline(authenticated, &back, look.at);
             releases.retain(|release| !known.contains(&release.version));
-            self.store.fill_timeline(package.name(), &releases).await?;
-            found.extend(releases);
+            found.extend(releases.iter().cloned());
+            listed = releases;
             is_complete = answered;
         }
         supplement(&mut memory, found, is_complete);
@@ -468,22 +523,36 @@ impl Service {
             };
             self.store.remember_publication(&publisher, &sibling).await?;
         }
-        Ok(memory)
+        let learnt = Learnt { listed, met: past.met };
+        Ok(Recollection { memory, learnt })
     }
 
-    /// What earlier looks, at whatever version, saw of the run and the commit.
-    async fn recall(&self, destination: &Destination) -> Result<Vec<Observation>, ServiceFault> {
-        let mut remembered = Vec::new();
-        for key in [destination.run_key(), destination.commit_key()].into_iter().flatten() {
-            remembered.extend(self.store.recall(&key).await?);
+    /// Remembers what a look taught of the releases of a package: what was read from the registry's list of versions, and what
+    /// the release itself proved, if that is certain yet.
+    async fn remember_releases(
+        &self,
+        package: &PackageVersion,
+        own: Option<&PastRelease>,
+        learnt: &Learnt,
+    ) -> Result<(), StoreFault> {
+        let Learnt { listed, met } = learnt;
+        if !met && self.store.meet(package, own, listed).await? {
+            return Ok(());
         }
-        Ok(remembered)
+        if !listed.is_empty() {
+            self.store.fill_timeline(package.name(), listed).await?;
+        }
+        match own {
+            Some(release) => self.store.remember_release(package, release).await,
+            None => Ok(()),
+        }
     }
 
     /// Records what a look came to, and what it teaches:
     ///
-    /// 1. what the release proved is remembered before the verdict that rests on it: a process that dies between the two looks
-    ///    again, while one that died after the verdict would find that there is one, and the release would stay forgotten;
+    /// 1. what was read of earlier releases, and what this one proved, is remembered before the verdict that rests on it: a process
+    ///    that dies between the two looks again, while one that died after the verdict would find that there is one, and the
+    ///    release would stay forgotten;
     /// 2. the verdict is recorded, and told;
     /// 3. where another verdict stands than the one that was made, what that teaches, or what was known, is remembered instead.
     ///
@@ -493,7 +562,7 @@ impl Service {
         &self,
         judgement: Judgement,
         case: Case,
-        before: Option<&Verdict>,
+        before: &Before,
         occasion: Occasion,
         effort: &Effort,
     ) -> Result<Looked, ServiceFault> {
@@ -502,13 +571,15 @@ impl Service {
         let Judgement { verdict, release, .. } = judgement;
         let taught = |verdict: &Verdict| release.clone().and_then(|release| teaching(release, verdict, memory));
         // 1.
-        let is_certain = verdict.status.is_told() || before.is_none_or(|before| !before.status.is_told());
-        let expected = taught(&verdict).filter(|_| is_certain);
-        if let Some(release) = &expected {
-            self.store.remember_release(&verdict.package, release).await?;
-        }
+        let was_told = before.verdict.as_ref().is_some_and(|before| before.status.is_told());
+        let expected = taught(&verdict).filter(|_| verdict.status.is_told() || !was_told);
+        self.remember_releases(&verdict.package, expected.as_ref(), &before.learnt)
+            .await?;
         // 2.
-        let recorded = self.store.record(&verdict, &case.dossier, seen.as_ref()).await?;
+        let recorded = self
+            .store
+            .record(&verdict, &case.dossier, seen.as_ref(), before.is_first)
+            .await?;
         self.report(&verdict, &recorded, occasion, effort);
         let verdict = match recorded {
             Recorded::Current { announcement, .. } => {

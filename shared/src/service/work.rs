@@ -1,13 +1,13 @@
 //! What is done about one message of the queue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Asking, Freshness, Looked, Occasion, Service, ServiceFault, awaits_an_upstream};
 use crate::ecosystem::{self, ListedVersion, Listing, LookFault};
 use crate::package::{Coordinate, PackageName, PackageVersion};
-use crate::ports::{BatchItem, FaultSide, Progress, Target, Watched, WorkItem, WorkReason};
+use crate::ports::{BatchItem, FaultSide, Progress, StoreFault, Target, Watched, WorkItem, WorkReason};
 use crate::verdict::Verdict;
 
 /// How long the registry's metadata may lag behind a publication: versions of so long before the newest one that was handed
@@ -40,9 +40,69 @@ pub enum Worked {
     TryAgain(String),
 }
 
+/// What a batch is told of one of its versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The batch.
+    pub batch: String,
+    /// The version, and how far it is.
+    pub item: BatchItem,
+}
+
+impl Note {
+    /// What became of a message of a batch; `None` if that is not decided, or nobody waits for it.
+    pub fn of(item: &WorkItem, worked: &Worked) -> Option<Self> {
+        match worked {
+            Worked::Done(verdict) => Self::that(
+                item,
+                Progress::Done {
+                    status: verdict.status,
+                    decided_by: verdict.decided_by.clone(),
+                    checked_at: verdict.checked_at,
+                },
+            ),
+            Worked::Hopeless(fault) => Self::failed(item, fault.code(), &fault.to_string()),
+            Worked::HandedOver(_) | Worked::TryAgain(_) => None,
+        }
+    }
+
+    /// That there never will be a verdict.
+    pub fn failed(item: &WorkItem, code: &str, message: &str) -> Option<Self> {
+        let progress = Progress::Failed {
+            code: code.to_owned(),
+            message: message.chars().take(SENTENCE).collect(),
+        };
+        Self::that(item, progress)
+    }
+
+    fn that(item: &WorkItem, progress: Progress) -> Option<Self> {
+        match (&item.batch, &item.package) {
+            (Some(batch), Target::Version(package)) => Some(Self {
+                batch: batch.clone(),
+                item: BatchItem {
+                    package: package.clone(),
+                    progress,
+                },
+            }),
+            (Some(_) | None, _) => None,
+        }
+    }
+}
+
 impl Service {
-    /// Does the work of one message.
+    /// Does the work of one message, and tells the batch that it belongs to, if it does to any.
     pub async fn work(&self, item: &WorkItem, now: Timestamp) -> Worked {
+        let worked = self.work_untold(item, now).await;
+        let notes: Vec<Note> = Note::of(item, &worked).into_iter().collect();
+        match self.tell_batches(&notes, now).await.pop() {
+            Some((_batch, fault)) => Worked::TryAgain(fault.to_string()),
+            None => worked,
+        }
+    }
+
+    /// Does the work of one message. Whoever calls it [tells its batch](Self::tell_batches), before the message is taken off the
+    /// queue.
+    pub async fn work_untold(&self, item: &WorkItem, now: Timestamp) -> Worked {
         let worked = match &item.package {
             Target::Version(package) => self.work_on_version(item, package, now).await,
             Target::Package(name) => self.look_for_versions(item, name, now).await.map(Worked::HandedOver),
@@ -53,40 +113,33 @@ impl Service {
         })
     }
 
+    /// Tells batches what became of their versions, each once of all of them, and returns those that could not be told.
+    pub async fn tell_batches(&self, notes: &[Note], now: Timestamp) -> Vec<(String, StoreFault)> {
+        let mut by_batch: BTreeMap<&str, Vec<BatchItem>> = BTreeMap::new();
+        for note in notes {
+            by_batch.entry(&note.batch).or_default().push(note.item.clone());
+        }
+        let mut untold = Vec::new();
+        for (batch, items) in by_batch {
+            if let Err(fault) = self.store.note_progress(batch, &items, now).await {
+                untold.push((batch.to_owned(), fault));
+            }
+        }
+        untold
+    }
+
     async fn work_on_version(
         &self,
         item: &WorkItem,
         package: &PackageVersion,
         now: Timestamp,
     ) -> Result<Worked, ServiceFault> {
-        let looked = match self.verdict_to_act_on(item, package, now).await {
-            Ok(looked) => looked,
-            Err(fault) => {
-                if fault.side() == FaultSide::Caller {
-                    self.give_up(item, fault.code(), &fault.to_string()).await?;
-                }
-                return Err(fault);
-            }
-        };
-        let verdict = looked.verdict;
-        if awaits_an_upstream(&verdict) && verdict.removed_at.is_none() {
-            match item.reason {
-                WorkReason::Batch if self.is_awaited(item, now).await? => {
-                    return Ok(Worked::TryAgain(format!("{package} could not be decided yet")));
-                }
-                WorkReason::Batch => {}
-                // The verdict has a next look: a message that came back besides would be one more for each of those.
-                WorkReason::Api | WorkReason::Sweep | WorkReason::Recheck => {
-                    return Ok(Worked::Done(Box::new(verdict)));
-                }
-            }
+        let verdict = self.verdict_to_act_on(item, package, now).await?.verdict;
+        let is_undecided = awaits_an_upstream(&verdict) && verdict.removed_at.is_none();
+        // A verdict that nobody waits for has a next look: a message that came back besides would be one more for each of those.
+        if is_undecided && item.reason == WorkReason::Batch && self.is_awaited(item, now).await? {
+            return Ok(Worked::TryAgain(format!("{package} could not be decided yet")));
         }
-        let progress = Progress::Done {
-            status: verdict.status,
-            decided_by: verdict.decided_by.clone(),
-            checked_at: verdict.checked_at,
-        };
-        self.note_progress(item, package, progress).await?;
         Ok(Worked::Done(Box::new(verdict)))
     }
 
@@ -130,32 +183,6 @@ impl Service {
         let Some(id) = &item.batch else { return Ok(true) };
         let batch = self.store.batch(id, now).await?;
         Ok(batch.is_some_and(|batch| now.duration_since(batch.created_at) < AWAITED))
-    }
-
-    /// Notes that there never will be a verdict for the batch that a message belongs to, if it does to any.
-    pub async fn give_up(&self, item: &WorkItem, code: &str, message: &str) -> Result<(), ServiceFault> {
-        let Target::Version(package) = &item.package else {
-            return Ok(());
-        };
-        let progress = Progress::Failed {
-            code: code.to_owned(),
-            message: message.chars().take(SENTENCE).collect(),
-        };
-        self.note_progress(item, package, progress).await
-    }
-
-    async fn note_progress(
-        &self,
-        item: &WorkItem,
-        package: &PackageVersion,
-        progress: Progress,
-    ) -> Result<(), ServiceFault> {
-        let Some(batch) = &item.batch else { return Ok(()) };
-        let item = BatchItem {
-            package: package.clone(),
-            progress,
-        };
-        Ok(self.store.note_progress(batch, &item).await?)
     }
 
     /// Looks for what is new of a watched package:

@@ -129,6 +129,16 @@ impl Ledger {
         }
     }
 
+    /// What a worker looked at is about to be recorded.
+    pub fn look_is_recorded(&mut self, purl: &str, worker: usize) {
+        if let Some(looking) = self.looking.get_mut(purl) {
+            looking.retain(|(who, _held)| *who != worker);
+            if looking.is_empty() {
+                self.looking.remove(purl);
+            }
+        }
+    }
+
     /// A worker does nothing any more.
     pub fn stopped(&mut self, worker: usize) {
         self.looking.retain(|_purl, looking| {

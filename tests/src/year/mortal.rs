@@ -10,7 +10,7 @@ use hekate::history::PastRelease;
 use hekate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use hekate::ports::{
     Announce, Announcement, Batch, BatchItem, BatchStore, ChangeStore, Changes, ChangesAfter, Due, Fetch, FirstSeen,
-    Memory, QueueFault, Recorded, Request, ScheduleStore, Sibling, SignatureStore, Store, StoreFault, Task, TraceKey,
+    Past, QueueFault, Recorded, Request, ScheduleStore, Sibling, SignatureStore, Store, StoreFault, Task, TraceKey,
     VerdictStore, WatchStore, Watched, WorkItem, WorkQueue,
 };
 use hekate::verdict::Verdict;
@@ -262,8 +262,12 @@ impl VerdictStore for Mortal {
         self.of_store(self.store().current(package)).await
     }
 
-    async fn memory(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Memory, StoreFault> {
-        self.of_store(self.store().memory(package, until)).await
+    async fn first_seen(&self, package: &PackageVersion) -> Result<Option<FirstSeen>, StoreFault> {
+        self.of_store(self.store().first_seen(package)).await
+    }
+
+    async fn past(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Past, StoreFault> {
+        self.of_store(self.store().past(package, until)).await
     }
 
     async fn mark_removed(&self, package: &PackageVersion, at: Timestamp) -> Result<Option<Verdict>, StoreFault> {
@@ -275,17 +279,20 @@ impl VerdictStore for Mortal {
         .await
     }
 
-    /// What becomes owed is written down even if nobody hears that it was recorded.
+    /// What becomes owed is written down even if nobody hears that it was recorded. A look has ended before it is recorded, and
+    /// its lease ends with that.
     async fn record(
         &self,
         verdict: &Verdict,
         dossier: &Dossier,
         first_seen: Option<&FirstSeen>,
+        is_first: bool,
     ) -> Result<Recorded, StoreFault> {
+        let purl = verdict.package.to_purl();
+        self.surroundings.earth.ledger().look_is_recorded(&purl, self.number);
         self.of_store(async {
-            let recorded = self.store().record(verdict, dossier, first_seen).await?;
+            let recorded = self.store().record(verdict, dossier, first_seen, is_first).await?;
             let mut ledger = self.surroundings.earth.ledger();
-            let purl = verdict.package.to_purl();
             let is_replaced = matches!(recorded, Recorded::Current { .. });
             if is_replaced || verdict.next_look_at.is_some() {
                 ledger.is_due(&purl, verdict.next_look_at);
@@ -317,12 +324,27 @@ impl VerdictStore for Mortal {
         self.of_store(self.store().recall(key)).await
     }
 
-    async fn remember(&self, key: &TraceKey, seen: &[Observation], at: Timestamp) -> Result<(), StoreFault> {
-        self.of_store(self.store().remember(key, seen, at)).await
+    async fn remember(
+        &self,
+        key: &TraceKey,
+        seen: &[Observation],
+        at: Timestamp,
+        is_first: bool,
+    ) -> Result<(), StoreFault> {
+        self.of_store(self.store().remember(key, seen, at, is_first)).await
     }
 
     async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
         self.of_store(self.store().remember_release(package, release)).await
+    }
+
+    async fn meet(
+        &self,
+        package: &PackageVersion,
+        own: Option<&PastRelease>,
+        listed: &[PastRelease],
+    ) -> Result<bool, StoreFault> {
+        self.of_store(self.store().meet(package, own, listed)).await
     }
 
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault> {
@@ -351,11 +373,12 @@ impl VerdictStore for Mortal {
         &self,
         package: &PackageVersion,
         holder: &str,
+        after: Option<Timestamp>,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreFault> {
         let acquired = self
-            .of_store(self.store().acquire_lease(package, holder, now, until))
+            .of_store(self.store().acquire_lease(package, holder, after, now, until))
             .await?;
         let mut ledger = self.surroundings.earth.ledger();
         if acquired {
@@ -508,8 +531,8 @@ impl BatchStore for Mortal {
         self.of_store(self.store().batch_items(id, after, limit, now)).await
     }
 
-    async fn note_progress(&self, id: &str, item: &BatchItem) -> Result<(), StoreFault> {
-        self.of_store(self.store().note_progress(id, item)).await
+    async fn note_progress(&self, id: &str, items: &[BatchItem], at: Timestamp) -> Result<(), StoreFault> {
+        self.of_store(self.store().note_progress(id, items, at)).await
     }
 
     async fn finish_batch(&self, id: &str) -> Result<(), StoreFault> {

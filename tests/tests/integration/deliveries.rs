@@ -187,7 +187,7 @@ async fn a_look_that_outlives_its_lease_replaces_no_newer_verdict() {
     let statuses: Vec<Status> = history.iter().map(|verdict| verdict.status).collect();
     assert_eq!(statuses, [Status::Mismatch, Status::Verified]);
     // And it teaches nothing that the newer one refuses.
-    let memory = store.memory(&package, None).await.unwrap();
+    let memory = store.past(&package, None).await.unwrap();
     let taught: Vec<(bool, bool)> = memory
         .history
         .iter()

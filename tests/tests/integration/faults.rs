@@ -261,7 +261,8 @@ impl Piece {
                 let dossier = store.dossier(digest).await.unwrap();
                 assert!(dossier.is_some(), "the evidence of {package} is lost");
             }
-            let memory = store.memory(package, None).await.unwrap();
+            let memory = store.past(package, None).await.unwrap();
+            let first_seen = store.first_seen(package).await.unwrap();
             let releases: Vec<Value> = memory
                 .history
                 .iter()
@@ -281,7 +282,7 @@ impl Piece {
                 "removed": current.as_ref().is_some_and(|verdict| verdict.removed_at.is_some()),
                 "hasNextLook": current.as_ref().is_some_and(|verdict| verdict.next_look_at.is_some()),
                 "history": history.iter().map(said).collect::<Vec<_>>(),
-                "firstSeen": memory.first_seen.map(|seen| (seen.integrity.to_string(), seen.signed)),
+                "firstSeen": first_seen.map(|seen| (seen.integrity.to_string(), seen.signed)),
                 "releases": releases,
                 "watched": memory.watched,
             });
@@ -365,7 +366,9 @@ fn name_of(task: Task) -> String {
 }
 
 /// How many rows there are of each kind, by their keys without times and digests. Evidence that nothing refers to and leases are
-/// left behind by the dead, and each look at a run is kept.
+/// left behind by the dead, and each look at a run is kept. What is noted of a batch is noted again with a message that comes
+/// again; and with which release a package is met depends on which message comes first, so that of releases only that each has
+/// both of its rows is compared here.
 fn census(cloud: &Cloud) -> BTreeMap<String, usize> {
     let mask = |key: &str| {
         let parts = key.split('#').map(|part| {
@@ -379,14 +382,24 @@ fn census(cloud: &Cloud) -> BTreeMap<String, usize> {
         parts.collect::<Vec<_>>().join("#")
     };
     let mut rows = BTreeMap::new();
+    let (mut releases, mut versions) = (BTreeSet::new(), BTreeSet::new());
     for row in cloud.rows().unwrap() {
         let (pk, sk) = (row["pk"]["S"].as_str().unwrap(), row["sk"]["S"].as_str().unwrap());
         let kind = pk.split('#').next().unwrap();
         if matches!(kind, "DOSSIER" | "BODY" | "TEXT") || sk == "LEASE" || sk.starts_with("LOOK#") {
             continue;
         }
-        *rows.entry(format!("{} {}", mask(pk), mask(sk))).or_insert(0) += 1;
+        if let Some((_at, version)) = sk.strip_prefix("RELEASE#").and_then(|place| place.split_once('#')) {
+            releases.insert(format!("{pk} {version}"));
+        } else if let Some(version) = sk.strip_prefix("VERSION#") {
+            versions.insert(format!("{pk} {version}"));
+        } else if sk.starts_with("NOTE#") {
+            rows.insert(format!("{} {}", mask(pk), mask(sk)), 1);
+        } else {
+            *rows.entry(format!("{} {}", mask(pk), mask(sk))).or_insert(0) += 1;
+        }
     }
+    assert_eq!(releases, versions);
     rows
 }
 

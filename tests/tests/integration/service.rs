@@ -853,7 +853,7 @@ async fn what_a_mirror_said_first_accuses_nobody_later() {
     assert_eq!(second.verdict.status, Status::Verified);
     // From now on the integrity that the registry has signed is the one that was first seen.
     let (store, package) = (deployment.embedded.store(), version("pkg:npm/%40acme/widget@1.0.0"));
-    let seen = store.memory(&package, None).await.unwrap().first_seen.unwrap();
+    let seen = store.first_seen(&package).await.unwrap().unwrap();
     assert_eq!((seen.signed, seen.at), (true, day(1)));
     deployment.service.upstreams.npm = Url::parse(&deployment.served.npm_url()).unwrap();
     let third = deployment.service.verdict(&coordinate, true, day(3)).await.unwrap();
@@ -886,7 +886,7 @@ async fn attestations_that_are_refused_for_good_are_asked_for_once() {
     assert_eq!(asked("0.9.0"), 2, "{paths:?}");
     // It is known to have been refused, and teaches nothing.
     let (store, package) = (deployment.embedded.store(), version("pkg:npm/%40acme/widget@1.3.0"));
-    let history = store.memory(&package, None).await.unwrap().history;
+    let history = store.past(&package, None).await.unwrap().history;
     let forged = history.iter().find(|past| past.version == "1.0.0").unwrap();
     assert!(forged.refused && !forged.accepted && !forged.attested);
 }

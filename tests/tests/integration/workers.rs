@@ -240,7 +240,11 @@ impl Deployment {
     async fn is_free(&self, package: &PackageVersion) -> bool {
         let until = now() + SignedDuration::from_secs(1);
         let store = self.embedded.store();
-        let taken = store.acquire_lease(package, "somebody", now(), until).await.unwrap();
+        let after = store.last_look(package).await.unwrap();
+        let taken = store
+            .acquire_lease(package, "somebody", after, now(), until)
+            .await
+            .unwrap();
         store.release_lease(package, "somebody").await.unwrap();
         taken
     }

@@ -129,11 +129,16 @@ pub(crate) async fn progress_is_noted(store: &impl Store) {
         .map(|(package, progress)| BatchItem { package, progress })
         .collect();
     for _ in 0..2 {
-        for item in &expected {
-            store.note_progress("one", item).await.unwrap();
-        }
+        store.note_progress("one", &expected, at(0)).await.unwrap();
         assert_eq!(items(store, "one").await, expected);
     }
+    for item in &expected {
+        store
+            .note_progress("one", std::slice::from_ref(item), at(1))
+            .await
+            .unwrap();
+    }
+    assert_eq!(items(store, "one").await, expected);
 }
 
 pub(crate) async fn the_last_word_on_a_version_of_a_batch_stays(store: &impl Store) {
@@ -149,13 +154,13 @@ pub(crate) async fn the_last_word_on_a_version_of_a_batch_stays(store: &impl Sto
         (done(Status::Verified, 10), done(Status::Mismatch, 20)),
         (failed(), failed()),
     ];
-    for (word, expected) in words {
+    for (seconds, (word, expected)) in (0..).zip(words) {
         let package = package.clone();
         let item = BatchItem {
             package: package.clone(),
             progress: word,
         };
-        store.note_progress("one", &item).await.unwrap();
+        store.note_progress("one", &[item], at(seconds)).await.unwrap();
         let expected = BatchItem {
             package,
             progress: expected,
@@ -177,7 +182,7 @@ pub(crate) async fn nothing_is_noted_of_what_is_not_there(store: &impl Store) {
                 package: packages[1].clone(),
                 progress: progress.clone(),
             };
-            store.note_progress(id, &item).await.unwrap();
+            store.note_progress(id, &[item], at(0)).await.unwrap();
         }
     }
     assert_eq!(items(store, "one").await, before);
@@ -218,7 +223,7 @@ pub(crate) async fn batches_do_not_see_each_other(store: &impl Store) {
                 .iter()
                 .all(|item| item.progress == Progress::Pending)
         );
-        store.note_progress(id, &item).await.unwrap();
+        store.note_progress(id, &[item.clone()], at(0)).await.unwrap();
         assert_eq!(items(store, id).await, [item]);
     }
 }

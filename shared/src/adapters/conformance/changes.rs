@@ -124,7 +124,7 @@ async fn many(store: &impl Store, count: i64, step: i64) -> Vec<Announcement> {
     for number in (0..count).map(|number| number * 7 % count) {
         let dossier = dossier(&package(&format!("{number}.0.0")), number * step, b"[]");
         let verdict = verdict(&dossier, Status::Verified, &[], number * step);
-        let recorded = store.record(&verdict, &dossier, None).await.unwrap();
+        let recorded = store.record(&verdict, &dossier, None, false).await.unwrap();
         announcements.push(announcement(recorded).unwrap());
     }
     announcements.sort_by(|one, other| (one.change.checked_at, &one.id).cmp(&(other.change.checked_at, &other.id)));
@@ -171,7 +171,7 @@ pub(crate) async fn changes_are_read_in_pages_each_once(store: &impl Store) {
     for number in [100, 101] {
         let dossier = dossier(&package(&format!("{number}.0.0")), 4000, b"[]");
         let verdict = verdict(&dossier, Status::Verified, &[], 4000);
-        expected.push(announcement(store.record(&verdict, &dossier, None).await.unwrap()).unwrap());
+        expected.push(announcement(store.record(&verdict, &dossier, None, false).await.unwrap()).unwrap());
     }
     expected.sort_by(|one, other| (one.change.checked_at, &one.id).cmp(&(other.change.checked_at, &other.id)));
     let expected: Vec<Change> = expected.into_iter().map(|announcement| announcement.change).collect();

@@ -27,7 +27,7 @@ pub(crate) async fn a_dossier_comes_back_whole(store: &impl Store) {
             },
         });
         let verdict = verdict(&dossier, Status::Verified, &[], seconds);
-        store.record(&verdict, &dossier, None).await.unwrap();
+        store.record(&verdict, &dossier, None, false).await.unwrap();
         assert_eq!(store.dossier(&verdict.dossier).await.unwrap(), Some(dossier));
     }
 }
@@ -35,7 +35,7 @@ pub(crate) async fn a_dossier_comes_back_whole(store: &impl Store) {
 pub(crate) async fn a_dossier_of_two_megabytes_comes_back_whole(store: &impl Store) {
     let dossier = dossier(&package("1.0.0"), 0, &noise(2 * 1024 * 1024));
     let verdict = verdict(&dossier, Status::Verified, &[], 0);
-    store.record(&verdict, &dossier, None).await.unwrap();
+    store.record(&verdict, &dossier, None, false).await.unwrap();
     let read = store.dossier(&verdict.dossier).await.unwrap();
     assert!(read == Some(dossier), "the dossier differs");
 }
@@ -45,7 +45,7 @@ pub(crate) async fn a_dossier_is_kept_even_if_its_verdict_is_not(store: &impl St
     for (status, seconds) in [(Status::Mismatch, 50), (Status::Indeterminate, 150)] {
         let dossier = dossier(&package("1.0.0"), seconds, b"[1]");
         let verdict = verdict(&dossier, status, &[], seconds);
-        let recorded = store.record(&verdict, &dossier, None).await.unwrap();
+        let recorded = store.record(&verdict, &dossier, None, false).await.unwrap();
         assert!(matches!(recorded, Recorded::KeptExisting { .. }));
         assert_eq!(store.dossier(&verdict.dossier).await.unwrap(), Some(dossier));
     }
@@ -57,7 +57,7 @@ pub(crate) async fn earlier_dossiers_stay(store: &impl Store) {
         .into();
     for (seconds, dossier) in &dossiers {
         let verdict = verdict(dossier, Status::Verified, &[], *seconds);
-        store.record(&verdict, dossier, None).await.unwrap();
+        store.record(&verdict, dossier, None, false).await.unwrap();
     }
     for (_, dossier) in dossiers {
         assert_eq!(store.dossier(&dossier.digest()).await.unwrap(), Some(dossier));
@@ -74,7 +74,7 @@ pub(crate) async fn a_verdict_of_any_length_comes_back_whole(store: &impl Store)
     let summary = hex::encode(noise(700_000));
     long.findings
         .push(Finding::new(CheckId::RunConclusion, Outcome::Pass(None), summary));
-    store.record(&long, &dossier, None).await.unwrap();
+    store.record(&long, &dossier, None, false).await.unwrap();
     assert!(
         store.current(&long.package).await.unwrap().as_ref() == Some(&long),
         "the current verdict differs"

@@ -15,7 +15,7 @@ pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Store +
                     barrier.wait().await;
                     let holder = format!("worker {worker}");
                     store
-                        .acquire_lease(&package("1.0.0"), &holder, at(round * 100), at(round * 100 + 60))
+                        .acquire_lease(&package("1.0.0"), &holder, None, at(round * 100), at(round * 100 + 60))
                         .await
                 })
             })
@@ -31,19 +31,19 @@ pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Store +
 pub(crate) async fn a_lease_is_not_given_to_its_holder_twice(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "one", at(59), at(119))
+            .acquire_lease(&package("1.0.0"), "one", None, at(59), at(119))
             .await
             .unwrap()
     );
@@ -52,25 +52,25 @@ pub(crate) async fn a_lease_is_not_given_to_its_holder_twice(store: &impl Store)
 pub(crate) async fn an_expired_item_that_is_still_served_is_ignored(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "two", at(59), at(120))
+            .acquire_lease(&package("1.0.0"), "two", None, at(59), at(120))
             .await
             .unwrap()
     );
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "two", at(60), at(120))
+            .acquire_lease(&package("1.0.0"), "two", None, at(60), at(120))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "one", at(61), at(121))
+            .acquire_lease(&package("1.0.0"), "one", None, at(61), at(121))
             .await
             .unwrap()
     );
@@ -79,14 +79,14 @@ pub(crate) async fn an_expired_item_that_is_still_served_is_ignored(store: &impl
 pub(crate) async fn only_the_holder_releases_a_lease(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
             .await
             .unwrap()
     );
     store.release_lease(&package("1.0.0"), "two").await.unwrap();
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "two", at(1), at(61))
+            .acquire_lease(&package("1.0.0"), "two", None, at(1), at(61))
             .await
             .unwrap()
     );
@@ -96,15 +96,33 @@ pub(crate) async fn only_the_holder_releases_a_lease(store: &impl Store) {
 pub(crate) async fn a_released_lease_can_be_taken(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
             .await
             .unwrap()
     );
     store.release_lease(&package("1.0.0"), "one").await.unwrap();
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "two", at(1), at(61))
+            .acquire_lease(&package("1.0.0"), "two", None, at(1), at(61))
             .await
             .unwrap()
     );
+}
+
+pub(crate) async fn a_lease_ends_with_a_look_that_is_recorded_after_it_was_taken(store: &impl Store) {
+    let taken = async |holder: &str, after: Option<i64>, now: i64| {
+        store
+            .acquire_lease(&package("1.0.0"), holder, after.map(at), at(now), at(now + 60))
+            .await
+            .unwrap()
+    };
+    assert!(taken("one", None, 0).await);
+    assert!(!taken("two", None, 1).await, "nobody knows of a look");
+    assert!(taken("two", Some(0), 2).await, "that of the first one is recorded");
+    assert!(!taken("one", None, 3).await, "who knows less");
+    assert!(!taken("one", Some(0), 3).await, "who knows the same");
+    assert!(taken("one", Some(2), 3).await);
+    // Whoever has lost it does not take it from another.
+    store.release_lease(&package("1.0.0"), "two").await.unwrap();
+    assert!(!taken("two", Some(2), 4).await);
 }

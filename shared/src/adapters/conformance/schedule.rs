@@ -13,7 +13,12 @@ pub(crate) async fn what_is_due_comes_most_overdue_first(store: &impl Store) {
         let seconds = number * 17 % 40;
         let dossier = dossier(&package(&format!("{seconds}.0.0")), seconds, b"[]");
         store
-            .record(&verdict(&dossier, Status::Verified, &[], seconds), &dossier, None)
+            .record(
+                &verdict(&dossier, Status::Verified, &[], seconds),
+                &dossier,
+                None,
+                false,
+            )
             .await
             .unwrap();
         expected.push((seconds, dossier.package));
@@ -43,7 +48,7 @@ pub(crate) async fn what_is_looked_at_is_no_longer_due(store: &impl Store) {
     let dossier = dossier(&package("1.0.0"), 1200, b"[]");
     let mut last = verdict(&dossier, Status::Verified, &[], 1200);
     last.next_look_at = None;
-    store.record(&last, &dossier, None).await.unwrap();
+    store.record(&last, &dossier, None, false).await.unwrap();
     assert_eq!(due(store, at(1_000_000)).await, []);
 }
 

@@ -2,7 +2,7 @@
 
 use super::{at, package, release, run, seen};
 use crate::history::{self, PastRelease};
-use crate::ports::{Memory, Sibling, Store};
+use crate::ports::{Past, Sibling, Store};
 
 pub(crate) async fn a_remembered_release_is_in_the_memory_of_every_version(store: &impl Store) {
     let releases = [release("1.0.0", 0), release("1.1.0", 10)];
@@ -15,7 +15,7 @@ pub(crate) async fn a_remembered_release_is_in_the_memory_of_every_version(store
     let [older, newer] = releases;
     for version in ["1.0.0", "1.1.0", "2.0.0"] {
         assert_eq!(
-            store.memory(&package(version), None).await.unwrap().history,
+            store.past(&package(version), None).await.unwrap().history,
             [newer.clone(), older.clone()]
         );
     }
@@ -32,7 +32,7 @@ pub(crate) async fn of_many_releases_the_newest_are_remembered(store: &impl Stor
             .unwrap();
     }
     let expected: Vec<PastRelease> = (0..count).rev().take(history::LIMIT).map(release_of).collect();
-    assert_eq!(store.memory(&package("1.0.0"), None).await.unwrap().history, expected);
+    assert_eq!(store.past(&package("1.0.0"), None).await.unwrap().history, expected);
 }
 
 pub(crate) async fn remembered_versions_come_newest_first_and_limited(store: &impl Store) {
@@ -70,7 +70,7 @@ pub(crate) async fn the_last_word_on_a_release_stays(store: &impl Store) {
         store.remember_release(&package("1.0.0"), &word).await.unwrap();
         let mut expected = vec![other.clone(), word];
         expected.sort_by_key(|release| std::cmp::Reverse(release.published_at));
-        assert_eq!(store.memory(&package("1.0.0"), None).await.unwrap().history, expected);
+        assert_eq!(store.past(&package("1.0.0"), None).await.unwrap().history, expected);
     }
 }
 
@@ -85,7 +85,7 @@ pub(crate) async fn of_concurrent_words_on_a_release_one_stays(store: &(impl Sto
     for worker in workers {
         worker.await.unwrap().unwrap();
     }
-    assert_eq!(store.memory(&package("1.0.0"), None).await.unwrap().history.len(), 1);
+    assert_eq!(store.past(&package("1.0.0"), None).await.unwrap().history.len(), 1);
 }
 
 pub(crate) async fn packages_do_not_see_each_others_releases(store: &impl Store) {
@@ -99,8 +99,8 @@ pub(crate) async fn packages_do_not_see_each_others_releases(store: &impl Store)
         "pkg:npm/%40scope/nam@1.0.0",
     ] {
         assert_eq!(
-            store.memory(&other.parse().unwrap(), None).await.unwrap(),
-            Memory::default()
+            store.past(&other.parse().unwrap(), None).await.unwrap(),
+            Past::default()
         );
     }
 }
@@ -109,7 +109,7 @@ pub(crate) async fn packages_do_not_see_each_others_releases(store: &impl Store)
 pub(crate) async fn what_is_remembered_never_expires(store: &impl Store) {
     let long_ago = -100 * 365 * 24 * 60 * 60;
     store
-        .remember(&run(), &[seen(long_ago, 200)], at(long_ago))
+        .remember(&run(), &[seen(long_ago, 200)], at(long_ago), false)
         .await
         .unwrap();
     store
@@ -118,7 +118,7 @@ pub(crate) async fn what_is_remembered_never_expires(store: &impl Store) {
         .unwrap();
     assert_eq!(store.recall(&run()).await.unwrap(), [seen(long_ago, 200)]);
     assert_eq!(
-        store.memory(&package("1.0.0"), None).await.unwrap().history,
+        store.past(&package("1.0.0"), None).await.unwrap().history,
         [release("1.0.0", long_ago)]
     );
 }
@@ -136,7 +136,7 @@ pub(crate) async fn memory_has_the_releases_until_an_instant(store: &impl Store)
             .unwrap();
     }
     let versions = async |until| {
-        let memory = store.memory(&package("1.1.0"), until).await.unwrap();
+        let memory = store.past(&package("1.1.0"), until).await.unwrap();
         memory
             .history
             .into_iter()
@@ -160,7 +160,7 @@ async fn enter(store: &impl Store, releases: &[PastRelease]) {
 }
 
 async fn remembered(store: &impl Store) -> Vec<PastRelease> {
-    store.memory(&package("1.0.0"), None).await.unwrap().history
+    store.past(&package("1.0.0"), None).await.unwrap().history
 }
 
 pub(crate) async fn prereleases_do_not_push_stable_releases_out(store: &impl Store) {
@@ -198,13 +198,13 @@ pub(crate) async fn releases_that_were_not_accepted_do_not_count(store: &impl St
 pub(crate) async fn memory_says_whether_the_package_is_watched(store: &impl Store) {
     let package = package("1.0.0");
     for watched in [true, false] {
-        assert_eq!(store.memory(&package, None).await.unwrap().watched, !watched);
+        assert_eq!(store.past(&package, None).await.unwrap().watched, !watched);
         if watched {
             store.watch(package.name(), at(0)).await.unwrap();
         } else {
             assert!(store.unwatch(package.name()).await.unwrap());
         }
-        assert_eq!(store.memory(&package, None).await.unwrap().watched, watched);
+        assert_eq!(store.past(&package, None).await.unwrap().watched, watched);
     }
 }
 
@@ -326,4 +326,49 @@ pub(crate) async fn publishers_do_not_see_each_other(store: &impl Store) {
         let released = store.published_by(publisher, at(0), 10).await.unwrap();
         assert_eq!(released, [sibling(&format!("p{number}"), 0)], "{publisher:?}");
     }
+}
+
+pub(crate) async fn a_package_is_met_once(store: &impl Store) {
+    let past = async || store.past(&package("2.0.0"), None).await.unwrap();
+    let (own, listed) = (release("2.0.0", 20), [release("1.0.0", 10), release("2.0.0", 20)]);
+    assert!(store.meet(&package("2.0.0"), None, &[]).await.unwrap());
+    assert!(!past().await.met, "nothing was learnt");
+    assert!(store.meet(&package("2.0.0"), Some(&own), &listed).await.unwrap());
+    let expected = [own.clone(), release("1.0.0", 10)];
+    assert_eq!((past().await.history, past().await.met), (expected.to_vec(), true));
+    assert!(
+        !store
+            .meet(&package("3.0.0"), Some(&release("3.0.0", 30)), &[])
+            .await
+            .unwrap()
+    );
+    assert_eq!(past().await.history, expected, "it was met before");
+    // The same word changes nothing, and another one stays.
+    store.remember_release(&package("2.0.0"), &own).await.unwrap();
+    assert_eq!(past().await.history, expected);
+    let refused = PastRelease {
+        accepted: false,
+        refused: true,
+        ..own
+    };
+    store.remember_release(&package("2.0.0"), &refused).await.unwrap();
+    assert_eq!(past().await.history, [refused.clone(), release("1.0.0", 10)]);
+    let name = package("2.0.0").name().clone();
+    store.fill_timeline(&name, &listed).await.unwrap();
+    assert_eq!(past().await.history, [refused, release("1.0.0", 10)]);
+}
+
+pub(crate) async fn a_package_whose_releases_have_rows_was_met(store: &impl Store) {
+    store
+        .remember_release(&package("1.0.0"), &release("1.0.0", 0))
+        .await
+        .unwrap();
+    assert!(store.past(&package("1.0.0"), None).await.unwrap().met);
+    assert!(
+        !store
+            .past(&"pkg:npm/other@1.0.0".parse().unwrap(), None)
+            .await
+            .unwrap()
+            .met
+    );
 }

@@ -6,7 +6,7 @@ use crate::ports::Store;
 
 pub(crate) async fn nothing_is_recalled_of_a_run_that_was_never_seen(store: &impl Store) {
     assert_eq!(store.recall(&run()).await.unwrap(), []);
-    store.remember(&run(), &[], at(0)).await.unwrap();
+    store.remember(&run(), &[], at(0), false).await.unwrap();
     assert_eq!(store.recall(&run()).await.unwrap(), []);
 }
 
@@ -27,16 +27,16 @@ pub(crate) async fn a_run_seen_is_recalled(store: &impl Store) {
                 },
             ),
         ];
-        store.remember(&key, &look, at(seconds)).await.unwrap();
+        store.remember(&key, &look, at(seconds), false).await.unwrap();
         assert_eq!(store.recall(&key).await.unwrap(), look);
     }
 }
 
 pub(crate) async fn a_later_absence_does_not_replace_what_was_seen(store: &impl Store) {
     let first = [seen(0, 200), of(Subject::Approvals, seen(0, 404))];
-    store.remember(&run(), &first, at(0)).await.unwrap();
+    store.remember(&run(), &first, at(0), false).await.unwrap();
     let later = [seen(10, 404), of(Subject::Approvals, seen(10, 500))];
-    store.remember(&run(), &later, at(10)).await.unwrap();
+    store.remember(&run(), &later, at(10), false).await.unwrap();
     let [success, _] = first;
     let [_, latest] = later;
     assert_eq!(store.recall(&run()).await.unwrap(), [success, latest]);
@@ -45,7 +45,7 @@ pub(crate) async fn a_later_absence_does_not_replace_what_was_seen(store: &impl 
 pub(crate) async fn a_later_success_replaces_what_was_seen(store: &impl Store) {
     for (seconds, expected) in [(10, 10), (20, 20), (5, 20)] {
         store
-            .remember(&run(), &[seen(seconds, 200)], at(seconds))
+            .remember(&run(), &[seen(seconds, 200)], at(seconds), false)
             .await
             .unwrap();
         assert_eq!(store.recall(&run()).await.unwrap(), [seen(expected, 200)]);
@@ -67,7 +67,7 @@ pub(crate) async fn the_looks_of_two_workers_are_both_kept(store: &(impl Store +
         .cloned()
         .map(|(seconds, look)| {
             let store = store.clone();
-            tokio::spawn(async move { store.remember(&run(), &look, at(seconds)).await })
+            tokio::spawn(async move { store.remember(&run(), &look, at(seconds), false).await })
         })
         .collect();
     for worker in workers {
@@ -80,11 +80,11 @@ pub(crate) async fn the_looks_of_two_workers_are_both_kept(store: &(impl Store +
 
 pub(crate) async fn the_same_look_twice_changes_nothing(store: &impl Store) {
     let (first, later) = ([seen(0, 200)], [seen(10, 404), of(Subject::OlderRuns, seen(10, 200))]);
-    store.remember(&run(), &first, at(0)).await.unwrap();
-    store.remember(&run(), &later, at(10)).await.unwrap();
+    store.remember(&run(), &first, at(0), false).await.unwrap();
+    store.remember(&run(), &later, at(10), false).await.unwrap();
     let recalled = store.recall(&run()).await.unwrap();
-    store.remember(&run(), &first, at(0)).await.unwrap();
-    store.remember(&run(), &later, at(10)).await.unwrap();
+    store.remember(&run(), &first, at(0), false).await.unwrap();
+    store.remember(&run(), &later, at(10), false).await.unwrap();
     assert_eq!(store.recall(&run()).await.unwrap(), recalled);
 }
 
@@ -103,7 +103,10 @@ pub(crate) async fn runs_attempts_and_commits_do_not_see_each_other(store: &impl
     ];
     for (seconds, key) in (0..).zip(&keys) {
         assert_eq!(store.recall(key).await.unwrap(), [], "{key:?}");
-        store.remember(key, &[seen(seconds, 200)], at(seconds)).await.unwrap();
+        store
+            .remember(key, &[seen(seconds, 200)], at(seconds), false)
+            .await
+            .unwrap();
     }
     for (seconds, key) in (0..).zip(&keys) {
         assert_eq!(store.recall(key).await.unwrap(), [seen(seconds, 200)], "{key:?}");
@@ -127,14 +130,14 @@ pub(crate) async fn what_was_seen_comes_back_whole_at_any_length(store: &impl St
     for (number, length) in (1..).zip([0, 1_000, 300_000, 1_500_000, 10]) {
         let seconds = i64::from(number);
         let look = [with_body(Subject::Jobs(number), seconds, length), seen(seconds, 200)];
-        store.remember(&run(), &look, at(seconds)).await.unwrap();
+        store.remember(&run(), &look, at(seconds), false).await.unwrap();
         expected = keep(expected, &look);
         assert!(store.recall(&run()).await.unwrap() == expected, "{length} bytes differ");
     }
     // And short again.
     for number in 1..=5 {
         let look = [with_body(Subject::Jobs(number), 10, 1)];
-        store.remember(&run(), &look, at(10)).await.unwrap();
+        store.remember(&run(), &look, at(10), false).await.unwrap();
         expected = keep(expected, &look);
     }
     assert_eq!(store.recall(&run()).await.unwrap(), expected);

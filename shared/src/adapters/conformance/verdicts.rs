@@ -3,12 +3,12 @@
 use super::{at, dossier, due, package, previous, record, verdict, version};
 use crate::check::{CheckId, Finding, Outcome, UnknownReason};
 use crate::package::{Digest, PackageVersion};
-use crate::ports::{FirstSeen, Memory, Recorded, Store};
+use crate::ports::{FirstSeen, Past, Recorded, Store};
 use crate::verdict::{Status, Verdict};
 
 pub(crate) async fn nothing_is_known_of_a_version_that_was_never_recorded(store: &impl Store) {
     assert_eq!(store.current(&package("1.0.0")).await.unwrap(), None);
-    assert_eq!(store.memory(&package("1.0.0"), None).await.unwrap(), Memory::default());
+    assert_eq!(store.past(&package("1.0.0"), None).await.unwrap(), Past::default());
     assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), []);
     assert_eq!(due(store, at(0)).await, []);
 }
@@ -88,14 +88,14 @@ pub(crate) async fn silence_never_replaces_what_was_told(store: &impl Store) {
         (verdict, dossier)
     };
     let (told, evidence) = looked(0, Status::Suspicious, Outcome::Fail(None));
-    store.record(&told, &evidence, None).await.unwrap();
+    store.record(&told, &evidence, None, false).await.unwrap();
     let silent = Outcome::Unknown(UnknownReason::RateLimited);
     let (attested, evidence) = looked(10, Status::Attested, silent);
-    store.record(&attested, &evidence, None).await.unwrap();
+    store.record(&attested, &evidence, None, false).await.unwrap();
     assert_eq!(store.current(&package).await.unwrap().unwrap(), told);
     // An answer that takes the accusation back does.
     let (cleared, evidence) = looked(20, Status::Attested, Outcome::Pass(None));
-    store.record(&cleared, &evidence, None).await.unwrap();
+    store.record(&cleared, &evidence, None, false).await.unwrap();
     assert_eq!(store.current(&package).await.unwrap().unwrap(), cleared);
 }
 
@@ -154,13 +154,18 @@ pub(crate) async fn what_was_seen_first_is_never_changed(store: &impl Store) {
     let record = async |status, seconds, first_seen: &FirstSeen| {
         let dossier = dossier(&package("1.0.0"), seconds, b"[]");
         store
-            .record(&verdict(&dossier, status, &[], seconds), &dossier, Some(first_seen))
+            .record(
+                &verdict(&dossier, status, &[], seconds),
+                &dossier,
+                Some(first_seen),
+                false,
+            )
             .await
             .unwrap();
-        store.memory(&package("1.0.0"), None).await.unwrap().first_seen
+        store.first_seen(&package("1.0.0")).await.unwrap()
     };
     self::record(store, Status::Verified, &[], 0).await;
-    assert_eq!(store.memory(&package("1.0.0"), None).await.unwrap().first_seen, None);
+    assert_eq!(store.first_seen(&package("1.0.0")).await.unwrap(), None);
 
     let first = seen(b"first", 10);
     assert_eq!(
@@ -177,10 +182,7 @@ pub(crate) async fn what_was_seen_first_is_never_changed(store: &impl Store) {
         Some(&first)
     );
     self::record(store, Status::Verified, &[], 30).await;
-    assert_eq!(
-        store.memory(&package("1.0.0"), None).await.unwrap().first_seen,
-        Some(first)
-    );
+    assert_eq!(store.first_seen(&package("1.0.0")).await.unwrap(), Some(first));
 }
 
 pub(crate) async fn what_the_registry_signed_replaces_what_it_had_not(store: &impl Store) {
@@ -193,10 +195,15 @@ pub(crate) async fn what_the_registry_signed_replaces_what_it_had_not(store: &im
     let record = async |status, seconds, first_seen: FirstSeen| {
         let dossier = dossier(&package("1.0.0"), seconds, b"[]");
         store
-            .record(&verdict(&dossier, status, &[], seconds), &dossier, Some(&first_seen))
+            .record(
+                &verdict(&dossier, status, &[], seconds),
+                &dossier,
+                Some(&first_seen),
+                false,
+            )
             .await
             .unwrap();
-        store.memory(&package("1.0.0"), None).await.unwrap().first_seen
+        store.first_seen(&package("1.0.0")).await.unwrap()
     };
     let unsigned = seen(b"unsigned", 0, false);
     assert_eq!(
@@ -232,7 +239,7 @@ pub(crate) async fn a_look_is_remembered_whatever_came_of_it(store: &impl Store)
     ] {
         let dossier = dossier(&package("1.0.0"), seconds, b"[]");
         let verdict = verdict(&dossier, status, &[], seconds);
-        store.record(&verdict, &dossier, None).await.unwrap();
+        store.record(&verdict, &dossier, None, false).await.unwrap();
         assert_eq!(
             store.last_look(&package("1.0.0")).await.unwrap(),
             Some(at(last)),
@@ -275,7 +282,7 @@ pub(crate) async fn versions_do_not_see_each_other(store: &impl Store) {
     record(store, Status::Verified, &[], 0).await;
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
             .await
             .unwrap()
     );
@@ -285,7 +292,7 @@ pub(crate) async fn versions_do_not_see_each_other(store: &impl Store) {
     {
         assert_eq!(store.current(&other).await.unwrap(), None);
         assert_eq!(store.history(&other, 10).await.unwrap(), []);
-        assert!(store.acquire_lease(&other, "two", at(0), at(60)).await.unwrap());
+        assert!(store.acquire_lease(&other, "two", None, at(0), at(60)).await.unwrap());
     }
 }
 

@@ -1,7 +1,8 @@
 //! Batches.
 //!
-//! A batch of ten thousand versions is handed in at once, so that its list is a few rows of many versions each. A version gets
-//! a row of its own when there is something to say of it.
+//! A batch of ten thousand versions is handed in at once, so that its list is a few rows of many versions each. They are worked on
+//! several at a time, so that what is noted of those is one row, too. In batches that an earlier version began each version has a
+//! row of its own besides, which is read first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::keys::HEAD;
-use super::rows::{self, Item, LIST_TEXT, PackedText};
+use super::rows::{self, Item, LIST_TEXT, NOTED_TEXT, PackedText};
 use super::update::{Condition, Update};
 use super::{DynamoDbStore, Reading, keys};
 use crate::package::PackageVersion;
@@ -83,18 +84,30 @@ impl BatchStore for DynamoDbStore {
             let Some(last) = page.last() else {
                 return Ok(Vec::new());
             };
-            (range.to, most) = (keys::item_key_of(last), usize::MAX);
+            (range.to, most) = (keys::item_key(last), usize::MAX);
         }
-        let place = after.map(keys::item_key);
+        let place = purl.as_deref().map(keys::item_key);
         let items = self.rows(&range, reading, place.as_deref(), most).await?;
-        let mut said = BTreeMap::new();
+        let mut said = Said::default();
         for item in &items {
-            if let Some(item) = batch_item(item, now)? {
-                said.insert(item.package.to_purl(), item);
+            if let Some((item, checked_at)) = batch_item(item, now)? {
+                said.say(item, checked_at);
             }
         }
         // In batches of schema 1 each version has a row from the beginning.
+        let own: Option<BTreeSet<String>> = page.is_none().then(|| said.0.keys().cloned().collect());
+        for item in self.rows(&keys::notes(id), reading, None, usize::MAX).await? {
+            for noted in self.noted(&item, now).await? {
+                said.say(noted, None);
+            }
+        }
+        let mut said: BTreeMap<String, BatchItem> = said
+            .0
+            .into_iter()
+            .map(|(purl, (item, _checked_at))| (purl, item))
+            .collect();
         let Some(page) = page else {
+            said.retain(|purl, _item| own.as_ref().is_some_and(|own| own.contains(purl)));
             return Ok(said.into_values().collect());
         };
         page.into_iter()
@@ -111,38 +124,27 @@ impl BatchStore for DynamoDbStore {
             .collect()
     }
 
-    /// A verdict is noted unless a later one was, so that of two workers the one with the newer verdict has the last word,
-    /// whoever comes last. A version is pending until something else is noted.
+    /// What is said of one version is in the order of time, so that whoever reads it knows the last word.
     ///
-    /// The head is read first, strongly consistently: what is noted expires with it, and of a batch that is gone nothing is. In
-    /// batches of schema 1 each version has a row from the beginning, and one that has none is not part of it.
-    async fn note_progress(&self, id: &str, item: &BatchItem) -> Result<(), StoreFault> {
+    /// The head is read first, strongly consistently: what is noted expires with it, and of a batch that is gone nothing is.
+    async fn note_progress(&self, id: &str, items: &[BatchItem], at: Timestamp) -> Result<(), StoreFault> {
+        // A version is pending until something else is noted.
+        let items = items.iter().filter(|item| item.progress != Progress::Pending);
+        let said: Vec<&BatchItem> = items.collect();
+        if said.is_empty() {
+            return Ok(());
+        }
         let Some(head) = self.row(keys::batch_key(id), HEAD).await? else {
             return Ok(());
         };
-        let schema = rows::number(rows::SCHEMA);
-        let mut conditions = if rows::number_of::<usize>(&head, "schema")? == 1 {
-            vec![Condition::row()]
-        } else {
-            vec![Condition::IsMissingOrAtMost("schema", schema.clone())]
-        };
-        let checked_at = match &item.progress {
-            Progress::Pending => return Ok(()),
-            Progress::Done { checked_at, .. } => {
-                let checked_at = rows::text(keys::instant(*checked_at));
-                conditions.push(Condition::IsMissingOrAtMost("checked_at", checked_at.clone()));
-                Some(checked_at)
-            }
-            Progress::Failed { .. } => None,
-        };
-        let mut update = Update::of(keys::batch_key(id), &keys::item_key(&item.package), conditions);
-        update.set("schema", schema);
-        update.set("expires", rows::number(rows::number_of::<i64>(&head, "expires")?));
-        update.set("progress", rows::json(&item.progress)?);
-        if let Some(checked_at) = checked_at {
-            update.set("checked_at", checked_at);
-        }
-        self.update(update).await.map(drop)
+        let packed = PackedText::of_json(&said, &NOTED_TEXT)?;
+        self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
+        let mut item = rows::note_item(id, at, &packed);
+        item.insert(
+            "expires".to_owned(),
+            rows::number(rows::number_of::<i64>(&head, "expires")?),
+        );
+        self.put(item).await
     }
 
     async fn finish_batch(&self, id: &str) -> Result<(), StoreFault> {
@@ -152,7 +154,35 @@ impl BatchStore for DynamoDbStore {
     }
 }
 
+/// What was said of the versions of a batch, by their purls, with the time of the last verdict among it.
+#[derive(Default)]
+struct Said(BTreeMap<String, (BatchItem, Option<Timestamp>)>);
+
+impl Said {
+    /// Takes the next word on a version. Of two workers the one with the newer verdict has the last one, whoever comes last.
+    fn say(&mut self, item: BatchItem, checked_at: Option<Timestamp>) {
+        let purl = item.package.to_purl();
+        let before = self.0.get(&purl).and_then(|(_item, checked_at)| *checked_at);
+        let checked_at = match &item.progress {
+            Progress::Done { checked_at, .. } if before.is_some_and(|before| *checked_at < before) => return,
+            Progress::Done { checked_at, .. } => Some(*checked_at),
+            Progress::Pending | Progress::Failed { .. } => checked_at.or(before),
+        };
+        self.0.insert(purl, (item, checked_at));
+    }
+}
+
 impl DynamoDbStore {
+    /// What a row says that was noted at once; nothing if it has expired.
+    async fn noted(&self, item: &Item, now: Timestamp) -> Result<Vec<BatchItem>, StoreFault> {
+        let text = rows::stored_text(item, &NOTED_TEXT)?;
+        if rows::number_of::<i64>(item, "expires")? <= now.as_second() {
+            return Ok(Vec::new());
+        }
+        serde_json::from_slice(&self.text(&text).await?)
+            .map_err(|source| rows::corrupt(item, NOTED_TEXT.here, &source.to_string()))
+    }
+
     /// The purls of a batch, in their order; `None` if it has no list, or one that has expired.
     async fn listed(&self, id: &str, now: Timestamp) -> Result<Option<Vec<String>>, StoreFault> {
         let reading = Reading {
@@ -184,16 +214,16 @@ fn head_item(batch: &Batch, due_at: Timestamp) -> Item {
     rows::item_with(keys::batch_key(&batch.id), HEAD, own.into_iter().chain(due))
 }
 
-/// Reads one version of a batch; `None` if it has expired, and the table only has not got round to removing it.
-fn batch_item(item: &Item, now: Timestamp) -> Result<Option<BatchItem>, StoreFault> {
+/// Reads the row of a version of a batch, with the time of the last verdict that was noted there; `None` if it has expired, and the
+/// table only has not got round to removing it.
+fn batch_item(item: &Item, now: Timestamp) -> Result<Option<(BatchItem, Option<Timestamp>)>, StoreFault> {
     rows::check_schema(item)?;
     if rows::number_of::<i64>(item, "expires")? <= now.as_second() {
         return Ok(None);
     }
     let package =
         keys::item(rows::text_of(item, "sk")?).ok_or_else(|| rows::corrupt(item, "sk", "names no version"))?;
-    Ok(Some(BatchItem {
-        package,
-        progress: rows::json_of(item, "progress")?,
-    }))
+    let progress = rows::json_of(item, "progress")?;
+    let checked_at = rows::optional_instant_of(item, "checked_at")?;
+    Ok(Some((BatchItem { package, progress }, checked_at)))
 }

@@ -17,7 +17,9 @@ pub(super) const PART: usize = 350 * 1024;
 
 /// Bytes and the partition key that they are kept under.
 pub(super) struct Blob<'a> {
-    /// The partition key. Same key, same bytes; but for a dossier, which schema 1 wrote without its small bodies.
+    /// The partition key. Same key, same bytes; but for a dossier, which may be there with more or fewer of its bodies. With all of
+    /// them it is one part, and without those that are apart it has no more parts than before: whichever of its first parts is
+    /// read goes with what follows it.
     pub(super) key: String,
     /// The bytes.
     pub(super) bytes: &'a [u8],

@@ -1,10 +1,12 @@
 //! A dossier apart from its large bodies, and together with them again.
 //!
-//! Documents that are served for many versions, or again and again for one, are large, and are kept once under their digest. Small
-//! ones stay with the dossier: a row of their own would cost more than they are long.
+//! Documents that are served again and again for one version are large, and are kept once under their digest. Small ones stay with
+//! the dossier: a row of their own would cost more than they are long. So do all of them where the version is not to be looked
+//! at again, as long as that fits into one row.
 
 use std::collections::BTreeMap;
 
+use super::blobs::PART;
 use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation};
 use crate::package::Digest;
 use crate::ports::StoreFault;
@@ -23,13 +25,25 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn new(dossier: &Dossier) -> Result<Self, StoreFault> {
+    /// A dossier with its large bodies apart, unless it is the last of its version for all that is known.
+    pub(super) fn new(dossier: &Dossier, is_last: bool) -> Result<Self, StoreFault> {
+        if is_last {
+            let whole = Self::apart(dossier, usize::MAX)?;
+            if whole.outline.len() <= PART {
+                return Ok(whole);
+            }
+        }
+        Self::apart(dossier, LARGE)
+    }
+
+    /// A dossier without the bodies of at least so many bytes.
+    fn apart(dossier: &Dossier, large: usize) -> Result<Self, StoreFault> {
         let digest = dossier.digest();
         let mut outline = dossier.clone();
         let mut bodies = BTreeMap::new();
         for body in outline.observations.iter_mut().filter_map(body_of) {
             // What reads like a stand-in would be taken for one.
-            if body.0.len() < LARGE && stand_in(body).is_none() {
+            if body.0.len() < large && stand_in(body).is_none() {
                 continue;
             }
             let digest = Digest::sha256_of(&body.0);

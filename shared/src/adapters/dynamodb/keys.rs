@@ -239,13 +239,8 @@ pub(super) fn batch_key(id: &str) -> String {
     format!("BATCH#{}", foreign(id))
 }
 
-/// The sort key of one version of a batch.
-pub(super) fn item_key(package: &PackageVersion) -> String {
-    item_key_of(&package.to_purl())
-}
-
-/// The same of its purl.
-pub(super) fn item_key_of(purl: &str) -> String {
+/// The sort key of the row that a version of a batch has, by its purl, where an earlier version wrote one.
+pub(super) fn item_key(purl: &str) -> String {
     format!("ITEM#{purl}")
 }
 
@@ -259,7 +254,18 @@ pub(super) fn lists(id: &str) -> Range {
     Range::beginning_with(batch_key(id), "LIST#")
 }
 
-/// The versions of a batch of which there is something to say.
+/// The sort key of what was noted of some versions of a batch. It follows from what was noted, so that writing it again changes
+/// nothing.
+pub(super) fn note_key(at: Timestamp, noted: &Digest) -> String {
+    format!("NOTE#{}#{}", instant(at), noted.to_hex())
+}
+
+/// What was noted of the versions of a batch, in the order of time.
+pub(super) fn notes(id: &str) -> Range {
+    Range::beginning_with(batch_key(id), "NOTE#")
+}
+
+/// The versions of a batch that have rows of their own, as earlier versions wrote them.
 pub(super) fn items(id: &str) -> Range {
     Range::beginning_with(batch_key(id), "ITEM#")
 }
@@ -495,13 +501,13 @@ mod tests {
             release_key(Timestamp::UNIX_EPOCH, package.version()),
             version_key(package.version()),
             sibling_key(&sibling),
-            item_key(&package),
+            item_key(&package.to_purl()),
             watch_key,
         ] {
             assert!(sort_key.len() <= LONGEST.1, "{sort_key}");
         }
         assert_eq!(super::sibling(&sibling_key(&sibling)), Some(sibling));
-        assert_eq!(item(&item_key(&package)), Some(package));
+        assert_eq!(item(&item_key(&package.to_purl())), Some(package));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! |---|---|---|---|
 //! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `is_change`, `first_seen` or `first_seen_blob`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
 //! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something, once another has taken its place | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier` |
-//! | `PKG#<purl>` | `LEASE` | who verifies the version now | `holder`, `until`, `expires` |
-//! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier whose large bodies are replaced by their digests | `data`, `size`, `parts` |
+//! | `PKG#<purl>` | `LEASE` | who verifies the version now, after which look | `holder`, `after`, `until`, `expires` |
+//! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier; where its version is looked at again, with digests in the place of large bodies | `data`, `size`, `parts` |
 //! | `BODY#<sha256>` | `PART#<n>` | a large body, once however many dossiers refer to it | `data`, `size`, `parts` |
 //! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run or of a commit, or what releases proved, too large for its row | `data`, `size`, `parts` |
 //! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT` | what is kept of all looks at a run attempt | `revision`, `looked_at`; `seen`, `seen_size` or `seen_blob` |
@@ -13,12 +13,13 @@
 //! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT`, `LOOK#<at>#<sha256>` | the same of a commit | as above |
 //! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved, by time | `release` or `release_blob`; `revision` |
 //! | `NAME#<purl without version>` | `VERSION#<version>` | the same by version, and which row is its release | `release` or `release_blob`; `place`, `revision` |
-//! | `NAME#<purl without version>` | `FILLED` | what was read of releases from the registry's list of versions | `revision`; `releases`, `releases_size` or `releases_blob` |
+//! | `NAME#<purl without version>` | `FILLED` | the releases that were there when the package was met: its own, and those of the registry's list of versions | `revision`; `releases`, `releases_size` or `releases_blob` |
 //! | `PUBLISHER#<publisher>` | `<published_at>#<purl>` | what a publisher released | – |
 //! | `WATCH#<0 to 15>` | `<purl without version>` | a package on the watch list | `since`, `seen_until`, `next_look_at`, `due_shard`, `due_at` |
 //! | `BATCH#<id>` | `HEAD` | a batch | `total`, `created_at`, `expires_at`, `expires`, `due_shard`, `due_at` |
 //! | `BATCH#<id>` | `LIST#<n>` | a part of its list | `packages`, `packages_size`, `expires` |
-//! | `BATCH#<id>` | `ITEM#<purl>` | how far one version of it is, unless it is pending | `progress`, `checked_at`, `expires` |
+//! | `BATCH#<id>` | `NOTE#<at>#<sha256>` | how far some versions of it are, as it was noted at once | `noted`, `noted_size`, `expires` |
+//! | `BATCH#<id>` | `ITEM#<purl>` | how far one version of it is; not written any more | `progress`, `checked_at`, `expires` |
 //! | `CURSOR#<feed>` | `CURSOR` | how far a feed was read | `position` |
 //! | `SIGNED#<sha256 of what was signed>` | `<sha256 of the key>` | a signature | `signature` |
 //! | `TRUST` | `TRUST` | the signed files from which trust material is made | `fetched_at`; `files`, `files_size` or `files_blob` |
@@ -39,8 +40,8 @@
 //! there are, a few pages of a query find the newest. A version whose time of publication is corrected would leave its
 //! earlier row behind; the row of the version says where that is, and one transaction moves both. With the version alone as
 //! the sort key no such row would be needed, and every memory of a package of 5,000 versions would read all of them. What
-//! the registry's list says of versions that nobody has looked at is one row, since a package that is met for the first time
-//! has a dozen of them; a word on a version of one's own takes its place.
+//! the first look at a package taught is one row: what its own release proved, and what the registry's list says of a dozen
+//! that nobody has looked at. A later word on one of them gets rows, and is removed there.
 //!
 //! A write is charged by the kilobyte, in a transaction twice, so that little is written twice. A verdict that changed
 //! something is the current one, and gets its row of the history before another takes its place; the look at a run that is

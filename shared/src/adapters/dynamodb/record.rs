@@ -27,7 +27,8 @@ struct Handed<'a> {
 impl DynamoDbStore {
     /// Records a verdict with its dossier:
     ///
-    /// 1. reads the current row, strongly consistent: a stale one would only make step 4 fail;
+    /// 1. reads the current row, strongly consistent: a stale one would only make step 4 fail. Where whoever holds the lease found
+    ///    none, it is not read at first;
     /// 2. writes the evidence, before anything refers to it;
     /// 3. decides what becomes of the verdict;
     /// 4. writes that, on the condition that the row is still the one that was decided on, or starts again.
@@ -46,8 +47,9 @@ impl DynamoDbStore {
         verdict: &Verdict,
         dossier: &Dossier,
         first_seen: Option<&FirstSeen>,
+        is_first: bool,
     ) -> Result<Recorded, StoreFault> {
-        let evidence = evidence::Packed::new(dossier)?;
+        let evidence = evidence::Packed::new(dossier, verdict.next_look_at.is_none())?;
         let handed = Handed {
             verdict,
             packed: PackedVerdict::new(verdict)?,
@@ -55,10 +57,15 @@ impl DynamoDbStore {
             first_seen,
         };
         let mut evidence_is_kept = false;
+        let mut is_absent = is_first;
         let mut delays = bulk::backoff();
         loop {
             // 1.
-            let seen = self.current_row(&verdict.package).await?;
+            let seen = if std::mem::take(&mut is_absent) {
+                None
+            } else {
+                self.current_row(&verdict.package).await?
+            };
             // 2.
             if !evidence_is_kept {
                 self.keep_evidence(seen.as_ref(), &handed.packed, &evidence).await?;

@@ -24,7 +24,8 @@ const PAGE: usize = 128;
 /// How many requests for rows of versions are under way at the same time.
 const AT_ONCE: usize = 8;
 
-/// The most releases that are kept as they were read from the registry, the latest. What is left out is read again.
+/// The most releases that are kept in the row of those that were there when the package was met: what is there already, and of
+/// what is added the latest. What is left out is read again.
 const FILLED_LIMIT: usize = 1024;
 
 /// What is kept of a version, as it was read.
@@ -37,7 +38,7 @@ struct Known {
     filled: Filled,
 }
 
-/// What was read from the registry's list of versions.
+/// What was read from the registry's list of versions, and what the release proved with which the package was met.
 #[derive(Default)]
 struct Filled {
     releases: Vec<PastRelease>,
@@ -67,8 +68,9 @@ impl DynamoDbStore {
     /// The newest releases of a package that were published until `until`, newest first: as far back as there are [`LIMIT`]
     /// accepted ones of the kind of this version, a prerelease or not, and of the others as many as lie in between.
     ///
-    /// The reads are strongly consistent, since the answer is an input of a verdict; but for what was read from the registry's
-    /// list, which is read there again where it is missed.
+    /// Besides, whether anything is kept of a release until then, or of those that were there when the package was met.
+    ///
+    /// The reads are strongly consistent, since the answer is an input of a verdict.
     ///
     /// The two are counted apart, so that a package which publishes a prerelease for every commit is still compared with its
     /// last stable releases. What was read from the registry's list counts where there is no other word on the version.
@@ -76,7 +78,7 @@ impl DynamoDbStore {
         &self,
         package: &PackageVersion,
         until: Option<Timestamp>,
-    ) -> Result<Vec<PastRelease>, StoreFault> {
+    ) -> Result<(Vec<PastRelease>, bool), StoreFault> {
         let reading = Reading {
             backwards: true,
             consistent: true,
@@ -85,8 +87,10 @@ impl DynamoDbStore {
         let own = package.ecosystem().channel(package.version()).is_stable();
         let mut recent = Recent::of(package.ecosystem());
         // First, since what is removed from it meanwhile has a release by then.
-        let mut filled = self.filled(package.name(), false).await?.releases;
+        let Filled { releases, revision } = self.filled(package.name(), true).await?;
+        let mut filled = releases;
         let mut page = self.page(&range, reading, PAGE, None).await?;
+        let met = revision.is_some() || !page.0.is_empty();
         filled.retain(|release| until.is_none_or(|until| release.published_at <= until));
         filled.sort_by_key(|release| Reverse(release.published_at));
         let mut filled = filled.into_iter().peekable();
@@ -109,17 +113,18 @@ impl DynamoDbStore {
             }
             page = self.page(&range, reading, PAGE.min(left), start).await?;
         }
-        Ok(recent.releases)
+        Ok((recent.releases, met))
     }
 
     /// Keeps what a release proved:
     ///
-    /// 1. reads the row of the version and that of the release; if both hold just that, there is nothing to do;
+    /// 1. reads the row of the version and that of the release; if both hold just that, there is nothing to do. Nor is there if
+    ///    it has no rows, and that is what was kept of it when the package was met;
     /// 2. writes the version and then the release, each on the condition that it is still what was read, or starts again. A
     ///    process that dies in between leaves a version without its release, which the next word on it finds at 1. Where the
     ///    time of publication is another one now, one step writes both and removes the release from where it was; a worker whose
     ///    lease has expired, and who writes at that very moment, can leave one there;
-    /// 3. removes the version from what was read from the registry's list.
+    /// 3. removes the version from what was kept when the package was met.
     pub(super) async fn keep_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
         let (name, version) = (package.name(), package.version());
         let (place, packed) = placed(version, release)?;
@@ -128,6 +133,9 @@ impl DynamoDbStore {
         loop {
             // 1.
             let known = self.known(name, version, &place).await?;
+            if known.place.is_none() && known.filled.releases.contains(release) {
+                return Ok(());
+            }
             // 2.
             let is_kept = match &known.place {
                 Some(before) if before.sort_key != place.sort_key => {
@@ -221,6 +229,22 @@ impl DynamoDbStore {
             .collect())
     }
 
+    /// Keeps what the first look at a package taught of its releases, in one row; false if there is one. A word of one's own
+    /// counts like any other there: those that come later have rows of their own.
+    pub(super) async fn keep_first_meeting(
+        &self,
+        package: &PackageVersion,
+        own: Option<&PastRelease>,
+        listed: &[PastRelease],
+    ) -> Result<bool, StoreFault> {
+        let mut releases: Vec<PastRelease> = own.cloned().into_iter().collect();
+        releases.extend(latest_of(listed, |release| release.version != package.version()));
+        if releases.is_empty() {
+            return Ok(true);
+        }
+        self.put_filled(package.name(), &Filled::default(), releases).await
+    }
+
     /// Adds releases to those that were read from the registry's list, each unless there is one of its version: one row for all
     /// of them, since a package that is met for the first time has a dozen. A word of one's own that is said of one at the same
     /// moment may end up beside it, and counts where both are read.
@@ -233,12 +257,7 @@ impl DynamoDbStore {
             is_sure = true;
             let mut filled = before.releases.clone();
             let known: BTreeSet<&String> = before.releases.iter().map(|release| &release.version).collect();
-            filled.extend(
-                releases
-                    .iter()
-                    .filter(|release| !known.contains(&release.version))
-                    .cloned(),
-            );
+            filled.extend(latest_of(releases, |release| !known.contains(&release.version)));
             if filled.len() == before.releases.len() || self.put_filled(name, &before, filled).await? {
                 return Ok(());
             }
@@ -282,8 +301,8 @@ impl DynamoDbStore {
         before: &Filled,
         mut releases: Vec<PastRelease>,
     ) -> Result<bool, StoreFault> {
-        releases.sort_by_key(|release| Reverse(release.published_at));
         releases.truncate(FILLED_LIMIT);
+        releases.sort_by_key(|release| Reverse(release.published_at));
         if let (Some(revision), true) = (&before.revision, releases.is_empty()) {
             let request = self.client.delete_item().table_name(&self.table);
             let result = request
@@ -385,6 +404,13 @@ impl DynamoDbStore {
         ];
         self.transact(transaction).await
     }
+}
+
+/// Some of the releases, the latest first.
+fn latest_of(releases: &[PastRelease], wanted: impl Fn(&PastRelease) -> bool) -> Vec<PastRelease> {
+    let mut latest: Vec<PastRelease> = releases.iter().filter(|release| wanted(release)).cloned().collect();
+    latest.sort_by_key(|release| Reverse(release.published_at));
+    latest
 }
 
 /// Where a release belongs, and how it is written.

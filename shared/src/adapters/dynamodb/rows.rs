@@ -59,6 +59,14 @@ pub(super) const LIST_TEXT: TextAttributes = TextAttributes {
     limit: PART,
 };
 
+/// What was noted of some versions of a batch.
+pub(super) const NOTED_TEXT: TextAttributes = TextAttributes {
+    here: "noted",
+    size: "noted_size",
+    elsewhere: "noted_blob",
+    limit: PART,
+};
+
 /// The document with the signed files from which trust material is made.
 pub(super) const TRUST_TEXT: TextAttributes = TextAttributes {
     here: "files",
@@ -485,6 +493,12 @@ pub(super) fn filled_item(name: &PackageName, releases: &PackedText) -> Item {
 /// A row of the list of a batch.
 pub(super) fn list_item(id: &str, number: usize, purls: &PackedText) -> Item {
     item_with(keys::batch_key(id), &keys::list_key(number), purls.attributes())
+}
+
+/// A row of what was noted of some versions of a batch.
+pub(super) fn note_item(id: &str, at: Timestamp, noted: &PackedText) -> Item {
+    let sort_key = keys::note_key(at, &noted.digest());
+    item_with(keys::batch_key(id), &sort_key, noted.attributes())
 }
 
 /// Where the release of a version is.

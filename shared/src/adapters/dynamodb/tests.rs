@@ -156,7 +156,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     let (store, wire) = fixture.wired(|_, _| None);
 
     let (first, evidence) = sample(0);
-    store.record(&first, &evidence, None).await.unwrap();
+    store.record(&first, &evidence, None, false).await.unwrap();
     let calls = wire.take_calls();
     let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
     assert_eq!(operations, ["GetItem", "BatchWriteItem", "TransactWriteItems"]);
@@ -164,7 +164,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     assert_eq!(written(&calls[1]), 2, "the dossier and its large body");
 
     let (second, evidence) = sample(10);
-    store.record(&second, &evidence, None).await.unwrap();
+    store.record(&second, &evidence, None, false).await.unwrap();
     let calls = wire.take_calls();
     let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
     assert_eq!(
@@ -174,7 +174,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
     );
     assert_eq!(written(&calls[1]), 1, "the body is there already");
 
-    store.record(&second, &evidence, None).await.unwrap();
+    store.record(&second, &evidence, None, false).await.unwrap();
     assert_eq!(
         wire.take_operations(),
         ["GetItem", "UpdateItem"],
@@ -183,21 +183,57 @@ async fn a_verdict_takes_one_read_and_two_writes() {
 
     let dossier = dossier(&package("1.0.0"), 20, b"[]");
     store
-        .record(&verdict(&dossier, Status::Indeterminate, &[], 20), &dossier, None)
+        .record(
+            &verdict(&dossier, Status::Indeterminate, &[], 20),
+            &dossier,
+            None,
+            false,
+        )
         .await
         .unwrap();
     assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "UpdateItem"]);
 
+    // Of a version that is not looked at again everything is in one row; whoever holds the lease knows that there is no verdict.
+    let evidence = conformance::dossier(&package("2.0.0"), 30, &[b' '; 10_000]);
+    let calm = Verdict {
+        next_look_at: None,
+        ..verdict(&evidence, Status::Verified, &[], 30)
+    };
+    store.record(&calm, &evidence, None, true).await.unwrap();
+    let calls = wire.take_calls();
+    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    assert_eq!(operations, ["BatchWriteItem", "UpdateItem"]);
+    assert_eq!(written(&calls[0]), 1);
+    assert_eq!(store.dossier(&calm.dossier).await.unwrap(), Some(evidence.clone()));
+    wire.take_calls();
+    // Where that is not so any more, nothing is lost.
+    let later = verdict(&evidence, Status::Mismatch, &["run.conclusion"], 40);
+    let recorded = store.record(&later, &evidence, None, true).await.unwrap();
+    assert!(matches!(recorded, Recorded::Current { previous: Some(previous), .. } if *previous == calm));
+    assert_eq!(
+        wire.take_operations(),
+        [
+            "BatchWriteItem",
+            "TransactWriteItems",
+            "GetItem",
+            "PutItem",
+            "TransactWriteItems"
+        ]
+    );
+
     store.current(&first.package).await.unwrap();
     assert_eq!(wire.take_operations(), ["GetItem"]);
-    store.memory(&first.package, None).await.unwrap();
+    store.past(&first.package, None).await.unwrap();
     let calls = wire.take_calls();
     let operations: BTreeSet<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
     assert_eq!(
         (calls.len(), operations),
-        (4, BTreeSet::from(["BatchGetItem", "GetItem", "Query"]))
+        (3, BTreeSet::from(["BatchGetItem", "GetItem", "Query"]))
     );
-    store.acquire_lease(&first.package, "one", at(0), at(60)).await.unwrap();
+    store
+        .acquire_lease(&first.package, "one", None, at(0), at(60))
+        .await
+        .unwrap();
     store.release_lease(&first.package, "one").await.unwrap();
     assert_eq!(wire.take_operations(), ["PutItem", "DeleteItem"]);
     store.history(&first.package, 10).await.unwrap();
@@ -222,7 +258,7 @@ async fn what_changes_at_every_attempt_is_a_fault() {
     let client = Client::from_conf(config(([127, 0, 0, 1], 1).into()).http_client(wire.clone()).build());
     let store = DynamoDbStore::new(client, TABLE);
     assert!(matches!(
-        store.remember(&run(), &[seen(0, 200)], at(0)).await,
+        store.remember(&run(), &[seen(0, 200)], at(0), false).await,
         Err(StoreFault::Unreachable(_))
     ));
     assert_eq!(wire.take_operations().len(), 18, "nine attempts");
@@ -240,7 +276,7 @@ async fn evidence_is_written_before_the_verdict() {
         fixture.wired(|call, _| (call.operation == "TransactWriteItems").then(|| fault("AccessDeniedException")));
     let (verdict, evidence) = sample(0);
     assert!(matches!(
-        store.record(&verdict, &evidence, None).await,
+        store.record(&verdict, &evidence, None, false).await,
         Err(StoreFault::Unreachable(_))
     ));
     assert_eq!(fixture.store.dossier(&verdict.dossier).await.unwrap(), Some(evidence));
@@ -255,7 +291,7 @@ async fn an_unprocessed_item_is_written_again() {
             .then(|| (200, json!({ "UnprocessedItems": call.input["RequestItems"] })))
     });
     let (verdict, evidence) = sample(0);
-    store.record(&verdict, &evidence, None).await.unwrap();
+    store.record(&verdict, &evidence, None, false).await.unwrap();
     let operations = wire.take_operations();
     assert_eq!(
         operations
@@ -271,7 +307,7 @@ async fn an_unprocessed_item_is_written_again() {
 async fn an_unprocessed_key_is_read_again() {
     let fixture = Fixture::new().await;
     let (verdict, evidence) = sample(0);
-    fixture.store.record(&verdict, &evidence, None).await.unwrap();
+    fixture.store.record(&verdict, &evidence, None, false).await.unwrap();
     let (store, wire) = fixture.wired(|call, before| {
         (call.operation == "BatchGetItem" && before < 2).then(|| {
             (
@@ -295,7 +331,7 @@ async fn what_is_never_processed_is_a_fault() {
     let (verdict, evidence) = sample(0);
     let started = tokio::time::Instant::now();
     let result = DynamoDbStore::new(client, TABLE)
-        .record(&verdict, &evidence, None)
+        .record(&verdict, &evidence, None, false)
         .await;
     assert!(matches!(result, Err(StoreFault::Unreachable(_))));
     assert_eq!(wire.take_operations().len(), 10, "one read, and nine attempts to write");
@@ -314,7 +350,7 @@ async fn a_throttled_write_is_retried() {
         (before == 0).then(|| fault(kind))
     });
     let (verdict, evidence) = sample(0);
-    store.record(&verdict, &evidence, None).await.unwrap();
+    store.record(&verdict, &evidence, None, false).await.unwrap();
     assert_eq!(wire.take_operations().len(), 6, "each request twice");
     assert_eq!(store.current(&verdict.package).await.unwrap(), Some(verdict));
 }
@@ -341,7 +377,7 @@ async fn a_transaction_in_conflict_with_another_is_decided_again() {
         });
         let dossier = dossier(&package(&format!("1.0.0-{code}")), 0, b"[]");
         store
-            .record(&verdict(&dossier, Status::Verified, &[], 0), &dossier, None)
+            .record(&verdict(&dossier, Status::Verified, &[], 0), &dossier, None, false)
             .await
             .unwrap();
         assert_eq!(
@@ -368,7 +404,7 @@ async fn a_transaction_that_can_never_succeed_is_not_repeated() {
     });
     let (verdict, evidence) = sample(0);
     assert!(matches!(
-        store.record(&verdict, &evidence, None).await,
+        store.record(&verdict, &evidence, None, false).await,
         Err(StoreFault::Unreachable(_))
     ));
     assert_eq!(
@@ -384,10 +420,10 @@ async fn a_write_that_was_overtaken_is_decided_again() {
     let dossier = dossier(&package("1.0.0"), 50, b"[]");
     let overtaken = verdict(&dossier, Status::Mismatch, &[], 50);
     // The first read is answered with nothing, as if the other verdict were recorded right after it.
-    fixture.store.record(&overtaking, &evidence, None).await.unwrap();
+    fixture.store.record(&overtaking, &evidence, None, false).await.unwrap();
     let (store, _) =
         fixture.wired(|call, before| (call.operation == "GetItem" && before == 0).then(|| (200, json!({}))));
-    let recorded = store.record(&overtaken, &dossier, None).await.unwrap();
+    let recorded = store.record(&overtaken, &dossier, None, false).await.unwrap();
     assert_eq!(
         recorded,
         Recorded::KeptExisting {
@@ -412,13 +448,13 @@ async fn a_row_that_cannot_be_read_is_corrupt() {
     ];
     for (attribute, value) in changes {
         fixture.delete(PKG, "VERDICT").await;
-        fixture.store.record(&verdict, &evidence, None).await.unwrap();
+        fixture.store.record(&verdict, &evidence, None, false).await.unwrap();
         fixture
             .tamper(PKG, "VERDICT", |item| drop(item.insert(attribute.to_owned(), value)))
             .await;
         let detail = corrupt(fixture.store.current(&verdict.package).await);
         assert!(detail.contains(attribute) || detail.contains("verdict"), "{detail}");
-        corrupt(fixture.store.record(&verdict, &evidence, None).await);
+        corrupt(fixture.store.record(&verdict, &evidence, None, false).await);
     }
 }
 
@@ -427,7 +463,7 @@ async fn evidence_that_was_changed_or_lost_is_corrupt() {
     let fixture = Fixture::new().await;
     let dossier = dossier(&package("1.0.0"), 0, &noise(800_000));
     let verdict = verdict(&dossier, Status::Verified, &[], 0);
-    fixture.store.record(&verdict, &dossier, None).await.unwrap();
+    fixture.store.record(&verdict, &dossier, None, false).await.unwrap();
     let body = keys::body_key(&Digest::sha256_of(&noise(800_000)));
     let outline = keys::dossier_key(&verdict.dossier);
     let data = |bytes: &[u8]| AttributeValue::B(Binary::new(packing::pack(bytes).unwrap()));
@@ -460,7 +496,7 @@ async fn evidence_that_was_changed_or_lost_is_corrupt() {
 async fn a_row_of_the_index_that_cannot_be_read_does_not_stop_the_others() {
     let fixture = Fixture::new().await;
     let (verdict, evidence) = sample(0);
-    fixture.store.record(&verdict, &evidence, None).await.unwrap();
+    fixture.store.record(&verdict, &evidence, None, false).await.unwrap();
     let mut stranger = fixture.row(PKG, "VERDICT").await;
     stranger.insert("pk".to_owned(), rows::text("PKG#pkg:unheard-of/name@1.0.0"));
     stranger.insert("due_at".to_owned(), rows::text(keys::instant(at(-100))));
@@ -475,7 +511,7 @@ async fn a_row_of_the_index_that_cannot_be_read_does_not_stop_the_others() {
 async fn creating_the_table_twice_changes_nothing() {
     let fixture = Fixture::new().await;
     let (verdict, evidence) = sample(0);
-    fixture.store.record(&verdict, &evidence, None).await.unwrap();
+    fixture.store.record(&verdict, &evidence, None, false).await.unwrap();
     DynamoDbStore::create_table(&fixture.server.client(), TABLE)
         .await
         .unwrap();
@@ -494,12 +530,12 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     };
     fixture
         .store
-        .record(&verdict, &evidence, Some(&first_seen))
+        .record(&verdict, &evidence, Some(&first_seen), false)
         .await
         .unwrap();
     fixture
         .store
-        .acquire_lease(&verdict.package, "one", at(0), at(60))
+        .acquire_lease(&verdict.package, "one", None, at(0), at(60))
         .await
         .unwrap();
     let attributes = |item: Item| {
@@ -515,7 +551,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         "bodies checked_at dossier due_at due_shard first_seen is_change pk schema sk status verdict verdict_size"
     );
     let (changed, evidence) = changed(10);
-    fixture.store.record(&changed, &evidence, None).await.unwrap();
+    fixture.store.record(&changed, &evidence, None, false).await.unwrap();
     assert_eq!(
         attributes(
             fixture
@@ -530,7 +566,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         lease["expires"],
         AttributeValue::N((at(60).as_second() + 1).to_string())
     );
-    assert_eq!(attributes(lease), "expires holder pk schema sk until");
+    assert_eq!(attributes(lease), "after expires holder pk schema sk until");
     assert_eq!(
         attributes(fixture.row(&format!("DOSSIER#{dossier}"), "PART#0000").await),
         "data parts pk schema size sk"
@@ -542,12 +578,12 @@ async fn the_rows_are_those_that_the_documentation_lists() {
     );
 
     let store = &fixture.store;
-    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    store.remember(&run(), &[seen(0, 200)], at(0), false).await.unwrap();
     assert_eq!(
         attributes(fixture.row("TRACE#RUN#12#3#1", "KEPT").await),
         "looked_at pk revision schema seen seen_size sk"
     );
-    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
+    store.remember(&run(), &[seen(10, 404)], at(10), false).await.unwrap();
     let package = &verdict.package;
     store.remember_release(package, &release("1.0.0", 0)).await.unwrap();
     store
@@ -575,7 +611,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         package: verdict.package.clone(),
         progress: done,
     };
-    store.note_progress("b1", &item).await.unwrap();
+    store.note_progress("b1", &[item], at(0)).await.unwrap();
     assert!(store.advance_cursor("npm", None, 1).await.unwrap());
     let (message, key) = (Digest::sha256_of(b"message"), Digest::sha256_of(b"key"));
     store.keep_signature(&message, &key, b"signature").await.unwrap();
@@ -630,10 +666,12 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         attributes(fixture.row("BATCH#b1", "LIST#0000").await),
         "expires packages packages_size pk schema sk"
     );
-    let item = fixture.row("BATCH#b1", "ITEM#pkg:npm/%40scope/name@1.0.0").await;
+    let noted = fixture.all().await.into_iter();
+    let mut noted = noted.filter(|item| rows::text_of(item, "sk").unwrap().starts_with(&format!("NOTE#{now}#")));
+    let item = noted.next().unwrap();
     let expires = conformance::batch("b1", 1).expires_at.as_second() + 1;
     assert_eq!(item["expires"], AttributeValue::N(expires.to_string()));
-    assert_eq!(attributes(item), "checked_at expires pk progress schema sk");
+    assert_eq!(attributes(item), "expires noted noted_size pk schema sk");
     assert_eq!(
         attributes(fixture.row("CURSOR#npm", "CURSOR").await),
         "pk position schema sk"

@@ -30,7 +30,7 @@ impl DynamoDbStore {
 
     /// Keeps a look:
     ///
-    /// 1. reads what is kept so far, and merges the look with it;
+    /// 1. reads what is kept so far, and merges the look with it. Where nothing was recalled a moment ago, it is not read at first;
     /// 2. appends the look, before anything is made of it, unless it is just what is kept from then on: whatever fails
     ///    afterwards, it is not lost;
     /// 3. if something else is kept from then on, appends what was kept, where that is a look which has no row of its own;
@@ -44,6 +44,7 @@ impl DynamoDbStore {
         key: &TraceKey,
         seen: &[Observation],
         at: Timestamp,
+        is_first: bool,
     ) -> Result<(), StoreFault> {
         if seen.is_empty() {
             return Ok(());
@@ -52,10 +53,15 @@ impl DynamoDbStore {
         // The order of a look carries no meaning, and must not make two looks of one.
         seen.sort_by_key(|observation| observation.subject);
         let mut is_appended = false;
+        let mut is_absent = is_first;
         let mut delays = bulk::backoff();
         loop {
             // 1.
-            let row = self.kept_row(key).await?;
+            let row = if std::mem::take(&mut is_absent) {
+                None
+            } else {
+                self.kept_row(key).await?
+            };
             let earlier = match &row {
                 Some(row) => self.seen_in(row).await?,
                 None => Vec::new(),

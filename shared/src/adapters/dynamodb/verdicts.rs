@@ -1,7 +1,7 @@
 //! Verdicts, evidence, memory and leases, as the port has them.
 
 use async_trait::async_trait;
-use futures::future::try_join3;
+use futures::future::try_join;
 use jiff::Timestamp;
 
 use super::keys::{LEASE, VERDICT};
@@ -10,7 +10,7 @@ use super::{DynamoDbStore, evidence, keys, lost_delete, lost_put, unreachable};
 use crate::dossier::{Dossier, Observation};
 use crate::history::PastRelease;
 use crate::package::{Digest, PackageName, PackageVersion};
-use crate::ports::{FirstSeen, Memory, Recorded, Sibling, StoreFault, TraceKey, VerdictStore};
+use crate::ports::{FirstSeen, Past, Recorded, Sibling, StoreFault, TraceKey, VerdictStore};
 use crate::verdict::Verdict;
 
 impl DynamoDbStore {
@@ -59,24 +59,27 @@ impl VerdictStore for DynamoDbStore {
         }
     }
 
+    /// The read is strongly consistent: a digest first seen a moment ago would be unknown to the check that compares it.
+    async fn first_seen(&self, package: &PackageVersion) -> Result<Option<FirstSeen>, StoreFault> {
+        match self.current_row(package).await? {
+            Some(row) => self.first_seen_in(&row).await,
+            None => Ok(None),
+        }
+    }
+
     /// All questions are strongly consistent, since the answers are an input of a verdict: of two versions that are published
     /// and judged within a second, the later one is compared with what the earlier one has just proved. Of a package that has
     /// just been put on the watch list the verdict would otherwise have no next look.
-    async fn memory(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Memory, StoreFault> {
-        let (row, watched, history) = Box::pin(try_join3(
-            self.current_row(package),
+    async fn past(&self, package: &PackageVersion, until: Option<Timestamp>) -> Result<Past, StoreFault> {
+        let (watched, (history, met)) = Box::pin(try_join(
             self.watch_row(package.name()),
             self.past_releases(package, until),
         ))
         .await?;
-        Ok(Memory {
-            first_seen: match &row {
-                Some(row) => self.first_seen_in(row).await?,
-                None => None,
-            },
+        Ok(Past {
             history,
             watched: watched.is_some(),
-            ..Memory::default()
+            met,
         })
     }
 
@@ -89,8 +92,9 @@ impl VerdictStore for DynamoDbStore {
         verdict: &Verdict,
         dossier: &Dossier,
         first_seen: Option<&FirstSeen>,
+        is_first: bool,
     ) -> Result<Recorded, StoreFault> {
-        self.keep_verdict(verdict, dossier, first_seen).await
+        self.keep_verdict(verdict, dossier, first_seen, is_first).await
     }
 
     /// The reads are strongly consistent: a verdict that has just been archived is in neither place for one that is not.
@@ -114,12 +118,27 @@ impl VerdictStore for DynamoDbStore {
         self.kept(key).await
     }
 
-    async fn remember(&self, key: &TraceKey, seen: &[Observation], at: Timestamp) -> Result<(), StoreFault> {
-        self.keep_look(key, seen, at).await
+    async fn remember(
+        &self,
+        key: &TraceKey,
+        seen: &[Observation],
+        at: Timestamp,
+        is_first: bool,
+    ) -> Result<(), StoreFault> {
+        self.keep_look(key, seen, at, is_first).await
     }
 
     async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault> {
         self.keep_release(package, release).await
+    }
+
+    async fn meet(
+        &self,
+        package: &PackageVersion,
+        own: Option<&PastRelease>,
+        listed: &[PastRelease],
+    ) -> Result<bool, StoreFault> {
+        self.keep_first_meeting(package, own, listed).await
     }
 
     async fn releases(&self, name: &PackageName, versions: &[String]) -> Result<Vec<PastRelease>, StoreFault> {
@@ -145,21 +164,27 @@ impl VerdictStore for DynamoDbStore {
     /// Whoever holds the lease cannot take it again: one process may look at several versions, or be asked twice for the
     /// same, under one name. The price is that a request which is repeated by the client because its answer was lost
     /// finds its own lease, and the version is left alone until that expires.
+    ///
+    /// A lease of a version without a verdict was taken after no look: any that is recorded is later.
     async fn acquire_lease(
         &self,
         package: &PackageVersion,
         holder: &str,
+        after: Option<Timestamp>,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreFault> {
+        let after = keys::instant(after.unwrap_or(Timestamp::MIN));
         let result = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(lease(package, holder, until)))
-            .condition_expression("attribute_not_exists(pk) OR #until <= :now")
+            .set_item(Some(lease(package, holder, &after, until)))
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR #after < :after")
             .expression_attribute_names("#until", "until")
+            .expression_attribute_names("#after", "after")
             .expression_attribute_values(":now", rows::text(keys::instant(now)))
+            .expression_attribute_values(":after", rows::text(&after))
             .send()
             .await;
         match result {
@@ -189,12 +214,13 @@ impl VerdictStore for DynamoDbStore {
 }
 
 /// A lease; it may be forgotten once it has expired.
-fn lease(package: &PackageVersion, holder: &str, until: Timestamp) -> Item {
+fn lease(package: &PackageVersion, holder: &str, after: &str, until: Timestamp) -> Item {
     rows::item_with(
         keys::package_key(package),
         LEASE,
         [
             ("holder", rows::text(holder)),
+            ("after", rows::text(after)),
             ("until", rows::text(keys::instant(until))),
             ("expires", rows::expiry(until)),
         ],

@@ -22,7 +22,7 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
     let fixture = Fixture::new().await;
     let (store, wire) = fixture.wired(|_, _| None);
     let (verdict, evidence) = sample(100);
-    store.record(&verdict, &evidence, None).await.unwrap();
+    store.record(&verdict, &evidence, None, false).await.unwrap();
     store
         .remember_release(&package("1.0.0"), &release("1.0.0", 0))
         .await
@@ -43,7 +43,8 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
     let (strong, eventual) = (Some(true), Some(false));
     reads!(store.current(&package) => "GetItem" strong);
     reads!(store.last_look(&package) => "GetItem" strong);
-    reads!(store.memory(&package, None) => "BatchGetItem" eventual, "GetItem" strong, "Query" strong);
+    reads!(store.past(&package, None) => "BatchGetItem" strong, "GetItem" strong, "Query" strong);
+    reads!(store.first_seen(&package) => "GetItem" strong);
     reads!(store.history(&package, 10) => "GetItem" strong, "Query" strong);
     reads!(store.recall(&run) => "GetItem" strong);
     reads!(store.releases(&name, &["1.0.0".to_owned()]) => "BatchGetItem" eventual);
@@ -67,7 +68,7 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
     // What a slow look found out is compared with what stood at its time.
     let earlier = dossier(&package, 50, b"[]");
     let late = conformance::verdict(&earlier, Status::Mismatch, &[], 50);
-    reads!(store.record(&late, &earlier, None) => "GetItem" strong, "Query" strong);
+    reads!(store.record(&late, &earlier, None, false) => "GetItem" strong, "Query" strong);
     // Evidence never changes: what is found is right, and what is missed is asked for again.
     reads!(store.dossier(&verdict.dossier) => "BatchGetItem" eventual);
     reads!(store.dossier(&Digest::sha256_of(b"unknown")) => "BatchGetItem" eventual, "BatchGetItem" strong);
@@ -77,7 +78,7 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
 async fn evidence_that_an_eventually_consistent_read_misses_is_found() {
     let fixture = Fixture::new().await;
     let (verdict, evidence) = sample(0);
-    fixture.store.record(&verdict, &evidence, None).await.unwrap();
+    fixture.store.record(&verdict, &evidence, None, false).await.unwrap();
     // The copy that is asked has not heard of it yet.
     let (store, wire) = fixture.wired(|call, _| {
         let is_stale = call.input["RequestItems"][TABLE]["ConsistentRead"] == false;

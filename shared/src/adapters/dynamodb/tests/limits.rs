@@ -151,7 +151,7 @@ async fn bodies_of_any_length_come_back_whole_in_as_many_parts_as_they_need() {
         let body = noise(length);
         let dossier = dossier(&package("1.0.0"), seconds, &body);
         let verdict = verdict(&dossier, Status::Verified, &[], seconds);
-        fixture.store.record(&verdict, &dossier, None).await.unwrap();
+        fixture.store.record(&verdict, &dossier, None, false).await.unwrap();
         assert!(
             fixture.store.dossier(&verdict.dossier).await.unwrap() == Some(dossier),
             "{length}"
@@ -201,7 +201,7 @@ async fn what_is_compressed_is_in_its_row_up_to_its_limit_and_elsewhere_beyond()
         };
         fixture
             .store
-            .remember(&run(), std::slice::from_ref(&seen), at(seconds))
+            .remember(&run(), std::slice::from_ref(&seen), at(seconds), false)
             .await
             .unwrap();
         assert!(fixture.store.recall(&run()).await.unwrap().contains(&seen), "{length}");
@@ -217,7 +217,7 @@ async fn a_verdict_fits_into_its_row_whatever_else_is_in_it() {
     let dossiers = [dossier_of(2000, 0), dossier_of(2000, 10), dossier_of(2000, 20)];
     let longest = verdict_of(&dossiers[0], Status::Verified, 0, VERDICT_TEXT.limit - 200);
     let seen = first_seen_of(JSON_LIMIT);
-    store.record(&longest, &dossiers[0], Some(&seen)).await.unwrap();
+    store.record(&longest, &dossiers[0], Some(&seen), false).await.unwrap();
     let row = fixture.row(PKG, "VERDICT").await;
     assert!(
         row.contains_key("verdict") && row.contains_key("first_seen"),
@@ -234,21 +234,18 @@ async fn a_verdict_fits_into_its_row_whatever_else_is_in_it() {
         artifacts: [("added.whl".to_owned(), Digest::sha256_of(b"added"))].into(),
         ..seen.clone()
     };
-    store.record(&same, &dossiers[1], Some(&added)).await.unwrap();
-    let memory = store.memory(&same.package, None).await.unwrap().first_seen.unwrap();
+    store.record(&same, &dossiers[1], Some(&added), false).await.unwrap();
+    let memory = store.first_seen(&same.package).await.unwrap().unwrap();
     assert_eq!(memory.artifacts.len(), seen.artifacts.len() + 1);
     assert_eq!(memory.integrity, seen.integrity);
     let row = fixture.row(PKG, "VERDICT").await;
     assert!(row.contains_key("first_seen_blob") && !row.contains_key("first_seen"));
     let change = verdict_of(&dossiers[2], Status::Mismatch, 20, 400_000);
-    store.record(&change, &dossiers[2], Some(&added)).await.unwrap();
+    store.record(&change, &dossiers[2], Some(&added), false).await.unwrap();
     store.mark_removed(&change.package, at(30)).await.unwrap();
     let current = store.current(&change.package).await.unwrap().unwrap();
     assert!(current.removed_at == Some(at(30)) && current.findings == change.findings);
-    assert_eq!(
-        store.memory(&same.package, None).await.unwrap().first_seen,
-        Some(memory)
-    );
+    assert_eq!(store.first_seen(&same.package).await.unwrap(), Some(memory));
     assert!(store.history(&change.package, 10).await.unwrap() == [change, longest]);
     assert!(fixture.all().await.iter().all(|item| size(item) <= ROW));
 }
@@ -268,9 +265,13 @@ async fn what_was_seen_first_of_any_number_of_files_comes_back_whole() {
             PackedJson::of(&seen, &FIRST_SEEN_JSON).unwrap().elsewhere().is_none(),
             is_here
         );
-        fixture.store.record(&verdict, &evidence, Some(&seen)).await.unwrap();
-        let memory = fixture.store.memory(&verdict.package, None).await.unwrap();
-        assert!(memory.first_seen == Some(seen), "{length}");
+        fixture
+            .store
+            .record(&verdict, &evidence, Some(&seen), false)
+            .await
+            .unwrap();
+        let kept = fixture.store.first_seen(&verdict.package).await.unwrap();
+        assert!(kept == Some(seen), "{length}");
         assert!(fixture.all().await.iter().all(|item| size(item) <= ROW));
     }
 }
@@ -287,7 +288,7 @@ async fn what_two_workers_add_to_what_was_seen_first_is_not_lost_to_either() {
     let (verdict, evidence) = sample(0);
     fixture
         .store
-        .record(&verdict, &evidence, Some(&seen("a")))
+        .record(&verdict, &evidence, Some(&seen("a")), false)
         .await
         .unwrap();
     let stale = fixture.row(PKG, "VERDICT").await;
@@ -296,7 +297,7 @@ async fn what_two_workers_add_to_what_was_seen_first_is_not_lost_to_either() {
     let undecided = conformance::verdict(&other, Status::Indeterminate, &[], 10);
     fixture
         .store
-        .record(&undecided, &other, Some(&seen("b")))
+        .record(&undecided, &other, Some(&seen("b")), false)
         .await
         .unwrap();
     let (store, _) = fixture.wired(move |call, before| {
@@ -305,14 +306,8 @@ async fn what_two_workers_add_to_what_was_seen_first_is_not_lost_to_either() {
     });
     let third = dossier(&package("1.0.0"), 20, b"[]");
     let undecided = conformance::verdict(&third, Status::Indeterminate, &[], 20);
-    store.record(&undecided, &third, Some(&seen("c"))).await.unwrap();
-    let memory = fixture
-        .store
-        .memory(&verdict.package, None)
-        .await
-        .unwrap()
-        .first_seen
-        .unwrap();
+    store.record(&undecided, &third, Some(&seen("c")), false).await.unwrap();
+    let memory = fixture.store.first_seen(&verdict.package).await.unwrap().unwrap();
     assert_eq!(memory.artifacts.into_keys().collect::<Vec<_>>(), ["a", "b", "c"]);
 }
 
@@ -370,7 +365,7 @@ async fn what_does_not_grow_with_what_others_publish_is_far_from_the_limit() {
     for (seconds, status) in [(0, Status::Mismatch), (10, Status::Suspicious)] {
         let dossier = dossier(&package, seconds, b"[]");
         let verdict = verdict(&dossier, status, &checks, seconds);
-        store.record(&verdict, &dossier, None).await.unwrap();
+        store.record(&verdict, &dossier, None, false).await.unwrap();
     }
     store.watch(package.name(), at(0)).await.unwrap();
     store
@@ -388,9 +383,9 @@ async fn what_does_not_grow_with_what_others_publish_is_far_from_the_limit() {
             message: "ä".repeat(1000),
         },
     };
-    store.note_progress(&"b".repeat(2000), &failed).await.unwrap();
+    store.note_progress(&"b".repeat(2000), &[failed], at(0)).await.unwrap();
     store
-        .acquire_lease(&package, &"holder".repeat(20), at(0), at(60))
+        .acquire_lease(&package, &"holder".repeat(20), None, at(0), at(60))
         .await
         .unwrap();
     let sibling = Sibling {

@@ -176,8 +176,21 @@ async fn a_row_of_a_batch_or_a_cursor_that_cannot_be_read_is_corrupt() {
             message: String::new(),
         },
     };
-    store.note_progress("one", &failed).await.unwrap();
-    let item = keys::item_key(&failed.package);
+    let item = keys::item_key(&failed.package.to_purl());
+    let expires = conformance::batch("one", 1).expires_at;
+    let as_before = [
+        ("progress", rows::json(&failed.progress).unwrap()),
+        ("expires", rows::expiry(expires)),
+    ];
+    fixture
+        .put(rows::item_with("BATCH#one".to_owned(), &item, as_before))
+        .await;
+    store
+        .note_progress("one", std::slice::from_ref(&failed), at(0))
+        .await
+        .unwrap();
+    let said = serde_json::to_vec(&[&failed]).unwrap();
+    let note = keys::note_key(at(0), &Digest::sha256_of(&said));
     let packed = |text: &[u8]| AttributeValue::B(Binary::new(packing::pack(text).unwrap()));
     for (pk, sk, attribute, value) in [
         ("BATCH#one", "HEAD", "schema", rows::number(rows::SCHEMA + 1)),
@@ -186,6 +199,11 @@ async fn a_row_of_a_batch_or_a_cursor_that_cannot_be_read_is_corrupt() {
         ("BATCH#one", "HEAD", "expires_at", rows::text("never")),
         ("BATCH#one", item.as_str(), "schema", rows::number(rows::SCHEMA + 1)),
         ("BATCH#one", item.as_str(), "progress", rows::text("{}")),
+        ("BATCH#one", item.as_str(), "checked_at", rows::text("never")),
+        ("BATCH#one", note.as_str(), "schema", rows::number(rows::SCHEMA + 1)),
+        ("BATCH#one", note.as_str(), "noted", packed(b"[1]")),
+        ("BATCH#one", note.as_str(), "noted_size", rows::number(1)),
+        ("BATCH#one", note.as_str(), "expires", rows::text("never")),
         ("BATCH#one", "LIST#0000", "schema", rows::number(rows::SCHEMA + 1)),
         ("BATCH#one", "LIST#0000", "packages", packed(b"[1]")),
         ("BATCH#one", "LIST#0000", "packages_size", rows::number(1)),
@@ -216,21 +234,7 @@ async fn a_row_of_another_schema_is_not_written_over() {
     store.create_batch(&batch, &versions(1), at(0)).await.unwrap();
     assert!(store.advance_cursor("npm", None, 1).await.unwrap());
     let package = versions(1).remove(0);
-    let done = BatchItem {
-        package: package.clone(),
-        progress: Progress::Done {
-            status: Status::Verified,
-            decided_by: Vec::new(),
-            checked_at: at(0),
-        },
-    };
-    store.note_progress("one", &done).await.unwrap();
-    let item_key = keys::item_key(&package);
-    let keys = [
-        ("BATCH#one", "HEAD"),
-        ("BATCH#one", &item_key),
-        ("CURSOR#npm", "CURSOR"),
-    ];
+    let keys = [("BATCH#one", "HEAD"), ("CURSOR#npm", "CURSOR")];
     let mut before = Vec::new();
     for (pk, sk) in keys {
         fixture
@@ -247,7 +251,7 @@ async fn a_row_of_another_schema_is_not_written_over() {
             message: String::new(),
         },
     };
-    corrupt(store.note_progress("one", &item).await);
+    corrupt(store.note_progress("one", &[item], at(0)).await);
     store.finish_batch("one").await.unwrap();
     let due = Due {
         task: Task::Batch("one".to_owned()),

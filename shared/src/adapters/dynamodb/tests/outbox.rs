@@ -69,7 +69,7 @@ async fn a_first_verdict_that_is_calm_and_not_looked_at_again_is_told_to_nobody_
         (verdict, evidence)
     };
     let (verdict, evidence) = calm(sample(0));
-    let recorded = store.record(&verdict, &evidence, None).await.unwrap();
+    let recorded = store.record(&verdict, &evidence, None, false).await.unwrap();
     assert!(matches!(
         recorded,
         Recorded::Current {
@@ -85,7 +85,7 @@ async fn a_first_verdict_that_is_calm_and_not_looked_at_again_is_told_to_nobody_
     );
     // What comes of it later is a change like any other.
     let (later, evidence) = calm(changed(10));
-    let recorded = store.record(&later, &evidence, None).await.unwrap();
+    let recorded = store.record(&later, &evidence, None, false).await.unwrap();
     let Recorded::Current {
         announcement: Some(announcement),
         ..
@@ -100,7 +100,7 @@ async fn a_first_verdict_that_is_calm_and_not_looked_at_again_is_told_to_nobody_
     // One that tells of something is announced at once.
     let fixture = Fixture::new().await;
     let (first, evidence) = calm(changed(0));
-    fixture.store.record(&first, &evidence, None).await.unwrap();
+    fixture.store.record(&first, &evidence, None, false).await.unwrap();
     assert_eq!(kinds(&fixture).await, ["CHANGES", "OWED", "VERDICT"]);
 }
 
@@ -110,14 +110,14 @@ async fn a_transaction_that_fails_leaves_neither_the_change_nor_what_is_owed() {
     let (verdict, evidence) = sample(0);
     let (store, _) =
         fixture.wired(|call, _| (call.operation == "TransactWriteItems").then(|| fault("AccessDeniedException")));
-    assert!(store.record(&verdict, &evidence, None).await.is_err());
+    assert!(store.record(&verdict, &evidence, None, false).await.is_err());
     assert_eq!(kinds(&fixture).await, [""; 0]);
 
     // One that loses against another verdict is decided again, on what that one has changed.
     record(&fixture.store, Status::Verified, &[], -10).await;
     let (store, wire) =
         fixture.wired(|call, before| (call.operation == "GetItem" && before == 0).then(|| (200, json!({}))));
-    let recorded = store.record(&verdict, &evidence, None).await.unwrap();
+    let recorded = store.record(&verdict, &evidence, None, false).await.unwrap();
     assert!(matches!(
         recorded,
         Recorded::Current {

@@ -8,22 +8,22 @@ use crate::history::{LIMIT, PastRelease};
 async fn the_first_look_at_a_run_takes_one_read_and_one_write() {
     let fixture = Fixture::new().await;
     let (store, wire) = fixture.wired(|_, _| None);
-    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    store.remember(&run(), &[seen(0, 200)], at(0), false).await.unwrap();
     let calls = wire.take_calls();
     let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
     assert_eq!(operations, ["GetItem", "PutItem"]);
     assert_eq!(calls[0].input["ConsistentRead"], true);
     assert_eq!(calls[1].input["Item"]["sk"]["S"], "KEPT");
 
-    store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    store.remember(&run(), &[seen(0, 200)], at(0), false).await.unwrap();
     assert_eq!(wire.take_operations(), ["GetItem"], "it is known");
-    store.remember(&run(), &[seen(10, 404)], at(10)).await.unwrap();
+    store.remember(&run(), &[seen(10, 404)], at(10), false).await.unwrap();
     assert_eq!(
         wire.take_operations(),
         ["GetItem", "PutItem"],
         "the look is appended, and what is kept stays as it is"
     );
-    store.remember(&run(), &[seen(20, 200)], at(20)).await.unwrap();
+    store.remember(&run(), &[seen(20, 200)], at(20), false).await.unwrap();
     let calls = wire.take_calls();
     let sort_keys: Vec<&str> = calls[1..]
         .iter()
@@ -34,7 +34,7 @@ async fn the_first_look_at_a_run_takes_one_read_and_one_write() {
         "what was kept is appended before another takes its place: {sort_keys:?}"
     );
     assert_eq!(sort_keys[1..], ["KEPT"]);
-    store.remember(&run(), &[], at(30)).await.unwrap();
+    store.remember(&run(), &[], at(30), false).await.unwrap();
     assert_eq!(wire.take_operations(), [""; 0]);
     store.recall(&run()).await.unwrap();
     assert_eq!(wire.take_operations(), ["GetItem"]);
@@ -89,7 +89,7 @@ async fn every_look_stays() {
         ),
     ] {
         let store = &fixture.store;
-        store.remember(&run(), &observations, at(seconds)).await.unwrap();
+        store.remember(&run(), &observations, at(seconds), false).await.unwrap();
         let mut expected: Vec<String> = expected.into_iter().map(str::to_owned).collect();
         expected.sort();
         assert_eq!(looks(&fixture).await, expected);
@@ -108,14 +108,14 @@ async fn a_look_that_was_overtaken_is_merged_again() {
     );
     fixture
         .store
-        .remember(&run(), std::slice::from_ref(&first), at(0))
+        .remember(&run(), std::slice::from_ref(&first), at(0), false)
         .await
         .unwrap();
     // The first read is answered with nothing, as if the other look were kept right after it.
     let (store, wire) =
         fixture.wired(|call, before| (call.operation == "GetItem" && before == 0).then(|| (200, json!({}))));
     store
-        .remember(&run(), std::slice::from_ref(&second), at(10))
+        .remember(&run(), std::slice::from_ref(&second), at(10), false)
         .await
         .unwrap();
     assert_eq!(
@@ -163,7 +163,7 @@ async fn the_memory_of_a_package_with_many_versions_takes_one_page() {
             .unwrap();
     }
     wire.take_calls();
-    let history = store.memory(&package("1.0.0"), None).await.unwrap().history;
+    let history = store.past(&package("1.0.0"), None).await.unwrap().history;
     assert_eq!(history.len(), crate::history::LIMIT);
     let calls = wire.take_calls();
     let queries: Vec<&Call> = calls.iter().filter(|call| call.operation == "Query").collect();
@@ -177,7 +177,11 @@ async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
     let (trace, name) = ("TRACE#RUN#12#3#1", "NAME#pkg:npm/%40scope/name");
     let release_key = "RELEASE#2026-11-22T10:00:00.000000000Z#1.0.0";
     let package = package("1.0.0");
-    fixture.store.remember(&run(), &[seen(0, 200)], at(0)).await.unwrap();
+    fixture
+        .store
+        .remember(&run(), &[seen(0, 200)], at(0), false)
+        .await
+        .unwrap();
     fixture
         .store
         .remember_release(&package, &release("1.0.0", 0))
@@ -218,9 +222,9 @@ async fn a_row_of_a_run_or_a_release_that_cannot_be_read_is_corrupt() {
             .await;
         if pk == trace {
             corrupt(fixture.store.recall(&run()).await);
-            corrupt(fixture.store.remember(&run(), &[seen(10, 200)], at(10)).await);
+            corrupt(fixture.store.remember(&run(), &[seen(10, 200)], at(10), false).await);
         } else if sk == release_key {
-            corrupt(fixture.store.memory(&package, None).await);
+            corrupt(fixture.store.past(&package, None).await);
         } else {
             corrupt(fixture.store.remember_release(&package, &release("1.0.0", 5)).await);
             if attribute == "schema" {
@@ -266,11 +270,11 @@ async fn the_search_for_the_last_stable_releases_ends() {
             .map(|call| call.input["Limit"].as_i64().unwrap())
             .sum::<i64>()
     };
-    let history = store.memory(&package("1.0.0"), None).await.unwrap().history;
+    let history = store.past(&package("1.0.0"), None).await.unwrap().history;
     assert_eq!(history.len(), LIMIT, "the only stable one is too far back");
     assert_eq!(queried(), 1024);
     // Up to its own time there are fewer.
-    let history = store.memory(&package("1.0.0"), Some(at(500))).await.unwrap().history;
+    let history = store.past(&package("1.0.0"), Some(at(500))).await.unwrap().history;
     assert_eq!(history.len(), LIMIT + 1);
     assert_eq!(queried(), 512, "and one page is not enough");
 }
@@ -285,7 +289,7 @@ async fn what_was_read_from_the_registrys_list_counts_no_farther_back_than_what_
     let filled = [release("0.9.0-rc.1", -10), release("2.0.0-rc.1", 195)];
     let name = package("1.0.0").name().clone();
     fixture.store.fill_timeline(&name, &filled).await.unwrap();
-    let history = fixture.store.memory(&package("1.0.0"), None).await.unwrap().history;
+    let history = fixture.store.past(&package("1.0.0"), None).await.unwrap().history;
     let mut expected: Vec<PastRelease> = releases.into_iter().rev().take(LIMIT).collect();
     expected.insert(5, filled[1].clone());
     assert_eq!(history, expected);
@@ -302,7 +306,7 @@ async fn the_search_ends_where_enough_of_the_kind_were_found() {
         })
         .collect();
     enter(&fixture.store, &releases).await;
-    let history = store.memory(&package("1.0.0"), None).await.unwrap().history;
+    let history = store.past(&package("1.0.0"), None).await.unwrap().history;
     let expected: Vec<PastRelease> = releases.into_iter().rev().take(2 * LIMIT).collect();
     assert_eq!(history, expected);
     let operations = wire.take_operations();
@@ -320,7 +324,7 @@ fn refused(version: &str, seconds: i64) -> PastRelease {
 /// All that is kept of a package, whichever way it is asked for.
 async fn everything(store: &DynamoDbStore) -> Vec<PastRelease> {
     let asked = package("9.9.9");
-    let history = store.memory(&asked, None).await.unwrap().history;
+    let history = store.past(&asked, None).await.unwrap().history;
     let versions: Vec<String> = history.iter().map(|release| release.version.clone()).collect();
     let mut by_version = store.releases(asked.name(), &versions).await.unwrap();
     by_version.sort_by_key(|release| std::cmp::Reverse(release.published_at));
