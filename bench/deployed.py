@@ -6,8 +6,8 @@
 
 A stand-in for Lambda's runtime API on the loopback interface hands invocations to the release binaries, one at a time, and takes
 the time from each hand-over to its answer. The table is the embedded store, served by a process of its own; the registry and GitHub
-are those of `hekate demo --registry`, behind a proxy that holds every request for fifty milliseconds. Nothing leaves the loopback
-interface. `--keep` writes the measurements that bench/cost.py turns into the cost of a million verdicts.
+are those of `hekate demo --registry`, with packages as a lockfile has them, behind a proxy that holds every request for fifty
+milliseconds. Nothing leaves the loopback interface. `--keep` writes the measurements that bench/cost.py turns into the cost of a million verdicts.
 
 Own time is the processor time of the function's process, from the kernel's clock, divided by the number of invocations: what is
 left when the store's and the network's time is taken away. Memory is the kernel's high-water mark.
@@ -35,6 +35,10 @@ import functions
 EVENTS = Path(__file__).resolve().parents[1] / "events"
 PRICES = Path(__file__).with_name("prices.json")
 CACHED = 500
+# Packages, every other one with a provenance, and how many of them are looked at one by one.
+DEPENDENCIES = 120
+ALONE = 20
+AT_ONCE = 10
 LATENCY = 0.05
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -313,7 +317,7 @@ def measure(folder):
     figures = {"functions": {name: functions.cold_start(folder / name) for name in functions.FUNCTIONS}}
     units = json.loads(subprocess.run([folder / "units", "--format", "json"], check=True, capture_output=True).stdout)
     figures["units"] = {work["work"]: work for work in units["units"]}
-    with started(folder / "hekate", "demo", "--registry") as registry:
+    with started(folder / "hekate", "demo", "--registry", "--dependencies", str(DEPENDENCIES)) as registry:
         address = registry["npmUrl"].rsplit("/", 1)[0]
         with slowed(address) as (slow, seen):
             upstreams = {
@@ -324,10 +328,16 @@ def measure(folder):
                 "HEKATE_TRUSTED_ROOT": registry["trustedRoot"],
                 "HEKATE_NPM_KEYS": registry["npmKeys"],
             }
-            purls = [package["purl"] for package in registry["packages"] if package["expected"] not in ("absent", "unavailable")]
+            dependencies = [package for package in registry["packages"] if "part-" in package["purl"]]
+            attested, unattested = (
+                [package["purl"] for package in dependencies if package["expected"] == expected] for expected in ("verified", "unattested")
+            )
+            if len(attested) + len(unattested) != DEPENDENCIES:
+                raise SystemExit(f"the registry has other packages than were asked for: {registry['packages']}")
             with started(folder / "store") as store:
-                figures["api"] = measure_api(folder / "verify-api", store, upstreams, purls)
-            for name, at_once in (("alone", 1), ("batched", 10)):
+                figures["api"] = measure_api(folder / "verify-api", store, upstreams, attested[:ALONE])
+            ways = (("alone", 1, attested[:ALONE]), ("batched", AT_ONCE, attested), ("batchedUnattested", AT_ONCE, unattested))
+            for name, at_once, purls in ways:
                 with started(folder / "store") as store:
                     worker = measure_worker(folder / "batch-verifier", store, upstreams, purls, at_once, seen)
                     figures[name] = {**worker, "storedBytesPerVerdict": scanned(store) / len(purls)}
@@ -338,9 +348,10 @@ def measurements(figures):
     """The document that bench/cost.py reads."""
     units = figures["units"]
     handed_in = units["a batch of 500 that is handed in"]
-    of_batch = lambda work: {name: units[work][name] + handed_in[name] / 500 for name in ("writeUnits", "readUnits")}
-    first = of_batch("a version of a batch, first verdict")
-    unattested = of_batch("a version of a batch without attestations, first verdict")
+    of_batch = lambda work, versions: {name: units[work][name] / versions + handed_in[name] / 500 for name in ("writeUnits", "readUnits")}
+    attested = of_batch("ten versions of a batch, first verdicts", 10)
+    unattested = of_batch("ten versions of a batch without attestations, first verdicts", 10)
+    single = of_batch("a version of a batch alone, first verdict", 1)
     again = units["a verdict that is remembered"]
     path = lambda description, functions, requests, units, logged, stored: {
         "description": description,
@@ -350,7 +361,8 @@ def measurements(figures):
         "bytes": {"logs": logged, "stored": stored},
     }
     worker = lambda figure, at_once: {"batch-verifier": {"invocations": 1 / at_once, "billed_ms": figure["perVerdictMs"] * at_once}}
-    api, alone, batched = figures["api"], figures["alone"], figures["batched"]
+    bytes_of = lambda figure: (figure["loggedBytesPerVerdict"], figure["storedBytesPerVerdict"])
+    api, alone, batched, calm = figures["api"], figures["alone"], figures["batched"], figures["batchedUnattested"]
     return {
         "architecture": "arm64",
         "memory_mb": {"batch-verifier": 512, "verify-api": 512},
@@ -358,28 +370,25 @@ def measurements(figures):
         "paths": {
             "fresh-batched": path(
                 "first look at a version of an attested package, ten messages an invocation",
-                worker(batched, 10),
+                worker(batched, AT_ONCE),
                 {"sqs": 0.3},
-                first,
-                batched["loggedBytesPerVerdict"],
-                batched["storedBytesPerVerdict"],
+                attested,
+                *bytes_of(batched),
             ),
             "fresh-batched-unattested": path(
-                "the same of a package without attestations; time and bytes as of the former, which takes more",
-                worker(batched, 10),
+                "the same of a package without attestations",
+                worker(calm, AT_ONCE),
                 {"sqs": 0.3},
                 unattested,
-                batched["loggedBytesPerVerdict"],
-                batched["storedBytesPerVerdict"],
+                *bytes_of(calm),
             ),
-            "fresh-single": path("first look, one message an invocation", worker(alone, 1), {"sqs": 3}, first, alone["loggedBytesPerVerdict"], alone["storedBytesPerVerdict"]),
+            "fresh-single": path("first look, one message an invocation", worker(alone, 1), {"sqs": 3}, single, *bytes_of(alone)),
             "fresh-asked": path(
                 "first look of the API at a version of a watched package, which is announced",
                 {"verify-api": {"invocations": 1, "billed_ms": api["freshMs"]["median"]}},
                 {"http_api": 1, "eventbridge": 1},
                 units["a first verdict"],
-                alone["loggedBytesPerVerdict"],
-                alone["storedBytesPerVerdict"],
+                *bytes_of(alone),
             ),
             "remembered": path(
                 "answered from the table",
@@ -395,7 +404,7 @@ def measurements(figures):
 
 def rows(figures, paths):
     """The table: what, and how much."""
-    api, alone, batched = figures["api"], figures["alone"], figures["batched"]
+    api, alone, batched, calm = figures["api"], figures["alone"], figures["batched"], figures["batchedUnattested"]
     spread = lambda one: f"{one['minimum']:.1f} / {one['median']:.1f} / {one['maximum']:.1f}"
     for name, start in figures["functions"].items():
         poll = start["firstPollMs"]
@@ -406,6 +415,7 @@ def rows(figures, paths):
     yield "fresh verdict through the API, ms (min / median / max)", spread(api["freshMs"])
     yield "fresh verdict, one message an invocation, ms (min / median / max)", spread(alone["invocationMs"])
     yield "fresh verdict, ten messages an invocation, ms a verdict", f"{batched['perVerdictMs']:.1f}"
+    yield "the same without attestations, ms a verdict", f"{calm['perVerdictMs']:.1f}"
     yield "fresh verdict, own processor time, ms", f"{batched['ownMsPerVerdict']:.1f}"
     yield "requests to upstreams for a fresh verdict", f"{batched['upstreamRequestsPerVerdict']:.1f}"
     yield "memory of API and worker after that, MiB", f"{api['peakMemoryMiB']:.1f}, {batched['peakMemoryMiB']:.1f}"

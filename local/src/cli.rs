@@ -222,6 +222,9 @@ pub(crate) struct Demo {
     /// Verify nothing: serve the registry alone until standard input ends, and say in one line of JSON where it is
     #[arg(long, conflicts_with_all = ["serve", "format"])]
     pub(crate) registry: bool,
+    /// With --registry: so many packages besides, as a lockfile has them, every other one with a provenance
+    #[arg(long, value_name = "COUNT", default_value_t = 0, requires = "registry")]
+    pub(crate) dependencies: u16,
 }
 
 /// `hekate verify-bundle`.

@@ -33,7 +33,8 @@ pub(crate) async fn run(arguments: &Demo) -> Done {
     if arguments.record {
         return record::run(arguments.format).await;
     }
-    let generated = Generated::start().await.map_err(Failure::passing)?;
+    let dependencies = usize::from(arguments.dependencies);
+    let generated = Generated::start(dependencies).await.map_err(Failure::passing)?;
     if arguments.registry {
         return generated.serve_registry().await;
     }
@@ -103,8 +104,8 @@ struct Package<'a> {
 }
 
 impl Generated {
-    async fn start() -> anyhow::Result<Self> {
-        let testbed::Demo { scenario, cases } = testbed::demo();
+    async fn start(dependencies: usize) -> anyhow::Result<Self> {
+        let testbed::Demo { scenario, cases } = testbed::demo().with_dependencies(dependencies);
         let failing = out_of_order()
             .packument_answer(Answer::Status(503, None))
             .manifest_answer(Answer::Status(503, None));

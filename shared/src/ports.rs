@@ -869,8 +869,13 @@ pub enum Measurement {
 
 /// Keeps count of what a deployment does.
 pub trait Meter: Send + Sync {
-    /// Takes a measurement down. It never fails and never waits: work goes on whether or not anybody counts.
-    fn measure(&self, measurement: &Measurement, at: Timestamp);
+    /// Takes a measurement down.
+    fn measure(&self, measurement: &Measurement, at: Timestamp) {
+        self.measure_all(std::slice::from_ref(measurement), at);
+    }
+
+    /// Takes measurements down that come together. It never fails and never waits: work goes on whether or not anybody counts.
+    fn measure_all(&self, measurements: &[Measurement], at: Timestamp);
 }
 
 /// Gives the judge of the moment: trust material is refreshed while a process lives.

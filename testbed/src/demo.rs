@@ -1,6 +1,7 @@
 //! A ready scenario with one package for each kind of answer.
 
-use crate::{Answer, Release, Scenario, World};
+use crate::{Answer, BASE_TIME, Release, Scenario, World};
+use jiff::SignedDuration;
 use serde_json::json;
 
 /// One package of the demonstration.
@@ -23,7 +24,35 @@ pub struct Demo {
     pub cases: Vec<DemoCase>,
 }
 
+/// The three releases of a package as a lockfile has many, the oldest first: all published weeks ago, by the pipeline, with a
+/// provenance for even numbers, and by hand for odd ones.
+pub fn dependency(number: usize) -> [Release; 3] {
+    [("1.0.0", 60), ("1.1.0", 50), ("1.2.0", 40)].map(|(version, days)| {
+        let at = BASE_TIME - SignedDuration::from_hours(24 * days);
+        if number.is_multiple_of(2) {
+            Release::honest(&format!("@acme/part-{number}"), version).at(at)
+        } else {
+            Release::honest(&format!("part-{number}"), version).unattested().at(at)
+        }
+    })
+}
+
 impl Demo {
+    /// Adds as many [dependencies](dependency), of which the last release is one of the cases.
+    #[must_use]
+    pub fn with_dependencies(mut self, count: usize) -> Self {
+        for number in 0..count {
+            let [first, second, last] = dependency(number);
+            self.scenario = self.scenario.release(first).release(second);
+            self = if number.is_multiple_of(2) {
+                self.case(last, "a dependency, built and published by GitHub Actions", "verified")
+            } else {
+                self.case(last, "a dependency, published by hand", "unattested")
+            };
+        }
+        self
+    }
+
     fn case(mut self, release: Release, description: &'static str, expected: &'static str) -> Self {
         self.cases.push(DemoCase {
             purl: release.purl(),

@@ -56,7 +56,7 @@ pub use attestation::{Attestation, Parties};
 pub use build::{Build, Flavour, Provider};
 pub use bundle::{Evidence, Format, LogEntryKind, Material, SignatureEncoding};
 pub use claims::{Claims, EmbeddedSct, Identity};
-pub use demo::{Demo, DemoCase, demo};
+pub use demo::{Demo, DemoCase, demo, dependency};
 pub use github::{Attesting, FilePublished, GitHub, Quota, ReleasedFile, Repository};
 pub use homebrew::{Bottle, BottleServed, Formula, FormulaPublished, Homebrew};
 pub use npm::{Npm, feed::FeedRow, registry::Publisher};

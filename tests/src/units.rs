@@ -2,8 +2,8 @@
 //!
 //! The work is done by the product's own service on an AWS inside the process ([`cloud`](crate::cloud)), for releases of the
 //! usual size: a watched npm package with a provenance, three earlier releases, a run and a commit; and in a batch, as of a
-//! lockfile, versions of packages that nobody watches or has asked about, with two earlier releases each: one with a provenance,
-//! and one without attestations. The units are those that the
+//! lockfile, versions of packages that nobody watches or has asked about, with two earlier releases each: some with a provenance,
+//! and some without attestations. The units are those that the
 //! emulation reports, which charges as AWS does
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html>): a strongly consistent read
 //! takes one for each 4 KB, an eventually consistent one half, a write one for each 1 KB, in a transaction two, and a write of
@@ -19,7 +19,7 @@ use hekate::ports::{Target, VerdictStore as _, WatchStore as _, WorkItem, WorkRe
 use hekate::verdict::Status;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
-use testbed::{BASE_TIME, Release, Scenario};
+use testbed::{BASE_TIME, Release, Scenario, dependency};
 
 use crate::cloud::{Cloud, Spent};
 use crate::deployment::{Deployment, shared_judge};
@@ -32,10 +32,21 @@ const BATCH: &str = "0123456789abcdef0123456789abcdef";
 /// How many versions the batch has.
 const HANDED_IN: usize = 500;
 
-/// Those of its packages that are looked at.
-const IN_BATCH: [(&str, &str); 2] = [
-    ("@acme/gadget", "a version of a batch, first verdict"),
-    ("left-trim", "a version of a batch without attestations, first verdict"),
+/// How many packages of it are there, every other one with a provenance.
+const DEPENDENCIES: usize = 2 * (AT_ONCE + 1);
+
+/// How many messages one event has.
+const AT_ONCE: usize = 10;
+
+/// What of it is looked at: how many versions in one event, whether they have a provenance, and the name of that work.
+const IN_BATCH: [(usize, bool, &str); 3] = [
+    (AT_ONCE, true, "ten versions of a batch, first verdicts"),
+    (
+        AT_ONCE,
+        false,
+        "ten versions of a batch without attestations, first verdicts",
+    ),
+    (1, true, "a version of a batch alone, first verdict"),
 ];
 
 /// What one piece of work took.
@@ -83,7 +94,7 @@ impl Taken {
 /// All of it as a table for people.
 pub fn text(all: &[Taken]) -> String {
     let mut text = format!(
-        "{:36} {:>8} {:>8} {:>8} {:>8}\n",
+        "{:60} {:>8} {:>8} {:>8} {:>8}\n",
         "work", "requests", "reads", "writes", "of index"
     );
     for taken in all {
@@ -92,7 +103,7 @@ pub fn text(all: &[Taken]) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
-            "{:36} {requests:>8} {reads:>8.1} {writes:>8.1} {index:>8.1}",
+            "{:60} {requests:>8} {reads:>8.1} {writes:>8.1} {index:>8.1}",
             taken.work
         );
     }
@@ -118,11 +129,8 @@ fn scenario() -> Scenario {
     for (text, days) in [("1.0.0", -60), ("1.1.0", -50), ("1.2.0", -40), ("1.3.0", -20)] {
         scenario = scenario.release(Release::honest(PACKAGE, text).at(day(days)));
     }
-    for (text, days) in [("1.0.0", -60), ("1.1.0", -50), ("1.2.0", -40)] {
-        let [(attested, _), (unattested, _)] = IN_BATCH;
-        scenario = scenario
-            .release(Release::honest(attested, text).at(day(days)))
-            .release(Release::honest(unattested, text).unattested().at(day(days)));
+    for release in (0..DEPENDENCIES).flat_map(dependency) {
+        scenario = scenario.release(release);
     }
     scenario
 }
@@ -165,34 +173,44 @@ pub async fn measure() -> Result<Vec<Taken>> {
     work(&deployment, &look(WorkReason::Recheck, day(-1)), day(-1)).await?;
     count("another look that changes the verdict");
 
-    let packages = IN_BATCH.map(|(name, _)| Release::honest(name, "1.2.0").purl().parse::<PackageVersion>());
-    let [attested, unattested] = packages;
-    let packages = [attested?, unattested?];
-    let mut handed_in = packages.to_vec();
-    for number in 2..HANDED_IN {
+    let purls = (0..DEPENDENCIES).map(|number| dependency(number)[2].purl());
+    let mut handed_in: Vec<PackageVersion> = purls.map(|purl| purl.parse()).collect::<Result<_, _>>()?;
+    let dependencies = handed_in.clone();
+    for number in DEPENDENCIES..HANDED_IN {
         handed_in.push(format!("pkg:npm/dependency-{number}@1.{number}.0").parse()?);
     }
     deployment.set_now(day(0));
     service.create_batch(BATCH.to_owned(), &handed_in, day(0)).await?;
     count("a batch of 500 that is handed in");
-    // Its messages are counted one by one.
+    // Its messages are counted one by one, or ten by ten.
     cloud.queue.lock().unwrap_or_else(PoisonError::into_inner).clear();
     let of_batch = |package: &PackageVersion| WorkItem {
         batch: Some(BATCH.to_owned()),
         ..WorkItem::new(Target::Version(package.clone()), WorkReason::Batch, day(0))
     };
-    for (package, (_, name)) in packages.iter().zip(IN_BATCH) {
-        work(&deployment, &of_batch(package), day(0)).await?;
+    let (mut attested, mut unattested) = (
+        dependencies.iter().step_by(2),
+        dependencies.get(1..).unwrap_or_default().iter().step_by(2),
+    );
+    let mut last = Vec::new();
+    for (size, is_attested, name) in IN_BATCH {
+        let (packages, status) = if is_attested {
+            (attested.by_ref(), Status::Verified)
+        } else {
+            (unattested.by_ref(), Status::Unattested)
+        };
+        let packages: Vec<&PackageVersion> = packages.take(size).collect();
+        last = packages.iter().map(|package| of_batch(package)).collect();
+        work_on(&deployment, &last, day(0)).await?;
         count(name);
+        for package in packages {
+            let verdict = store.current(package).await?.context("it is recorded")?;
+            ensure!(verdict.status == status, "{package} is {}", verdict.status);
+        }
+        cloud.take_spent();
     }
-    let statuses = [Status::Verified, Status::Unattested];
-    for (package, status) in packages.iter().zip(statuses) {
-        let verdict = store.current(package).await?.context("it is recorded")?;
-        ensure!(verdict.status == status, "{package} is {}", verdict.status);
-    }
-    cloud.take_spent();
-    work(&deployment, &of_batch(&packages[0]), day(0)).await?;
-    count("a version of a batch, remembered");
+    work_on(&deployment, &last, day(0)).await?;
+    count("a version of a batch alone, remembered");
     service.sweep(day(0)).await?;
     cloud.take_spent();
     service.sweep(day(0)).await?;
@@ -201,8 +219,16 @@ pub async fn measure() -> Result<Vec<Taken>> {
 }
 
 async fn work(deployment: &Deployment, item: &WorkItem, now: Timestamp) -> Result<()> {
-    deployment.send(std::slice::from_ref(item), now)?;
-    let delivered = deployment.deliver(now, None).await?.context("the message is there")?;
-    ensure!(delivered.messages == 1 && delivered.returned == 0, "{delivered:?}");
+    work_on(deployment, std::slice::from_ref(item), now).await
+}
+
+/// Works on these messages, in one event.
+async fn work_on(deployment: &Deployment, items: &[WorkItem], now: Timestamp) -> Result<()> {
+    deployment.send(items, now)?;
+    let delivered = deployment.deliver(now, None).await?.context("the messages are there")?;
+    ensure!(
+        delivered.messages == items.len() && delivered.returned == 0,
+        "{delivered:?}"
+    );
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! Each combination of a metric's name and its dimensions' values is a metric that is paid for. So nothing that the outside
 //! world can make up is a dimension: only the function's name, the ecosystem, the status and the kind of poison are.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
@@ -26,10 +27,10 @@ const FUNCTION: &str = "Function";
 pub struct Unmeasured;
 
 impl Meter for Unmeasured {
-    fn measure(&self, _measurement: &Measurement, _at: Timestamp) {}
+    fn measure_all(&self, _measurements: &[Measurement], _at: Timestamp) {}
 }
 
-/// Writes each measurement as one line.
+/// Writes each measurement as one line, and those that come together and are about the same as one.
 ///
 /// Invocations of one process may write at once: a line is handed over whole, under a lock.
 pub struct EmfMeter {
@@ -48,12 +49,15 @@ impl EmfMeter {
 }
 
 impl Meter for EmfMeter {
-    fn measure(&self, measurement: &Measurement, at: Timestamp) {
-        let mut line = document(&self.function, measurement, at).to_string();
-        line.push('\n');
+    fn measure_all(&self, measurements: &[Measurement], at: Timestamp) {
+        let mut text = String::new();
+        for document in documents(&self.function, measurements, at) {
+            text.push_str(&document.to_string());
+            text.push('\n');
+        }
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(fault) = lines.write_all(line.as_bytes()).and_then(|()| lines.flush()) {
-            tracing::warn!(error = %fault, "a measurement was not written");
+        if let Err(fault) = lines.write_all(text.as_bytes()).and_then(|()| lines.flush()) {
+            tracing::warn!(error = %fault, "measurements were not written");
         }
     }
 }
@@ -124,13 +128,37 @@ fn groups(measurement: &Measurement) -> Vec<Group> {
     }
 }
 
+/// The most values of a metric in one line, by the specification.
+const VALUES: usize = 100;
+
+/// A line for all measurements that have the same dimensions, in the order of the first of each.
+fn documents(function: &str, measurements: &[Measurement], at: Timestamp) -> Vec<Value> {
+    let mut alike: Vec<Vec<Vec<Group>>> = Vec::new();
+    for groups in measurements.iter().map(groups) {
+        let is_alike = |others: &&mut Vec<Vec<Group>>| {
+            others.len() < VALUES && others.first().is_some_and(|first| shape(first) == shape(&groups))
+        };
+        match alike.iter_mut().find(is_alike) {
+            Some(others) => others.push(groups),
+            None => alike.push(vec![groups]),
+        }
+    }
+    alike.iter().map(|alike| document(function, alike, at)).collect()
+}
+
+/// What the groups of two measurements that share a line have in common.
+fn shape(groups: &[Group]) -> Vec<(&[(&'static str, &'static str)], Vec<&'static str>)> {
+    let names = |group: &Group| group.metrics.iter().map(|(name, _, _)| *name).collect();
+    groups.iter().map(|group| (group.by.as_slice(), names(group))).collect()
+}
+
 /// The line: "the root node MUST be an object with a member `_aws`"; dimensions and metrics are named there, and their values
-/// are members beside it.
-fn document(function: &str, measurement: &Measurement, at: Timestamp) -> Value {
+/// are members beside it, those of several measurements as a list.
+fn document(function: &str, alike: &[Vec<Group>], at: Timestamp) -> Value {
     let mut members = Map::new();
     members.insert(FUNCTION.to_owned(), function.into());
     let mut directives = Vec::new();
-    for Group { by, metrics } in groups(measurement) {
+    for Group { by, metrics } in alike.first().into_iter().flatten() {
         let mut sets = vec![vec![FUNCTION]];
         if !by.is_empty() {
             sets.push([FUNCTION].into_iter().chain(by.iter().map(|(name, _)| *name)).collect());
@@ -140,8 +168,18 @@ fn document(function: &str, measurement: &Measurement, at: Timestamp) -> Value {
             .map(|(name, unit, _)| json!({ "Name": name, "Unit": unit }))
             .collect();
         directives.push(json!({ "Namespace": NAMESPACE, "Dimensions": sets, "Metrics": named }));
-        members.extend(by.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
-        members.extend(metrics.into_iter().map(|(name, _, value)| (name.to_owned(), value)));
+        members.extend(by.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())));
+    }
+    let mut values: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+    for (name, _, value) in alike.iter().flatten().flat_map(|group| &group.metrics) {
+        values.entry(name).or_default().push(value.clone());
+    }
+    for (name, mut values) in values {
+        let value = match values.pop() {
+            Some(only) if values.is_empty() => only,
+            last => values.into_iter().chain(last).collect(),
+        };
+        members.insert(name.to_owned(), value);
     }
     let metadata = json!({ "Timestamp": at.as_millisecond(), "CloudWatchMetrics": directives });
     members.insert("_aws".to_owned(), metadata);
@@ -164,8 +202,8 @@ mod tests {
         };
         let at: Timestamp = "2026-11-22T10:00:00.5Z".parse().unwrap();
         assert_eq!(
-            document("stack-Worker-1", &measurement, at),
-            json!({
+            documents("stack-Worker-1", &[measurement], at),
+            [json!({
                 "_aws": {
                     "Timestamp": 1_795_341_600_500_i64,
                     "CloudWatchMetrics": [
@@ -190,13 +228,56 @@ mod tests {
                 "VerdictsMade": 1,
                 "VerdictDuration": 1500,
                 "UpstreamRequests": 11,
-            })
+            })]
         );
+    }
+
+    #[test]
+    fn measurements_that_come_together_share_a_line_where_they_are_about_the_same() {
+        let verdict = |status, took| Measurement::Verdict {
+            ecosystem: Ecosystem::Npm,
+            status,
+            took: std::time::Duration::from_millis(took),
+            asked: 11,
+        };
+        let lines = documents(
+            "f",
+            &[
+                verdict(Status::Verified, 1),
+                Measurement::MessageHopeless,
+                verdict(Status::Unattested, 2),
+                verdict(Status::Verified, 3),
+            ],
+            Timestamp::UNIX_EPOCH,
+        );
+        let of = |line: usize, name: &str| lines[line][name].clone();
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert_eq!(
+            (of(0, "Status"), of(0, "VerdictDuration")),
+            (json!("verified"), json!([1, 3]))
+        );
+        assert_eq!(
+            (of(0, "VerdictsMade"), of(0, "UpstreamRequests")),
+            (json!([1, 1]), json!([11, 11]))
+        );
+        assert_eq!(of(1, "MessagesHopeless"), 1);
+        assert_eq!(
+            (of(2, "Status"), of(2, "VerdictDuration")),
+            (json!("unattested"), json!(2))
+        );
+
+        let many = vec![verdict(Status::Verified, 1); VALUES + 1];
+        let lines = documents("f", &many, Timestamp::UNIX_EPOCH);
+        let lengths: Vec<Option<usize>> = lines
+            .iter()
+            .map(|line| line["VerdictsMade"].as_array().map(Vec::len))
+            .collect();
+        assert_eq!(lengths, [Some(VALUES), None], "and the last one alone");
     }
 
     #[test]
     fn what_is_due_in_the_future_is_not_late() {
         let early = Measurement::OldestDue(jiff::SignedDuration::from_secs(-5));
-        assert_eq!(document("f", &early, Timestamp::UNIX_EPOCH)["OldestDueAge"], 0);
+        assert_eq!(documents("f", &[early], Timestamp::UNIX_EPOCH)[0]["OldestDueAge"], 0);
     }
 }

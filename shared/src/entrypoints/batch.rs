@@ -6,6 +6,7 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
@@ -16,7 +17,7 @@ use tracing::Instrument as _;
 
 use super::Deadline;
 use crate::entrypoints::api::Clock;
-use crate::ports::{Measurement, Poison, WorkItem, WorkItemError};
+use crate::ports::{Measurement, Meter, Poison, WorkItem, WorkItemError};
 use crate::service::{Note, Service, Until, Worked};
 
 /// How many messages of one event are worked on at once: all of those that template.yaml lets an event have. The limit per
@@ -41,6 +42,11 @@ const GRACE: Duration = Duration::from_millis(500);
 /// 5. In the end the batches that the messages belong to are told, each once. What one could not be told of is returned, and
 ///    answered from the table the next time.
 pub async fn handle(service: &Service, event: SqsEvent, clock: Clock, deadline: Deadline) -> SqsBatchResponse {
+    let (meter, gathered) = (&service.meter, Arc::new(Gathered::default()));
+    let service = &Service {
+        meter: Arc::clone(&gathered) as _,
+        ..service.clone()
+    };
     let waiting = AtomicUsize::new(event.records.len());
     let done: Vec<Done> = futures::stream::iter(event.records)
         .map(|record| {
@@ -73,13 +79,31 @@ pub async fn handle(service: &Service, event: SqsEvent, clock: Clock, deadline: 
             failure
         })
         .collect();
+    let mut measurements = gathered.take();
     if !failures.is_empty() {
-        let returned = Measurement::MessagesReturned(failures.len());
-        service.meter.measure(&returned, clock());
+        measurements.push(Measurement::MessagesReturned(failures.len()));
     }
+    meter.measure_all(&measurements, clock());
     let mut response = SqsBatchResponse::default();
     response.batch_item_failures = failures;
     response
+}
+
+/// Keeps the measurements of an event, so that they are written together: most of what a line of metrics holds is about all of them.
+#[derive(Default)]
+struct Gathered(Mutex<Vec<Measurement>>);
+
+impl Gathered {
+    fn take(&self) -> Vec<Measurement> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Meter for Gathered {
+    fn measure_all(&self, measurements: &[Measurement], _at: Timestamp) {
+        let mut gathered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        gathered.extend_from_slice(measurements);
+    }
 }
 
 /// What became of a message.
