@@ -11,6 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sigstore_trust_root::SigstoreInstance;
 use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -83,6 +84,25 @@ pub enum WiringError {
 /// The configuration from the process's environment.
 pub fn config_from_environment() -> Result<Config, ConfigErrors> {
     Config::parse(|name| std::env::var(name).ok())
+}
+
+/// What a function's process runs on: one thread, unless its host hands it several invocations at once and says so, as Lambda does
+/// in `AWS_LAMBDA_MAX_CONCURRENCY`. With one at a time more threads only hand the same work to each other.
+///
+/// # Errors
+///
+/// The operating system gives it no thread or no way to wait.
+pub fn function_runtime() -> std::io::Result<Runtime> {
+    let concurrency = std::env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok();
+    let is_shared = concurrency
+        .and_then(|number| number.parse::<u32>().ok())
+        .is_some_and(|number| number > 1);
+    let mut builder = if is_shared {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
+    };
+    builder.enable_all().build()
 }
 
 /// What time it is. Entry points read it once and pass it down.

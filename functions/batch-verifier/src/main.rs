@@ -7,8 +7,11 @@ use hekate::entrypoints::{Deadline, batch, of_invocation};
 use hekate::wiring;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
+fn main() -> Result<(), Error> {
+    wiring::function_runtime()?.block_on(serve())
+}
+
+async fn serve() -> Result<(), Error> {
     wiring::init_function_logs();
     let config = wiring::config_from_environment()?;
     let service = Arc::new(wiring::aws(&config).await?);

@@ -13,8 +13,11 @@ use tower::ServiceExt as _;
 /// The most that one answer may have, in bytes: what Lambda returns to API Gateway is limited to this.
 const ANSWER_LIMIT: usize = 6 << 20;
 
-#[tokio::main]
-async fn main() -> Result<(), Error> {
+fn main() -> Result<(), Error> {
+    wiring::function_runtime()?.block_on(serve())
+}
+
+async fn serve() -> Result<(), Error> {
     wiring::init_function_logs();
     let config = wiring::config_from_environment()?;
     let service = Arc::new(wiring::aws(&config).await?);

@@ -274,12 +274,13 @@ impl Service {
     ) -> Result<Looked, ServiceFault> {
         let Occasion { freshness, now, .. } = occasion;
         // 1.
-        let current = self.store.current(package).await?;
+        let mut current = self.store.current(package).await?;
+        let is_fresh = |verdict: &mut Verdict| freshness == Freshness::Remembered && verdict.valid_until > now;
+        if let Some(verdict) = current.take_if(is_fresh) {
+            return Ok(self.remembered(verdict, now));
+        }
         let mut looked_at = None;
         if let Some(verdict) = &current {
-            if freshness == Freshness::Remembered && verdict.valid_until > now {
-                return Ok(self.remembered(verdict.clone(), now));
-            }
             let latest = self.store.last_look(package).await?.unwrap_or(verdict.checked_at);
             if self.is_enough(verdict, latest, freshness, now).await {
                 return Ok(self.remembered(verdict.clone(), now));

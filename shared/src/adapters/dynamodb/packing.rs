@@ -4,6 +4,7 @@
 //! payloads, entries of logs. So base64 is [folded](fold) into the bytes that it stands for, and the result is compressed with
 //! zstd and a [dictionary](DICTIONARY) of what such texts have in common.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 use std::sync::LazyLock;
 
@@ -34,13 +35,25 @@ const SHORTEST: usize = 40;
 /// that.
 const DEPTH: usize = 3;
 
-/// Up to how many bytes are decompressed at once. Setting up a stream costs more than decompressing what most rows hold.
+/// Up to how many bytes are decompressed at once, without a stream.
 const AT_ONCE: usize = 1024 * 1024;
+
+thread_local! {
+    // Setting one up costs more than decompressing what most rows hold.
+    static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+}
 
 /// Makes a text small.
 pub(super) fn pack(text: &[u8]) -> Result<Vec<u8>, StoreFault> {
-    let mut compressor = Compressor::with_prepared_dictionary(&ENCODER).map_err(unreachable)?;
-    compressor.compress(&folded(text)).map_err(unreachable)
+    let folded = folded(text);
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            None => kept.insert(Compressor::with_prepared_dictionary(&ENCODER).map_err(unreachable)?),
+        };
+        compressor.compress(&folded).map_err(unreachable)
+    })
 }
 
 /// The text of exactly `size` bytes that was made small. Memory grows with what comes out, not with what a row claims.
@@ -57,9 +70,14 @@ pub(super) fn unpack(data: &[u8], size: usize) -> Option<Vec<u8>> {
 /// Decompresses to at most `limit` bytes.
 fn decompress(data: &[u8], limit: usize) -> Option<Vec<u8>> {
     if limit <= AT_ONCE {
-        // A capacity of zero is refused even where nothing comes out.
-        let mut decompressor = Decompressor::with_prepared_dictionary(&DECODER).ok()?;
-        return decompressor.decompress(data, limit.max(1)).ok();
+        return DECOMPRESSOR.with_borrow_mut(|kept| {
+            let decompressor = match kept {
+                Some(decompressor) => decompressor,
+                None => kept.insert(Decompressor::with_prepared_dictionary(&DECODER).ok()?),
+            };
+            // A capacity of zero is refused even where nothing comes out.
+            decompressor.decompress(data, limit.max(1)).ok()
+        });
     }
     let mut bytes = Vec::new();
     zstd::Decoder::with_prepared_dictionary(data, &DECODER)
