@@ -140,7 +140,7 @@ pub struct Past {
     pub history: Vec<PastRelease>,
     /// As in [`Memory::watched`].
     pub watched: bool,
-    /// Whether something is remembered of any release. Where it says no, nothing is remembered of releases until then.
+    /// Whether the package was met: where not, nothing is remembered of releases until then.
     pub met: bool,
 }
 
@@ -366,8 +366,8 @@ pub trait VerdictStore: Send + Sync {
     /// Keeps what a release proved, as part of the package's [`Past`]; the last word on a version stays.
     async fn remember_release(&self, package: &PackageVersion, release: &PastRelease) -> Result<(), StoreFault>;
 
-    /// Keeps what the first look at a package taught of its releases: of its own, if anything, and what was read from the
-    /// registry's list of versions. False if the package was met before, and nothing is kept then.
+    /// Keeps what the first look at a package, and at this version, taught of its releases: of its own, if anything, and what was
+    /// read from the registry's list of versions. False if there was such a look before, and nothing is kept then.
     async fn meet(
         &self,
         package: &PackageVersion,
@@ -395,12 +395,13 @@ pub trait VerdictStore: Send + Sync {
     ///
     /// `after` is when the [last look](Self::last_look) was that whoever asks knows of. A lease ends with the first look that is
     /// recorded after it was taken: whoever knows of a later look than its holder did, takes it over. So a look that is
-    /// recorded need not give it back.
+    /// recorded need not give it back, unless it `outlasts_looks`: then it ends when it is given back, or expires.
     async fn acquire_lease(
         &self,
         package: &PackageVersion,
         holder: &str,
         after: Option<Timestamp>,
+        outlasts_looks: bool,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreFault>;
@@ -577,8 +578,8 @@ pub trait BatchStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<BatchItem>, StoreFault>;
 
-    /// Notes at `at` how far these versions are. The last word on each stays, but of two verdicts the later one; of a batch or
-    /// version that is not there nothing is noted.
+    /// Notes at `at` how far these versions are. The last word on each stays, but of two verdicts the later one, and a verdict
+    /// whatever failed besides; of a batch or version that is not there nothing is noted.
     async fn note_progress(&self, id: &str, items: &[BatchItem], at: Timestamp) -> Result<(), StoreFault>;
 
     /// Notes that nothing is left to hand over: the batch is not due any more.

@@ -324,7 +324,7 @@ mod tests {
             let lease = package(&format!("{round}.1.0"));
             leases += usize::from(
                 store
-                    .acquire_lease(&lease, &worker.to_string(), None, at(0), at(60))
+                    .acquire_lease(&lease, &worker.to_string(), None, false, at(0), at(60))
                     .await
                     .unwrap(),
             );
@@ -411,7 +411,7 @@ mod tests {
         assert!(
             server
                 .store()
-                .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+                .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
                 .await
                 .unwrap()
         );

@@ -3,13 +3,14 @@
 //! Nothing here outlives an event, so that any number of them are worked on in one process at once.
 
 use std::any::Any;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::future::join_all;
 use futures::{FutureExt as _, StreamExt as _};
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
@@ -17,7 +18,7 @@ use tracing::Instrument as _;
 
 use super::Deadline;
 use crate::entrypoints::api::Clock;
-use crate::ports::{Measurement, Meter, Poison, WorkItem, WorkItemError};
+use crate::ports::{BatchItem, Measurement, Meter, Poison, WorkItem, WorkItemError};
 use crate::service::{Note, Service, Until, Worked};
 
 /// How many messages of one event are worked on at once: all of those that template.yaml lets an event have. The limit per
@@ -116,25 +117,32 @@ struct Done {
     note: Option<Note>,
 }
 
-/// Tells batches what became of their versions, and returns the ids of those that could not be told in time.
+/// Tells batches what became of their versions, each once and all at the same time, and returns the ids of those that could not be
+/// told in time.
 async fn tell_batches(service: &Service, done: &[Done], clock: Clock, deadline: Deadline) -> BTreeSet<String> {
-    let notes: Vec<Note> = done.iter().filter_map(|done| done.note.clone()).collect();
-    let untold = match timeout_at(deadline.returning(), service.tell_batches(&notes, clock())).await {
-        Ok(untold) => untold,
-        Err(_elapsed) => {
-            let all: BTreeSet<String> = notes.into_iter().map(|note| note.batch).collect();
-            tracing::warn!(
-                event = "batch.untold",
-                batches = all.len(),
-                "there was no time left to tell batches"
-            );
-            return all;
-        }
-    };
-    for (batch, fault) in &untold {
-        tracing::warn!(event = "batch.untold", batch, error = %fault, "a batch was not told of its versions");
+    let mut said: BTreeMap<&str, Vec<BatchItem>> = BTreeMap::new();
+    for note in done.iter().filter_map(|done| done.note.as_ref()) {
+        said.entry(&note.batch).or_default().push(note.item.clone());
     }
-    untold.into_iter().map(|(batch, _fault)| batch).collect()
+    let now = clock();
+    let telling = said.into_iter().map(|(batch, items)| async move {
+        let told = service.store.note_progress(batch, &items, now);
+        let why = match timeout_at(deadline.returning(), told).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(fault)) => fault.to_string(),
+            Err(_elapsed) => "there was no time left".to_owned(),
+        };
+        let versions = items.len();
+        tracing::warn!(
+            event = "batch.untold",
+            batch,
+            versions,
+            why,
+            "a batch was not told, and messages go back to the queue"
+        );
+        Some(batch.to_owned())
+    });
+    join_all(telling).await.into_iter().flatten().collect()
 }
 
 /// One message, and who works on it.

@@ -18,8 +18,6 @@ const KEPT_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// When a sweep hands over what is pending.
 const SWEPT_AFTER: SignedDuration = SignedDuration::from_mins(2);
-/// How many versions are read at once.
-const PAGE: usize = 2000;
 
 /// How far a batch is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -89,23 +87,14 @@ impl Service {
         let mut counts = BTreeMap::new();
         let mut packages = Vec::new();
         let mut more = false;
-        let mut place = None;
-        loop {
-            let page = self.store.batch_items(id, place.as_ref(), PAGE, now).await?;
-            place = page.last().map(|item| item.package.clone());
-            let is_last = page.len() < PAGE;
-            for item in page {
-                *counts.entry(name_of(&item.progress).to_owned()).or_default() += 1;
-                if after.is_none_or(|after| item.package.to_purl() > after.to_purl()) {
-                    if packages.len() < limit {
-                        packages.push(item);
-                    } else {
-                        more = true;
-                    }
+        for item in self.store.batch_items(id, None, BATCH_LIMIT, now).await? {
+            *counts.entry(name_of(&item.progress).to_owned()).or_default() += 1;
+            if after.is_none_or(|after| item.package.to_purl() > after.to_purl()) {
+                if packages.len() < limit {
+                    packages.push(item);
+                } else {
+                    more = true;
                 }
-            }
-            if is_last {
-                break;
             }
         }
         Ok(Some(BatchState {

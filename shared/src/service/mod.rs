@@ -38,8 +38,8 @@ pub use sweep::{Read, Swept};
 pub use work::{Note, Worked};
 
 /// For how long one look holds the right to a version. Longer than any look lasts, so that only a dead worker's lease
-/// expires: one that was killed, or whose host ended without letting it finish. Nobody gives such a lease back; it is over
-/// before a queue delivers the message of that worker again.
+/// expires while it matters: one that was killed, or whose host ended without letting it finish. It is over before a queue
+/// delivers the message of that worker again.
 const LEASE: SignedDuration = SignedDuration::from_secs(120);
 /// How often and how long a caller waits for the look of somebody else.
 const WAIT_STEP: Duration = Duration::from_millis(250);
@@ -291,9 +291,11 @@ impl Service {
         let holder = format!("{}-{:016x}", self.holder, fastrand::u64(..));
         let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
         let mut waited = 0;
+        // What a look teaches that takes a tale back is settled after it is recorded: nobody else looks meanwhile.
+        let outlasts_looks = current.as_ref().is_some_and(|verdict| verdict.status.is_told());
         while !self
             .store
-            .acquire_lease(package, &holder, looked_at, now, until)
+            .acquire_lease(package, &holder, looked_at, outlasts_looks, now, until)
             .await?
         {
             // 3.
@@ -323,7 +325,7 @@ impl Service {
         };
         // The lease has ended with a look that was recorded, unless that was no later than the one before.
         let is_recorded = looked.as_ref().is_ok_and(|looked| looked.case.is_some());
-        if !is_recorded || looked_at.is_some_and(|before| before >= now) {
+        if !is_recorded || outlasts_looks || looked_at.is_some_and(|before| before >= now) {
             self.give_back(package, &holder).await;
         }
         looked
@@ -534,10 +536,10 @@ impl Service {
         &self,
         package: &PackageVersion,
         own: Option<&PastRelease>,
-        learnt: &Learnt,
+        before: &Before,
     ) -> Result<(), StoreFault> {
-        let Learnt { listed, met } = learnt;
-        if !met && self.store.meet(package, own, listed).await? {
+        let Learnt { listed, met } = &before.learnt;
+        if before.is_first && !met && self.store.meet(package, own, listed).await? {
             return Ok(());
         }
         if !listed.is_empty() {
@@ -574,7 +576,7 @@ impl Service {
         // 1.
         let was_told = before.verdict.as_ref().is_some_and(|before| before.status.is_told());
         let expected = taught(&verdict).filter(|_| verdict.status.is_told() || !was_told);
-        self.remember_releases(&verdict.package, expected.as_ref(), &before.learnt)
+        self.remember_releases(&verdict.package, expected.as_ref(), before)
             .await?;
         // 2.
         let recorded = self

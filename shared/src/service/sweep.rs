@@ -7,7 +7,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{Asking, LEASE, Service, ServiceFault};
+use super::{Asking, BATCH_LIMIT, LEASE, Service, ServiceFault};
 use crate::ecosystem::{self, Look, LookFault};
 use crate::package::Ecosystem;
 use crate::ports::{BatchItem, Due, Measurement, Progress, StoreFault, Target, Task, WorkItem, WorkReason};
@@ -29,8 +29,6 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(15);
 const BATCH_AGAIN: SignedDuration = SignedDuration::from_hours(1);
 /// When a package that the feed named is looked for new versions a second time.
 const ONCE_MORE: SignedDuration = SignedDuration::from_mins(10);
-/// How many versions of a batch are read at once.
-const BATCH_PAGE: usize = 1000;
 /// How many versions of batches one sweep hands over, but for the rest of the last batch that is begun.
 const BATCH_ITEMS: usize = 10_000;
 /// For how long a sweep reads the feeds, all of them at the same time. What was read by then and not noted is read again by
@@ -302,20 +300,12 @@ impl Service {
             self.store.finish_batch(id).await?;
             return Ok(Vec::new());
         }
-        let mut items = Vec::new();
-        let mut after = None;
-        loop {
-            let page = self.store.batch_items(id, after.as_ref(), BATCH_PAGE, now).await?;
-            after = page.last().map(|item| item.package.clone());
-            let is_last = page.len() < BATCH_PAGE;
-            items.extend(page.into_iter().filter(is_pending).map(|item| WorkItem {
-                batch: Some(id.to_owned()),
-                ..WorkItem::new(Target::Version(item.package), WorkReason::Batch, now)
-            }));
-            if is_last {
-                break;
-            }
-        }
+        let all = self.store.batch_items(id, None, BATCH_LIMIT, now).await?;
+        let pending = all.into_iter().filter(is_pending).map(|item| WorkItem {
+            batch: Some(id.to_owned()),
+            ..WorkItem::new(Target::Version(item.package), WorkReason::Batch, now)
+        });
+        let items: Vec<WorkItem> = pending.collect();
         if items.is_empty() {
             self.store.finish_batch(id).await?;
         }

@@ -1,13 +1,13 @@
 //! What is done about one message of the queue.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Asking, Freshness, Looked, Occasion, Service, ServiceFault, awaits_an_upstream};
 use crate::ecosystem::{self, ListedVersion, Listing, LookFault};
 use crate::package::{Coordinate, PackageName, PackageVersion};
-use crate::ports::{BatchItem, FaultSide, Progress, StoreFault, Target, Watched, WorkItem, WorkReason};
+use crate::ports::{BatchItem, FaultSide, Progress, Target, Watched, WorkItem, WorkReason};
 use crate::verdict::Verdict;
 
 /// How long the registry's metadata may lag behind a publication: versions of so long before the newest one that was handed
@@ -93,15 +93,15 @@ impl Service {
     /// Does the work of one message, and tells the batch that it belongs to, if it does to any.
     pub async fn work(&self, item: &WorkItem, now: Timestamp) -> Worked {
         let worked = self.work_untold(item, now).await;
-        let notes: Vec<Note> = Note::of(item, &worked).into_iter().collect();
-        match self.tell_batches(&notes, now).await.pop() {
-            Some((_batch, fault)) => Worked::TryAgain(fault.to_string()),
-            None => worked,
-        }
+        let told = match Note::of(item, &worked) {
+            Some(Note { batch, item }) => self.store.note_progress(&batch, &[item], now).await,
+            None => Ok(()),
+        };
+        told.map_or_else(|fault| Worked::TryAgain(fault.to_string()), |()| worked)
     }
 
-    /// Does the work of one message. Whoever calls it [tells its batch](Self::tell_batches), before the message is taken off the
-    /// queue.
+    /// Does the work of one message. Whoever calls it tells its batch [what became of it](Note::of), before the message is taken
+    /// off the queue.
     pub async fn work_untold(&self, item: &WorkItem, now: Timestamp) -> Worked {
         let worked = match &item.package {
             Target::Version(package) => self.work_on_version(item, package, now).await,
@@ -111,21 +111,6 @@ impl Service {
             FaultSide::Caller => Worked::Hopeless(fault),
             FaultSide::Upstream | FaultSide::Ours => Worked::TryAgain(fault.to_string()),
         })
-    }
-
-    /// Tells batches what became of their versions, each once of all of them, and returns those that could not be told.
-    pub async fn tell_batches(&self, notes: &[Note], now: Timestamp) -> Vec<(String, StoreFault)> {
-        let mut by_batch: BTreeMap<&str, Vec<BatchItem>> = BTreeMap::new();
-        for note in notes {
-            by_batch.entry(&note.batch).or_default().push(note.item.clone());
-        }
-        let mut untold = Vec::new();
-        for (batch, items) in by_batch {
-            if let Err(fault) = self.store.note_progress(batch, &items, now).await {
-                untold.push((batch.to_owned(), fault));
-            }
-        }
-        untold
     }
 
     async fn work_on_version(

@@ -374,11 +374,15 @@ impl VerdictStore for Mortal {
         package: &PackageVersion,
         holder: &str,
         after: Option<Timestamp>,
+        outlasts_looks: bool,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreFault> {
         let acquired = self
-            .of_store(self.store().acquire_lease(package, holder, after, now, until))
+            .of_store(
+                self.store()
+                    .acquire_lease(package, holder, after, outlasts_looks, now, until),
+            )
             .await?;
         let mut ledger = self.surroundings.earth.ledger();
         if acquired {

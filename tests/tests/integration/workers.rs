@@ -242,7 +242,7 @@ impl Deployment {
         let store = self.embedded.store();
         let after = store.last_look(package).await.unwrap();
         let taken = store
-            .acquire_lease(package, "somebody", after, now(), until)
+            .acquire_lease(package, "somebody", after, false, now(), until)
             .await
             .unwrap();
         store.release_lease(package, "somebody").await.unwrap();

@@ -15,7 +15,14 @@ pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Store +
                     barrier.wait().await;
                     let holder = format!("worker {worker}");
                     store
-                        .acquire_lease(&package("1.0.0"), &holder, None, at(round * 100), at(round * 100 + 60))
+                        .acquire_lease(
+                            &package("1.0.0"),
+                            &holder,
+                            None,
+                            false,
+                            at(round * 100),
+                            at(round * 100 + 60),
+                        )
                         .await
                 })
             })
@@ -31,19 +38,19 @@ pub(crate) async fn two_workers_cannot_hold_the_same_lease(store: &(impl Store +
 pub(crate) async fn a_lease_is_not_given_to_its_holder_twice(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "one", None, at(59), at(119))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(59), at(119))
             .await
             .unwrap()
     );
@@ -52,25 +59,25 @@ pub(crate) async fn a_lease_is_not_given_to_its_holder_twice(store: &impl Store)
 pub(crate) async fn an_expired_item_that_is_still_served_is_ignored(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "two", None, at(59), at(120))
+            .acquire_lease(&package("1.0.0"), "two", None, false, at(59), at(120))
             .await
             .unwrap()
     );
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "two", None, at(60), at(120))
+            .acquire_lease(&package("1.0.0"), "two", None, false, at(60), at(120))
             .await
             .unwrap()
     );
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "one", None, at(61), at(121))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(61), at(121))
             .await
             .unwrap()
     );
@@ -79,14 +86,14 @@ pub(crate) async fn an_expired_item_that_is_still_served_is_ignored(store: &impl
 pub(crate) async fn only_the_holder_releases_a_lease(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
             .await
             .unwrap()
     );
     store.release_lease(&package("1.0.0"), "two").await.unwrap();
     assert!(
         !store
-            .acquire_lease(&package("1.0.0"), "two", None, at(1), at(61))
+            .acquire_lease(&package("1.0.0"), "two", None, false, at(1), at(61))
             .await
             .unwrap()
     );
@@ -96,14 +103,14 @@ pub(crate) async fn only_the_holder_releases_a_lease(store: &impl Store) {
 pub(crate) async fn a_released_lease_can_be_taken(store: &impl Store) {
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
             .await
             .unwrap()
     );
     store.release_lease(&package("1.0.0"), "one").await.unwrap();
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "two", None, at(1), at(61))
+            .acquire_lease(&package("1.0.0"), "two", None, false, at(1), at(61))
             .await
             .unwrap()
     );
@@ -112,7 +119,7 @@ pub(crate) async fn a_released_lease_can_be_taken(store: &impl Store) {
 pub(crate) async fn a_lease_ends_with_a_look_that_is_recorded_after_it_was_taken(store: &impl Store) {
     let taken = async |holder: &str, after: Option<i64>, now: i64| {
         store
-            .acquire_lease(&package("1.0.0"), holder, after.map(at), at(now), at(now + 60))
+            .acquire_lease(&package("1.0.0"), holder, after.map(at), false, at(now), at(now + 60))
             .await
             .unwrap()
     };
@@ -122,6 +129,18 @@ pub(crate) async fn a_lease_ends_with_a_look_that_is_recorded_after_it_was_taken
     assert!(!taken("one", None, 3).await, "who knows less");
     assert!(!taken("one", Some(0), 3).await, "who knows the same");
     assert!(taken("one", Some(2), 3).await);
+    let lasting = async |after: i64, now: i64| {
+        let after = Some(at(after));
+        store
+            .acquire_lease(&package("2.0.0"), "three", after, true, at(now), at(now + 60))
+            .await
+            .unwrap()
+    };
+    assert!(lasting(0, 0).await);
+    assert!(!lasting(1, 2).await, "it outlasts the looks that are recorded");
+    store.release_lease(&package("2.0.0"), "three").await.unwrap();
+    assert!(lasting(1, 3).await);
+    assert!(lasting(1, 63).await, "it expires all the same");
     // Whoever has lost it does not take it from another.
     store.release_lease(&package("1.0.0"), "two").await.unwrap();
     assert!(!taken("two", Some(2), 4).await);

@@ -282,7 +282,7 @@ pub(crate) async fn versions_do_not_see_each_other(store: &impl Store) {
     record(store, Status::Verified, &[], 0).await;
     assert!(
         store
-            .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+            .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
             .await
             .unwrap()
     );
@@ -292,7 +292,12 @@ pub(crate) async fn versions_do_not_see_each_other(store: &impl Store) {
     {
         assert_eq!(store.current(&other).await.unwrap(), None);
         assert_eq!(store.history(&other, 10).await.unwrap(), []);
-        assert!(store.acquire_lease(&other, "two", None, at(0), at(60)).await.unwrap());
+        assert!(
+            store
+                .acquire_lease(&other, "two", None, false, at(0), at(60))
+                .await
+                .unwrap()
+        );
     }
 }
 

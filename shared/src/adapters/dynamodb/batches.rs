@@ -159,14 +159,16 @@ impl BatchStore for DynamoDbStore {
 struct Said(BTreeMap<String, (BatchItem, Option<Timestamp>)>);
 
 impl Said {
-    /// Takes the next word on a version. Of two workers the one with the newer verdict has the last one, whoever comes last.
+    /// Takes the next word on a version. Of two workers the one with the newer verdict has the last one, whoever comes last; and that
+    /// there never will be a verdict is not true of a version that has one.
     fn say(&mut self, item: BatchItem, checked_at: Option<Timestamp>) {
         let purl = item.package.to_purl();
         let before = self.0.get(&purl).and_then(|(_item, checked_at)| *checked_at);
         let checked_at = match &item.progress {
             Progress::Done { checked_at, .. } if before.is_some_and(|before| *checked_at < before) => return,
             Progress::Done { checked_at, .. } => Some(*checked_at),
-            Progress::Pending | Progress::Failed { .. } => checked_at.or(before),
+            Progress::Pending | Progress::Failed { .. } if before.is_some() => return,
+            Progress::Pending | Progress::Failed { .. } => checked_at,
         };
         self.0.insert(purl, (item, checked_at));
     }

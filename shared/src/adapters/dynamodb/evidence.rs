@@ -1,8 +1,8 @@
 //! A dossier apart from its large bodies, and together with them again.
 //!
 //! Documents that are served again and again for one version are large, and are kept once under their digest. Small ones stay with
-//! the dossier: a row of their own would cost more than they are long. So do all of them where the version is not to be looked
-//! at again, as long as that fits into one row.
+//! the dossier: a row of their own would cost more than they are long. So do all of those of a first look, where no other is meant
+//! to follow, as long as that fits into one row.
 
 use std::collections::BTreeMap;
 
@@ -25,9 +25,9 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// A dossier with its large bodies apart, unless it is the last of its version for all that is known.
-    pub(super) fn new(dossier: &Dossier, is_last: bool) -> Result<Self, StoreFault> {
-        if is_last {
+    /// A dossier with its large bodies apart, unless it is the only one of its version for all that is known.
+    pub(super) fn new(dossier: &Dossier, is_only: bool) -> Result<Self, StoreFault> {
+        if is_only {
             let whole = Self::apart(dossier, usize::MAX)?;
             if whole.outline.len() <= PART {
                 return Ok(whole);

@@ -5,7 +5,7 @@
 //! | `PKG#<purl>` | `VERDICT` | the current verdict | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier`, `bodies`, `is_change`, `first_seen` or `first_seen_blob`, `removed_at`, `looked_at`, `due_shard`, `due_at` |
 //! | `PKG#<purl>` | `HISTORY#<checked_at>#<dossier>` | a verdict that changed something, once another has taken its place | `verdict`, `verdict_size` or `verdict_blob`; `status`, `checked_at`, `dossier` |
 //! | `PKG#<purl>` | `LEASE` | who verifies the version now, after which look | `holder`, `after`, `until`, `expires` |
-//! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier; where its version is looked at again, with digests in the place of large bodies | `data`, `size`, `parts` |
+//! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier; unless it is the only one of its version, with digests in the place of large bodies | `data`, `size`, `parts` |
 //! | `BODY#<sha256>` | `PART#<n>` | a large body, once however many dossiers refer to it | `data`, `size`, `parts` |
 //! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run or of a commit, or what releases proved, too large for its row | `data`, `size`, `parts` |
 //! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT` | what is kept of all looks at a run attempt | `revision`, `looked_at`; `seen`, `seen_size` or `seen_blob` |

@@ -49,7 +49,7 @@ impl DynamoDbStore {
         first_seen: Option<&FirstSeen>,
         is_first: bool,
     ) -> Result<Recorded, StoreFault> {
-        let evidence = evidence::Packed::new(dossier, verdict.next_look_at.is_none())?;
+        let evidence = evidence::Packed::new(dossier, is_first && verdict.next_look_at.is_none())?;
         let handed = Handed {
             verdict,
             packed: PackedVerdict::new(verdict)?,
@@ -177,6 +177,9 @@ impl DynamoDbStore {
             first_seen,
         } = handed;
         let is_removed = is_removed_since(seen, verdict);
+        // What is there already was not written again, and stays as it is.
+        let same = seen.filter(|row| row.dossier == verdict.dossier);
+        let bodies = same.map_or(bodies, |row| &row.bodies);
         let mut update = update_of(&verdict.package, seen);
         packed.set(&mut update);
         rows::set_change(&mut update, is_change);

@@ -231,7 +231,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
         (3, BTreeSet::from(["BatchGetItem", "GetItem", "Query"]))
     );
     store
-        .acquire_lease(&first.package, "one", None, at(0), at(60))
+        .acquire_lease(&first.package, "one", None, false, at(0), at(60))
         .await
         .unwrap();
     store.release_lease(&first.package, "one").await.unwrap();
@@ -535,7 +535,7 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         .unwrap();
     fixture
         .store
-        .acquire_lease(&verdict.package, "one", None, at(0), at(60))
+        .acquire_lease(&verdict.package, "one", None, false, at(0), at(60))
         .await
         .unwrap();
     let attributes = |item: Item| {

@@ -171,20 +171,23 @@ impl VerdictStore for DynamoDbStore {
         package: &PackageVersion,
         holder: &str,
         after: Option<Timestamp>,
+        outlasts_looks: bool,
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreFault> {
-        let after = keys::instant(after.unwrap_or(Timestamp::MIN));
+        let after = after.unwrap_or(Timestamp::MIN);
+        // No look is later than the end of time.
+        let ends_after = keys::instant(if outlasts_looks { Timestamp::MAX } else { after });
         let result = self
             .client
             .put_item()
             .table_name(&self.table)
-            .set_item(Some(lease(package, holder, &after, until)))
+            .set_item(Some(lease(package, holder, &ends_after, until)))
             .condition_expression("attribute_not_exists(pk) OR #until <= :now OR #after < :after")
             .expression_attribute_names("#until", "until")
             .expression_attribute_names("#after", "after")
             .expression_attribute_values(":now", rows::text(keys::instant(now)))
-            .expression_attribute_values(":after", rows::text(&after))
+            .expression_attribute_values(":after", rows::text(keys::instant(after)))
             .send()
             .await;
         match result {

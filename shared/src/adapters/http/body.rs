@@ -23,9 +23,12 @@ pub(super) const GLIMPSE: u64 = 64 * 1024;
 /// Chunks of an archive on their way from the socket to the digests. A chunk is at most what the connection reads at
 /// once, about 400 kB.
 const CHUNKS_IN_FLIGHT: usize = 8;
-/// How much of the process's memory zip archives may take at once, in MiB: two of the largest, however many transfers and
-/// messages there are. A function has 512.
-static HELD: Semaphore = Semaphore::const_new(2 * (1 + (ZIP_LIMIT >> 20) as usize));
+/// How much of the process's memory large bodies may take at once, in MiB: two of the largest zip archives, however many transfers
+/// and messages there are. A function has 512.
+static HELD: Semaphore = Semaphore::const_new(HELD_MIB as usize);
+const HELD_MIB: u32 = 2 * (1 + (ZIP_LIMIT >> 20) as u32);
+/// Up to how many bytes of a document are read without asking whether there is memory for more. Few are longer.
+const SMALL: usize = 4 * 1024 * 1024;
 
 /// A body that has been read.
 pub(super) struct ReadBody {
@@ -42,7 +45,7 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
     }
     match keep {
         Keep::Whole => {
-            let body = collect(response, limit).await?;
+            let (body, _memory) = collect(response, limit).await?;
             off_the_reactor(move || {
                 ReadBody::of(&body, |body| Kept::Whole {
                     body: Body(body.to_vec()),
@@ -52,7 +55,7 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
         }
         Keep::Excerpt(select) => {
             let select = Arc::clone(select);
-            let body = collect(response, limit).await?;
+            let (body, _memory) = collect(response, limit).await?;
             off_the_reactor(move || {
                 ReadBody::of(&body, |body| match select(body) {
                     Some(excerpt) => Kept::Excerpt { body: Body(excerpt) },
@@ -65,7 +68,8 @@ pub(super) async fn read(response: reqwest::Response, keep: &Keep, limit: u64) -
         }
         Keep::NpmTarball => archive(response, limit, |chunks| read_npm_manifest(chunks)).await,
         Keep::Distribution => {
-            let _memory = memory_for(&response).await?;
+            // One that does not say how long it is may be as long as any that is looked into.
+            let _memory = memory_for(response.content_length().unwrap_or(ZIP_LIMIT).min(ZIP_LIMIT)).await?;
             archive(response, limit, |chunks| read_core_metadata(chunks)).await
         }
         Keep::Digests => digested(response, limit).await,
@@ -100,16 +104,26 @@ impl ReadBody {
     }
 }
 
-async fn collect(mut response: reqwest::Response, limit: u64) -> Result<Vec<u8>, Trouble> {
+/// The whole body, and the right to the memory of a large one. A body that turns out to be large waits for that once, for as much
+/// as it may become, so that no two wait for each other.
+async fn collect(
+    mut response: reqwest::Response,
+    limit: u64,
+) -> Result<(Vec<u8>, Option<SemaphorePermit<'static>>), Trouble> {
+    let mut memory = None;
+    let longest = response.content_length().unwrap_or(limit).min(limit);
     let declared = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut body = Vec::with_capacity(declared.unwrap_or(0).min(most));
+    let mut body = Vec::with_capacity(declared.unwrap_or(0).min(most).min(SMALL));
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
         let length = body.len().saturating_add(chunk.len());
         if length > most {
             return Err(too_large(limit));
+        }
+        if length > SMALL && memory.is_none() {
+            memory = Some(memory_for(longest).await?);
         }
         if length > body.capacity() {
             // Doubling as usual, but never beyond the limit.
@@ -118,7 +132,7 @@ async fn collect(mut response: reqwest::Response, limit: u64) -> Result<Vec<u8>,
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
+    Ok((body, memory))
 }
 
 /// Whether an answer says how long it is. Where it does not, a connection that was cut looks like its end.
@@ -147,12 +161,10 @@ async fn digested(response: reqwest::Response, limit: u64) -> Result<ReadBody, T
     .await
 }
 
-/// Waits until there is memory for a distribution, in MiB: a zip archive is held as a whole, and one that does not say how
-/// long it is may be as long as any that is looked into.
-async fn memory_for(response: &reqwest::Response) -> Result<SemaphorePermit<'static>, Trouble> {
-    let length = response.content_length().unwrap_or(ZIP_LIMIT).min(ZIP_LIMIT);
+/// Waits until there is memory for a body of so many bytes that is held as a whole.
+async fn memory_for(length: u64) -> Result<SemaphorePermit<'static>, Trouble> {
     let mebibytes = u32::try_from(length >> 20).unwrap_or(u32::MAX).saturating_add(1);
-    HELD.acquire_many(mebibytes)
+    HELD.acquire_many(mebibytes.min(HELD_MIB))
         .await
         .map_err(|_closed| Trouble::unreachable("this verifier is shutting down", false))
 }
@@ -341,15 +353,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn large_distributions_wait_for_each_others_memory_and_small_ones_do_not() {
-        let largest = of_length(usize::try_from(ZIP_LIMIT).unwrap());
-        let one = memory_for(&largest).await.unwrap();
-        let other = memory_for(&largest).await.unwrap();
-        let waiting = timeout(Duration::from_millis(50), memory_for(&largest)).await;
-        assert!(waiting.is_err());
+    async fn large_bodies_wait_for_each_others_memory_and_small_ones_do_not() {
+        let one = memory_for(ZIP_LIMIT).await.unwrap();
+        let other = memory_for(ZIP_LIMIT).await.unwrap();
+        let within = Duration::from_millis(50);
+        let document = async |bytes: usize| timeout(within, collect(of_length(bytes), u64::MAX)).await;
+        assert!(timeout(within, memory_for(1)).await.is_err());
+        assert!(document(SMALL).await.unwrap().unwrap().1.is_none());
+        assert!(document(SMALL + 1).await.is_err());
         drop(one);
-        assert!(memory_for(&of_length(1)).await.is_ok());
-        drop(memory_for(&largest).await.unwrap());
+        let (body, memory) = document(SMALL + 1).await.unwrap().unwrap();
+        assert_eq!((body.len(), memory.unwrap().num_permits()), (SMALL + 1, 5));
+        drop(memory_for(ZIP_LIMIT).await.unwrap());
         drop(other);
     }
 }

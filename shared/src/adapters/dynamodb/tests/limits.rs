@@ -385,7 +385,7 @@ async fn what_does_not_grow_with_what_others_publish_is_far_from_the_limit() {
     };
     store.note_progress(&"b".repeat(2000), &[failed], at(0)).await.unwrap();
     store
-        .acquire_lease(&package, &"holder".repeat(20), None, at(0), at(60))
+        .acquire_lease(&package, &"holder".repeat(20), None, false, at(0), at(60))
         .await
         .unwrap();
     let sibling = Sibling {

@@ -62,7 +62,7 @@ async fn write(store: &DynamoDbStore) {
     let second = verdict(&evidence, Status::Mismatch, &["run.conclusion"], 10);
     store.record(&second, &evidence, None, false).await.unwrap();
     store
-        .acquire_lease(&package("1.0.0"), "one", None, at(0), at(60))
+        .acquire_lease(&package("1.0.0"), "one", None, false, at(0), at(60))
         .await
         .unwrap();
     store.remember(&run(), &[seen(0, 200)], at(0), false).await.unwrap();
@@ -95,7 +95,7 @@ async fn read(store: &DynamoDbStore, releases: &[PastRelease]) {
     assert!(evidence == Some(dossier(&package, 0, &long())));
     assert!(
         !store
-            .acquire_lease(&package, "two", None, at(59), at(90))
+            .acquire_lease(&package, "two", None, false, at(59), at(90))
             .await
             .unwrap()
     );
