@@ -120,12 +120,18 @@ impl Written {
         lines
     }
 
-    /// The sum of a metric over all lines, where there are any.
+    /// The sum of a metric over all lines, where there are any. Several values of a line are a list.
     fn sum(&self, metric: &str) -> Option<u64> {
-        let values: Vec<u64> = self
-            .lines()
+        let all = self.lines();
+        let values: Vec<u64> = all
             .iter()
-            .filter_map(|line| line.get(metric)?.as_u64())
+            .filter_map(|line| line.get(metric))
+            .flat_map(|value| {
+                value
+                    .as_array()
+                    .map_or_else(|| vec![value], |values| values.iter().collect())
+            })
+            .filter_map(Value::as_u64)
             .collect();
         (!values.is_empty()).then(|| values.iter().sum())
     }
