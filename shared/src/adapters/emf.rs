@@ -136,7 +136,7 @@ fn documents(function: &str, measurements: &[Measurement], at: Timestamp) -> Vec
     let mut alike: Vec<Vec<Vec<Group>>> = Vec::new();
     for groups in measurements.iter().map(groups) {
         let is_alike = |others: &&mut Vec<Vec<Group>>| {
-            others.len() < VALUES && others.first().is_some_and(|first| shape(first) == shape(&groups))
+            others.len() < VALUES && others.first().is_some_and(|first| are_alike(first, &groups))
         };
         match alike.iter_mut().find(is_alike) {
             Some(others) => others.push(groups),
@@ -146,10 +146,11 @@ fn documents(function: &str, measurements: &[Measurement], at: Timestamp) -> Vec
     alike.iter().map(|alike| document(function, alike, at)).collect()
 }
 
-/// What the groups of two measurements that share a line have in common.
-fn shape(groups: &[Group]) -> Vec<(&[(&'static str, &'static str)], Vec<&'static str>)> {
-    let names = |group: &Group| group.metrics.iter().map(|(name, _, _)| *name).collect();
-    groups.iter().map(|group| (group.by.as_slice(), names(group))).collect()
+/// Whether two measurements can share a line: the same metrics with the same dimensions.
+fn are_alike(one: &[Group], other: &[Group]) -> bool {
+    let names = |group: &Group| group.metrics.iter().map(|(name, _, _)| *name).collect::<Vec<_>>();
+    let mut pairs = one.iter().zip(other);
+    one.len() == other.len() && pairs.all(|(one, other)| one.by == other.by && names(one) == names(other))
 }
 
 /// The line: "the root node MUST be an object with a member `_aws`"; dimensions and metrics are named there, and their values

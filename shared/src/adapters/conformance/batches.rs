@@ -224,7 +224,10 @@ pub(crate) async fn batches_do_not_see_each_other(store: &impl Store) {
                 .iter()
                 .all(|item| item.progress == Progress::Pending)
         );
-        store.note_progress(id, &[item.clone()], at(0)).await.unwrap();
+        store
+            .note_progress(id, std::slice::from_ref(&item), at(0))
+            .await
+            .unwrap();
         assert_eq!(items(store, id).await, [item]);
     }
 }

@@ -25,8 +25,8 @@ pub(super) const GLIMPSE: u64 = 64 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 8;
 /// How much of the process's memory large bodies may take at once, in MiB: two of the largest zip archives, however many transfers
 /// and messages there are. A function has 512.
-static HELD: Semaphore = Semaphore::const_new(HELD_MIB as usize);
-const HELD_MIB: u32 = 2 * (1 + (ZIP_LIMIT >> 20) as u32);
+static HELD: Semaphore = Semaphore::const_new(HELD_MIB);
+const HELD_MIB: usize = 2 * (1 + (ZIP_LIMIT >> 20) as usize);
 /// Up to how many bytes of a document are read without asking whether there is memory for more. Few are longer.
 const SMALL: usize = 4 * 1024 * 1024;
 
@@ -163,8 +163,8 @@ async fn digested(response: reqwest::Response, limit: u64) -> Result<ReadBody, T
 
 /// Waits until there is memory for a body of so many bytes that is held as a whole.
 async fn memory_for(length: u64) -> Result<SemaphorePermit<'static>, Trouble> {
-    let mebibytes = u32::try_from(length >> 20).unwrap_or(u32::MAX).saturating_add(1);
-    HELD.acquire_many(mebibytes.min(HELD_MIB))
+    let mebibytes = usize::try_from(length >> 20).unwrap_or(usize::MAX).saturating_add(1);
+    HELD.acquire_many(u32::try_from(mebibytes.min(HELD_MIB)).unwrap_or(u32::MAX))
         .await
         .map_err(|_closed| Trouble::unreachable("this verifier is shutting down", false))
 }
