@@ -163,9 +163,9 @@ def started(*arguments):
 
 
 @contextmanager
-def slowed(address):
+def slowed(address, seen=None):
     """Another address of the same server, at which every request is held for the latency; yields it and a list of the requests."""
-    target, seen = urlsplit(address), []
+    target, seen = urlsplit(address), [] if seen is None else seen
 
     class Proxy(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -319,12 +319,13 @@ def measure(folder):
     figures["units"] = {work["work"]: work for work in units["units"]}
     with started(folder / "hekate", "demo", "--registry", "--dependencies", str(DEPENDENCIES)) as registry:
         address = registry["npmUrl"].rsplit("/", 1)[0]
-        with slowed(address) as (slow, seen):
+        # Two addresses, as registry and forge have: what is asked of one at once is bounded.
+        with slowed(address) as (registries, seen), slowed(address, seen) as (forge, _):
             upstreams = {
-                "HEKATE_NPM_URL": registry["npmUrl"].replace(address, slow),
-                "HEKATE_PYPI_URL": registry["pypiUrl"].replace(address, slow),
-                "HEKATE_HOMEBREW_URL": registry["homebrewUrl"].replace(address, slow),
-                "HEKATE_GITHUB_URL": registry["githubUrl"].replace(address, slow),
+                "HEKATE_NPM_URL": registry["npmUrl"].replace(address, registries),
+                "HEKATE_PYPI_URL": registry["pypiUrl"].replace(address, registries),
+                "HEKATE_HOMEBREW_URL": registry["homebrewUrl"].replace(address, registries),
+                "HEKATE_GITHUB_URL": registry["githubUrl"].replace(address, forge),
                 "HEKATE_TRUSTED_ROOT": registry["trustedRoot"],
                 "HEKATE_NPM_KEYS": registry["npmKeys"],
             }
