@@ -88,7 +88,7 @@ pub struct HttpFetchConfig {
     pub backoff_cap: Duration,
     /// The longest wait that an upstream may ask for; beyond it the question stays unanswered; 3 s by default.
     pub max_retry_after: Duration,
-    /// How many transfers from one origin run at once; 8 by default.
+    /// How many transfers from one origin run at once; 16 by default, so that the ten looks of an event hardly wait for each other.
     pub per_host_concurrency: usize,
     /// Time for one question with all its attempts and waits; 13 s by default.
     pub budget: Duration,
@@ -111,7 +111,7 @@ impl HttpFetchConfig {
             backoff_base: Duration::from_millis(250),
             backoff_cap: Duration::from_secs(2),
             max_retry_after: Duration::from_secs(3),
-            per_host_concurrency: 8,
+            per_host_concurrency: 16,
             budget: Duration::from_secs(13),
             upstreams: Vec::new(),
         }
