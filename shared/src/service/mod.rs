@@ -291,7 +291,8 @@ impl Service {
         let holder = format!("{}-{:016x}", self.holder, fastrand::u64(..));
         let until = now.checked_add(LEASE).unwrap_or(Timestamp::MAX);
         let mut waited = 0;
-        // What a look teaches that takes a tale back is settled after it is recorded: nobody else looks meanwhile.
+        // Where a verdict tells of something, what the look teaches may be settled only after it is recorded, as long as nobody
+        // else looks.
         let outlasts_looks = current.as_ref().is_some_and(|verdict| verdict.status.is_told());
         while !self
             .store
