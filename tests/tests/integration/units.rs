@@ -42,7 +42,7 @@ const BOUNDS: [(&str, u64, f64, f64); 8] = [
     ("another look that changes the verdict", 27, 18.0, 24.0),
     ("a batch of 500 that is handed in", 3, 0.0, 10.0),
     ("a version of a batch alone, first verdict", 18, 10.0, 14.0),
-    ("ten versions of a batch, first verdicts", 162, 82.0, 122.0),
+    ("ten versions of a batch, first verdicts", 162, 82.0, 132.0),
     (
         "ten versions of a batch without attestations, first verdicts",
         122,
