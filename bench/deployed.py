@@ -6,8 +6,9 @@
 
 A stand-in for Lambda's runtime API on the loopback interface hands invocations to the release binaries, one at a time, and takes
 the time from each hand-over to its answer. The table is the embedded store, served by a process of its own; the registry and GitHub
-are those of `hekate demo --registry`, with packages as a lockfile has them, behind a proxy that holds every request for fifty
-milliseconds. Nothing leaves the loopback interface. `--keep` writes the measurements that bench/cost.py turns into the cost of a million verdicts.
+are those of `hekate demo --registry`, with packages as a lockfile has them, behind proxies that hold every request for fifty
+milliseconds. Nothing leaves the loopback interface. `--keep` writes the measurements that bench/cost.py turns into the cost of a
+million verdicts.
 
 Own time is the processor time of the function's process, from the kernel's clock, divided by the number of invocations: what is
 left when the store's and the network's time is taken away. Memory is the kernel's high-water mark.
@@ -350,8 +351,8 @@ def measurements(figures):
     units = figures["units"]
     handed_in = units["a batch of 500 that is handed in"]
     of_batch = lambda work, versions: {name: units[work][name] / versions + handed_in[name] / 500 for name in ("writeUnits", "readUnits")}
-    attested = of_batch("ten versions of a batch, first verdicts", 10)
-    unattested = of_batch("ten versions of a batch without attestations, first verdicts", 10)
+    attested = of_batch("ten versions of a batch, first verdicts", AT_ONCE)
+    unattested = of_batch("ten versions of a batch without attestations, first verdicts", AT_ONCE)
     single = of_batch("a version of a batch alone, first verdict", 1)
     again = units["a verdict that is remembered"]
     path = lambda description, functions, requests, units, logged, stored: {

@@ -57,8 +57,8 @@ pub struct Ledger {
     github_troubles: BTreeSet<Timestamp>,
     /// When GitHub first showed each run.
     pub shown_runs: BTreeMap<u64, Timestamp>,
-    /// Who looks at what now: the worker and the name under which it holds the lease.
-    looking: BTreeMap<String, Vec<(usize, String)>>,
+    /// Which workers look at what now.
+    looking: BTreeMap<String, Vec<usize>>,
     /// Two looks at one version at one time.
     pub overlaps: Vec<String>,
     /// How many looks there were.
@@ -110,29 +110,19 @@ impl Ledger {
     }
 
     /// Somebody got the lease on a version.
-    pub fn look_began(&mut self, purl: &str, worker: usize, holder: &str, now: Timestamp) {
+    pub fn look_began(&mut self, purl: &str, worker: usize, now: Timestamp) {
         self.looks += 1;
         let looking = self.looking.entry(purl.to_owned()).or_default();
         if !looking.is_empty() {
             self.overlaps.push(format!("{purl} at {now}"));
         }
-        looking.push((worker, holder.to_owned()));
+        looking.push(worker);
     }
 
-    /// Somebody is about to give it back.
-    pub fn look_ended(&mut self, purl: &str, holder: &str) {
+    /// A worker is about to record what it looked at, or to give the lease back.
+    pub fn look_ended(&mut self, purl: &str, worker: usize) {
         if let Some(looking) = self.looking.get_mut(purl) {
-            looking.retain(|(_worker, held)| held != holder);
-            if looking.is_empty() {
-                self.looking.remove(purl);
-            }
-        }
-    }
-
-    /// What a worker looked at is about to be recorded.
-    pub fn look_is_recorded(&mut self, purl: &str, worker: usize) {
-        if let Some(looking) = self.looking.get_mut(purl) {
-            looking.retain(|(who, _held)| *who != worker);
+            looking.retain(|who| *who != worker);
             if looking.is_empty() {
                 self.looking.remove(purl);
             }
@@ -142,7 +132,7 @@ impl Ledger {
     /// A worker does nothing any more.
     pub fn stopped(&mut self, worker: usize) {
         self.looking.retain(|_purl, looking| {
-            looking.retain(|(who, _held)| *who != worker);
+            looking.retain(|who| *who != worker);
             !looking.is_empty()
         });
     }

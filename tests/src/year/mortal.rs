@@ -289,7 +289,7 @@ impl VerdictStore for Mortal {
         is_first: bool,
     ) -> Result<Recorded, StoreFault> {
         let purl = verdict.package.to_purl();
-        self.surroundings.earth.ledger().look_is_recorded(&purl, self.number);
+        self.surroundings.earth.ledger().look_ended(&purl, self.number);
         self.of_store(async {
             let recorded = self.store().record(verdict, dossier, first_seen, is_first).await?;
             let mut ledger = self.surroundings.earth.ledger();
@@ -386,7 +386,7 @@ impl VerdictStore for Mortal {
             .await?;
         let mut ledger = self.surroundings.earth.ledger();
         if acquired {
-            ledger.look_began(&package.to_purl(), self.number, holder, now);
+            ledger.look_began(&package.to_purl(), self.number, now);
         } else {
             ledger.held += 1;
         }
@@ -395,7 +395,10 @@ impl VerdictStore for Mortal {
 
     /// A look has ended before the lease is given back.
     async fn release_lease(&self, package: &PackageVersion, holder: &str) -> Result<(), StoreFault> {
-        self.surroundings.earth.ledger().look_ended(&package.to_purl(), holder);
+        self.surroundings
+            .earth
+            .ledger()
+            .look_ended(&package.to_purl(), self.number);
         self.of_store(self.store().release_lease(package, holder)).await
     }
 }

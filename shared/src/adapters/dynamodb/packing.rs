@@ -39,7 +39,7 @@ const DEPTH: usize = 3;
 const AT_ONCE: usize = 1024 * 1024;
 
 thread_local! {
-    // Setting one up costs more than decompressing what most rows hold.
+    // Set up once for each thread, and not for each row.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
