@@ -204,6 +204,46 @@ async fn a_look_that_outlives_its_lease_replaces_no_newer_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_at_a_version_of_which_something_was_told_holds_its_lease_until_it_is_over() {
+    let (scenario, upstreams, deployment) = with_widget().await;
+    let (store, package) = (deployment.cloud.store(), version(WIDGET));
+    let leases = || {
+        let rows = deployment.cloud.rows().unwrap();
+        rows.iter().filter(|row| row["sk"]["S"] == "LEASE").count()
+    };
+    for (number, expected) in [(0, Status::Verified), (1, Status::Mismatch)] {
+        let now = day(number);
+        deployment
+            .send(&[message(&package, WorkReason::Recheck, now)], now)
+            .unwrap();
+        deployment.deliver_all(now).await.unwrap();
+        assert_eq!(store.current(&package).await.unwrap().unwrap().status, expected);
+        assert_eq!(leases(), 1, "it has ended with the look, and nobody gave it back");
+        assert!(
+            scenario
+                .npm()
+                .replace_tarball("@acme/widget", "1.0.0", |bytes| bytes.push(0))
+        );
+    }
+    let now = day(2);
+    deployment
+        .send(&[message(&package, WorkReason::Recheck, now)], now)
+        .unwrap();
+    upstreams.holds.store(true, Ordering::SeqCst);
+    let looking = tokio::spawn({
+        let deployment = Arc::clone(&deployment);
+        async move { deployment.deliver(now, None).await }
+    });
+    upstreams.held.notified().await;
+    // Not even whoever knows of a later look.
+    let taken = store.acquire_lease(&package, "another", Some(day(3)), false, now, now + minutes(1));
+    assert!(!taken.await.unwrap());
+    upstreams.open.notify_one();
+    assert_eq!(looking.await.unwrap().unwrap().unwrap().returned, 0);
+    assert_eq!(leases(), 0, "it was given back");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_version_in_two_batches_is_looked_at_once_and_counted_in_both() {
     let (_, upstreams, deployment) = with_widget().await;
     let ids = ["0", "1"].map(|digit| digit.repeat(32));
