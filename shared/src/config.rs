@@ -9,6 +9,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::ecosystem::Upstreams;
+use crate::network::Peer;
 use crate::summary::PublicKey;
 
 /// The variables that are read, with what each means and its default: what `hekate help config` and the documents show.
@@ -115,6 +116,12 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "HEKATE_EARLIER_KEYS",
         "public keys that signed before and stay published: the base64 of each one's DER form, blanks between them",
+        "none",
+    ),
+    (
+        "HEKATE_PEERS",
+        "other verifiers whose verdicts are compared with ours: of each the base URL of its API, `#`, and the base64 of the DER form \
+         of its public key, blanks between them; one that changes its key is named once with each",
         "none",
     ),
     (
@@ -273,6 +280,8 @@ pub struct Config {
     pub signing_key: Option<SigningKey>,
     /// Keys that signed before, which stay published (`HEKATE_EARLIER_KEYS`): what they signed can be verified for good.
     pub earlier_keys: Vec<PublicKey>,
+    /// Other verifiers (`HEKATE_PEERS`).
+    pub peers: Vec<Peer>,
     /// File of the embedded store (`HEKATE_STORE`).
     pub store: Option<PathBuf>,
     /// The name of this verifier (`HEKATE_VERIFIER_ID`).
@@ -378,6 +387,10 @@ impl Config {
                 Err(error) => errors.push(format!("HEKATE_EARLIER_KEYS names {text:?}, which {error}")),
             }
         }
+        let peers = peers(&get("HEKATE_PEERS").unwrap_or_default()).unwrap_or_else(|wrong| {
+            errors.extend(wrong.into_iter().map(|wrong| format!("HEKATE_PEERS {wrong}")));
+            Vec::new()
+        });
         let github_token_secret = get("HEKATE_GITHUB_TOKEN_SECRET");
         if github_token_secret.is_some() && get("HEKATE_GITHUB_TOKEN").is_some() {
             errors.push("only one of HEKATE_GITHUB_TOKEN and HEKATE_GITHUB_TOKEN_SECRET can be set".to_owned());
@@ -417,6 +430,7 @@ impl Config {
                 event_bus: get("HEKATE_EVENT_BUS"),
                 signing_key,
                 earlier_keys,
+                peers,
                 store: get("HEKATE_STORE").map(PathBuf::from),
                 verifier_id: get("HEKATE_VERIFIER_ID").unwrap_or_else(|| "urn:hekate:verifier:unnamed".to_owned()),
                 contact,
@@ -424,6 +438,36 @@ impl Config {
             (_, _) => Err(ConfigErrors(errors)),
         }
     }
+}
+
+/// Reads `URL#KEY URL#KEY …`. One URL may come with several keys, and each key is one verifier's: who counts voices has to count
+/// different ones.
+fn peers(text: &str) -> Result<Vec<Peer>, Vec<String>> {
+    let mut peers: Vec<Peer> = Vec::new();
+    let mut errors = Vec::new();
+    for entry in text.split_whitespace() {
+        let Some((url, key)) = entry.split_once('#') else {
+            errors.push(format!("names {entry:?} without a public key: write URL#KEY"));
+            continue;
+        };
+        let (url, key) = match (base_url(url), PublicKey::from_base64(key)) {
+            (Ok(url), Ok(key)) => (url, key),
+            (url, key) => {
+                errors.extend(url.err().map(|error| format!("names {entry:?}, whose URL {error}")));
+                errors.extend(key.err().map(|error| format!("names {entry:?}, whose key {error}")));
+                continue;
+            }
+        };
+        if peers.iter().any(|peer| peer.keys.contains(&key)) {
+            errors.push(format!("names the key of {entry:?} twice"));
+            continue;
+        }
+        match peers.iter_mut().find(|peer| peer.url == url) {
+            Some(peer) => peer.keys.push(key),
+            None => peers.push(Peer { url, keys: vec![key] }),
+        }
+    }
+    if errors.is_empty() { Ok(peers) } else { Err(errors) }
 }
 
 fn base_url(text: &str) -> Result<Url, String> {
@@ -579,18 +623,56 @@ mod tests {
         assert_eq!(key(""), Ok(None));
     }
 
+    fn base64_of_a_key() -> String {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
+        let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
+        STANDARD.encode(der.as_ref())
+    }
+
     #[test]
     fn earlier_keys_are_read_one_by_one() {
-        let key = || {
-            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap();
-            let der: PublicKeyX509Der<'_> = pair.public_key().as_der().unwrap();
-            STANDARD.encode(der.as_ref())
-        };
-        let keys = [key(), key()];
+        let keys = [base64_of_a_key(), base64_of_a_key()];
         let text = format!(" {}\n{} ", keys[0], keys[1]);
         let config = parse(&[("HEKATE_EARLIER_KEYS", &text)]).unwrap();
         let expected: Vec<_> = keys.iter().map(|key| PublicKey::from_base64(key).unwrap()).collect();
         assert_eq!(config.earlier_keys, expected);
+    }
+
+    #[test]
+    fn peers_are_named_by_their_url_and_every_key_of_theirs() {
+        let peers = |text: String| parse(&[("HEKATE_PEERS", &text)]).map(|config| config.peers);
+        let (one, next, other) = (base64_of_a_key(), base64_of_a_key(), base64_of_a_key());
+        let found = peers(format!(
+            " https://a.example/hekate#{one}\nhttp://127.0.0.1:8080#{other} https://a.example/hekate#{next} "
+        ));
+        let keys = |keys: &[&String]| keys.iter().map(|key| PublicKey::from_base64(key).unwrap()).collect();
+        let peer = |url: &str, of: &[&String]| Peer {
+            url: Url::parse(url).unwrap(),
+            keys: keys(of),
+        };
+        assert_eq!(
+            found,
+            Ok(vec![
+                peer("https://a.example/hekate", &[&one, &next]),
+                peer("http://127.0.0.1:8080/", &[&other]),
+            ])
+        );
+        for (text, says) in [
+            ("https://a.example/".to_owned(), "without a public key"),
+            ("https://a.example/#".to_owned(), "whose key is not the DER form"),
+            ("https://a.example/#nonsense!".to_owned(), "whose key is not base64"),
+            (format!("a.example#{one}"), "whose URL is no URL"),
+            (format!("https://me:secret@a.example#{one}"), "credentials"),
+            (format!("https://a.example/#{one} https://b.example/#{one}"), "twice"),
+            (format!("https://a.example/#{one} https://a.example/#{one}"), "twice"),
+        ] {
+            let errors = peers(text).unwrap_err().to_string();
+            assert!(
+                errors.contains("HEKATE_PEERS names") && errors.contains(says),
+                "{errors}"
+            );
+        }
+        assert_eq!(peers("nonsense ftp://x#nonsense".to_owned()).unwrap_err().0.len(), 3);
     }
 
     #[test]

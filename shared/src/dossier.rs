@@ -66,6 +66,8 @@ pub enum Subject {
     ListingRepository,
     /// A page of a registry's feed of changes. It belongs to no version, and is in no dossier.
     ChangeFeed,
+    /// What another verifier says of a version. It is no evidence about it, and is in no dossier.
+    PeerVerdict,
     /// What a registry other than npm says of a package, reduced to what concerns the requested version: PyPI's index of a
     /// project, Homebrew's formula.
     PackageIndex,
@@ -81,6 +83,7 @@ impl Subject {
             | Self::Artifact
             | Self::ArtifactAgain
             | Self::ChangeFeed
+            | Self::PeerVerdict
             | Self::PackageIndex
             | Self::StoredAttestations
             | Self::StoredBundle(_)

@@ -12,6 +12,7 @@ pub mod dossier;
 pub mod ecosystem;
 pub mod forge;
 pub mod history;
+pub mod network;
 pub mod package;
 pub mod policy;
 pub mod ports;

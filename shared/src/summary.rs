@@ -5,6 +5,8 @@
 //! (<https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md>). It is a function of the verdict alone and says nothing
 //! that the verdict does not say, so that there is nothing to keep of it but the signature.
 //!
+//! What other verifiers compare is the verdict itself, in an envelope of the same kind ([`Payload::verdict`]).
+//!
 //! It does not protect from a verifier that is wrong or taken over: it proves who has said it, and of which bytes.
 
 use std::collections::BTreeMap;
@@ -24,6 +26,8 @@ pub use key::{KeyError, PublicKey};
 
 /// The payload type of an envelope with an in-toto statement.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+/// The payload type of an envelope with a verdict.
+pub const VERDICT_TYPE: &str = "application/vnd.hekate.verdict+json";
 /// The type of the statement.
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// The type of the predicate.
@@ -144,7 +148,7 @@ struct Own<'a> {
 /// - `inputAttestations` is to name everything that was used. That is the dossier, whose digest is made of the digests of every
 ///   document that was read.
 /// - The digest of the verdict is that of the bytes which the API serves as the verdict.
-pub fn statement(verdict: &Verdict) -> Result<Vec<u8>, NoSummary> {
+fn statement(verdict: &Verdict) -> Result<Vec<u8>, NoSummary> {
     let (result, levels) = outcome(verdict)?;
     let statement = Statement {
         kind: STATEMENT_TYPE,
@@ -203,15 +207,43 @@ fn json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// The bytes that are signed of a statement: DSSE's pre-authentication encoding, which binds them to their type.
-pub fn message(statement: &[u8]) -> Vec<u8> {
-    pae(PAYLOAD_TYPE, statement)
+/// What is signed: bytes of a type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// The type, by which a signature over one kind of bytes is none over another.
+    pub kind: &'static str,
+    /// The bytes.
+    pub bytes: Vec<u8>,
 }
 
-/// The envelope of a statement with its signature by a key.
-pub fn envelope(statement: Vec<u8>, signature: Vec<u8>, key: &PublicKey) -> DsseEnvelope {
-    let signature = DsseSignature::new(SignatureBytes::new(signature), KeyId::new(key.id().to_hex()));
-    DsseEnvelope::new(PAYLOAD_TYPE, PayloadBytes::new(statement), signature)
+impl Payload {
+    /// The summary of a verdict: its [`statement`].
+    pub fn summary(verdict: &Verdict) -> Result<Self, NoSummary> {
+        Ok(Self {
+            kind: PAYLOAD_TYPE,
+            bytes: statement(verdict)?,
+        })
+    }
+
+    /// The verdict itself, as the bytes that the API serves as the verdict. Every verdict can be signed so: nobody could take one
+    /// that says it is undecided for a pass.
+    pub fn verdict(verdict: &Verdict) -> Self {
+        Self {
+            kind: VERDICT_TYPE,
+            bytes: json(verdict),
+        }
+    }
+
+    /// The bytes that are signed: DSSE's pre-authentication encoding, which binds the payload to its type.
+    pub fn message(&self) -> Vec<u8> {
+        pae(self.kind, &self.bytes)
+    }
+
+    /// The envelope with the payload and its signature by a key.
+    pub fn into_envelope(self, signature: Vec<u8>, key: &PublicKey) -> DsseEnvelope {
+        let signature = DsseSignature::new(SignatureBytes::new(signature), KeyId::new(key.id().to_hex()));
+        DsseEnvelope::new(self.kind, PayloadBytes::new(self.bytes), signature)
+    }
 }
 
 #[cfg(test)]

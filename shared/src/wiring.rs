@@ -221,6 +221,7 @@ fn assemble(
             earlier: config.earlier_keys.clone(),
         },
         upstreams: config.upstreams.clone(),
+        peers: config.peers.clone().into(),
         meter: Arc::new(Unmeasured),
         holder: format!("{}-{:016x}", std::process::id(), fastrand::u64(..)),
         until: None,

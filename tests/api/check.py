@@ -21,6 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
 HERE = Path(__file__).resolve().parent
 # In seconds, far more than it takes: a run that hangs is ended.
 PATIENCE = 900
@@ -54,30 +57,49 @@ def running(command, **options):
 
 
 @contextmanager
+def serving(hekate, environment, folder):
+    """The address of an API with this environment and a store of its own."""
+    log = folder / "serve.log"
+    environment = environment | {"PATH": os.environ["PATH"], "HEKATE_STORE": str(folder / "store")}
+    with log.open("w") as output, running(
+        [hekate, "serve", "--listen", "127.0.0.1:0"], env=environment, stdout=subprocess.DEVNULL, stderr=output
+    ) as server:
+        address = None
+        while address is None:
+            if server.poll() is not None:
+                raise SystemExit(f"the API did not start\n{log.read_text()}")
+            address = re.search(r"listens on (http://\S+?),", log.read_text())
+            try:
+                server.wait(timeout=0.1)
+            except subprocess.TimeoutExpired:
+                pass
+        yield address.group(1)
+
+
+def key_of(address):
+    """The base64 of the key with which an API signs."""
+    with urllib.request.urlopen(f"{address}/.well-known/hekate.json", timeout=60) as answer:
+        pem = json.load(answer)["keys"][0]["publicKey"]
+    return "".join(line for line in pem.splitlines() if not line.startswith("-"))
+
+
+@contextmanager
 def api(hekate, folder):
-    """The address of an API on a generated supply chain, and the packages in that."""
+    """The address of an API on a generated supply chain, and the packages in that. It has a peer on the same supply chain."""
     registry_command = [hekate, "demo", "--registry"]
     with running(registry_command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as registry:
         line = json.loads(registry.stdout.readline())
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HEKATE_STORE": str(folder / "store"),
-            **{variable: line[key] for key, variable in UPSTREAMS.items() if key in line},
-        }
-        log = folder / "serve.log"
-        with log.open("w") as output, running(
-            [hekate, "serve", "--listen", "127.0.0.1:0"], env=environment, stdout=subprocess.DEVNULL, stderr=output
-        ) as server:
-            address = None
-            while address is None:
-                if server.poll() is not None:
-                    raise SystemExit(f"the API did not start\n{log.read_text()}")
-                address = re.search(r"listens on (http://\S+?),", log.read_text())
-                try:
-                    server.wait(timeout=0.1)
-                except subprocess.TimeoutExpired:
-                    pass
-            yield address.group(1), line["packages"]
+        upstreams = {variable: line[key] for key, variable in UPSTREAMS.items() if key in line}
+        other_key = folder / "peer.pem"
+        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        other_key.write_bytes(pem)
+        (folder / "peer").mkdir()
+        peer_environment = upstreams | {"HEKATE_SIGNING_KEY": str(other_key)}
+        with serving(hekate, peer_environment, folder / "peer") as peer:
+            with serving(hekate, upstreams | {"HEKATE_PEERS": f"{peer}#{key_of(peer)}"}, folder) as address:
+                yield address, line["packages"]
 
 
 def look_once(address, packages):

@@ -578,8 +578,54 @@ class Token(unittest.TestCase):
         self.assertEqual(self.credentials(lambda address: address[:-6] + "000000"), {None})
 
 
-class NamedKey(unittest.TestCase):
-    """A stack of its own that signs with a key that was there before, after another one."""
+@contextmanager
+def front_of_the_deployed_api():
+    """An address of the deployed API that needs no host name: how another verifier reaches it."""
+
+    class Forward(BaseHTTPRequestHandler):
+        def do_GET(self):
+            status, headers, body = World.aws.get(World.outputs["ApiUrl"], self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", headers["Content-Type"])
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forward)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class NamedKey(Verdicts, unittest.TestCase):
+    """A stack of its own: one that signs with a key that was there before, after another one, and one that has a peer."""
+
+    def test_two_deployed_verifiers_compare_what_they_say(self):
+        key = World.aws.client("kms").get_public_key(KeyId=World.outputs["SigningKeyArn"])["PublicKey"]
+        upstreams = {variable: World.registry[key] for key, variable in UPSTREAMS.items()}
+        with front_of_the_deployed_api() as address, emulator.start(enforce_permissions=True) as aws:
+            peers = {"Peers": f"{address}#{base64.b64encode(key).decode()}"}
+            outputs, _ = emulator.deploy(aws, built(), parameters(upstreams) | peers)
+            for package in with_verdict():
+                path = "npm/{}/{}".format(*name_and_version(package["purl"]))
+                status, _, body = aws.get(outputs["ApiUrl"], f"/v1/network/{path}")
+                self.assertEqual(status, 200, body)
+                report = json.loads(body)
+                with self.subTest(package=package["purl"]):
+                    self.assertEqual((report["result"], report["agreeing"]), ("agree", 1), body)
+                    (answer,) = report["peers"]
+                    self.assertEqual(answer["says"]["status"], package["expected"])
+                    self.assertEqual(answer["says"]["evidence"], report["ours"]["evidence"])
+                    said = statement_of(answer["envelope"], serialization.load_der_public_key(key))
+                    self.assert_verdict(200, json.dumps(said), package)
+        status, _, body = World.aws.get(World.outputs["ApiUrl"], f"/v1/network/{path}")
+        self.assertEqual((status, json.loads(body)["error"]["code"]), (404, "no_peers"))
 
     def test_a_stack_signs_with_the_key_that_is_named_and_publishes_the_one_before(self):
         with emulator.start(enforce_permissions=True) as aws:

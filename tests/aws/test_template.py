@@ -142,6 +142,7 @@ ENVIRONMENT_OF_THE_API = {
     "HEKATE_FRESH_AFTER",
     "HEKATE_SIGNING_KEY",
     "HEKATE_EARLIER_KEYS",
+    "HEKATE_PEERS",
 }
 
 # What the configuration reads besides, and why no parameter sets it.
@@ -170,6 +171,7 @@ PUBLIC_ROUTES = {
     "GET /package/{proxy+}",
     "GET /v1/batches/{id}",
     "GET /v1/changes",
+    "GET /v1/network/{proxy+}",
     "GET /v1/verdicts",
     "GET /v1/verdicts/{proxy+}",
 }
@@ -209,6 +211,7 @@ ALARMS = {
     ("AWS/ApiGateway", "5xx", "Api"): "ApiFailsAlarm",
     ("Hekate", "OldestDueAge", "SweeperFunction"): "VerdictAgeAlarm",
     ("Hekate", "MessagesPoison", "BatchVerifierFunction"): "PoisonMessagesAlarm",
+    ("Hekate", "SplitViews", "VerifyApiFunction"): "SplitViewAlarm",
 }
 
 # Whose silence is an alarm of its own.
@@ -487,6 +490,16 @@ class ExpandedTemplate(unittest.TestCase):
         variables = self.function("VerifyApiFunction")["Environment"]["Variables"]
         self.assertEqual(variables["HEKATE_SIGNING_KEY"], SIGNING_KEY)
         self.assertEqual(variables["HEKATE_EARLIER_KEYS"], {"Ref": "EarlierKeys"})
+
+    def test_peers_are_named_by_their_address_and_a_key(self):
+        variables = self.function("VerifyApiFunction")["Environment"]["Variables"]
+        self.assertEqual(variables["HEKATE_PEERS"], {"Ref": "Peers"})
+        pattern = re.compile(self.parameters["Peers"]["AllowedPattern"])
+        one, other = "https://one.example/#MFkw+/A==", "http://127.0.0.1:8080/hekate#MFkwEw"
+        for text in ("", one, f"{one} {other}", f"{one}  {other} "):
+            self.assertTrue(pattern.fullmatch(text), text)
+        for text in ("https://one.example/", f"{one},{other}", f"{one}{other}", "one.example#MFkw", "https://one.example/#", "MFkw"):
+            self.assertFalse(pattern.fullmatch(text), text)
 
     def test_a_signing_key_is_named_by_the_address_that_a_role_can_be_granted(self):
         pattern = re.compile(self.parameters["SigningKeyArn"]["AllowedPattern"])

@@ -81,6 +81,7 @@ impl Deployment {
             },
             meter: Arc::new(Unmeasured),
             signing: Signing::default(),
+            peers: Arc::new([]),
             holder: "deployment".to_owned(),
             until: None,
         };

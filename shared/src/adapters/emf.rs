@@ -5,7 +5,8 @@
 //! function's standard output becomes metrics without a request and without a permission of its own.
 //!
 //! Each combination of a metric's name and its dimensions' values is a metric that is paid for. So nothing that the outside
-//! world can make up is a dimension: only the function's name, the ecosystem, the status and the kind of poison are.
+//! world can make up is a dimension: only the function's name, the ecosystem, the status, the kind of poison and
+//! the agreement with peers are.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -14,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::network::Agreement;
 use crate::ports::{Measurement, Meter};
 
 /// The namespace of all metrics.
@@ -121,6 +123,15 @@ fn groups(measurement: &Measurement) -> Vec<Group> {
             plain(vec![count("SweepTasks", *tasks), count("SweepTroubles", *troubles)])
         }
         Measurement::OldestDue(age) => plain(vec![("OldestDueAge", "Seconds", age.as_secs().max(0).into())]),
+        Measurement::Comparison(agreement) => {
+            let compared = Group {
+                by: vec![("Agreement", agreement.as_str())],
+                metrics: vec![count("PeerComparisons", 1)],
+            };
+            let is_split = *agreement == Agreement::SplitView;
+            let split = is_split.then(|| plain(vec![count("SplitViews", 1)]));
+            [compared].into_iter().chain(split.into_iter().flatten()).collect()
+        }
         Measurement::Announcements { delivered, owed } => plain(vec![
             count("AnnouncementsDelivered", *delivered),
             count("AnnouncementsOwed", *owed),

@@ -1,4 +1,4 @@
-//! What is signed: the verification summary of a verdict.
+//! What is signed: a verdict, and the verification summary of it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use sigstore::types::DsseEnvelope;
 use super::{Service, ServiceFault};
 use crate::package::Digest;
 use crate::ports::{Sign, SignFault, StoreFault};
-use crate::summary::{self, PublicKey};
+use crate::summary::{Payload, PublicKey};
 use crate::verdict::Verdict;
 
 /// With what a deployment signs, and with what it signed before.
@@ -43,19 +43,32 @@ impl PublishedKey {
 }
 
 impl Service {
-    /// The signed summary of a verdict:
+    /// The signed summary of a verdict.
+    pub async fn attest(&self, verdict: &Verdict) -> Result<DsseEnvelope, ServiceFault> {
+        self.signed(|| Ok(Payload::summary(verdict)?)).await
+    }
+
+    /// A verdict, signed, whatever it says: what other verifiers compare with theirs.
+    pub async fn testify(&self, verdict: &Verdict) -> Result<DsseEnvelope, ServiceFault> {
+        self.signed(|| Ok(Payload::verdict(verdict))).await
+    }
+
+    /// The signed form of what follows from a verdict:
     ///
-    /// 1. makes the statement, which follows from the verdict;
+    /// 1. makes it, if there is anything to sign with;
     /// 2. takes the signature that is kept of it, or signs it and keeps that;
     /// 3. hands out what verifies, and nothing else.
     ///
-    /// So a verdict is signed once with a key, and whoever asks again spends a read of the table. Those who ask in the moment
+    /// So it is signed once with a key, and whoever asks again spends a read of the table. Those who ask in the moment
     /// before the first signature is kept may each cause one; the first that is kept is everybody's.
-    pub async fn attest(&self, verdict: &Verdict) -> Result<DsseEnvelope, ServiceFault> {
+    async fn signed(
+        &self,
+        payload: impl FnOnce() -> Result<Payload, ServiceFault>,
+    ) -> Result<DsseEnvelope, ServiceFault> {
         let signer = self.signing.signer.as_ref().ok_or(ServiceFault::NoKey)?;
         // 1.
-        let statement = summary::statement(verdict)?;
-        let message = summary::message(&statement);
+        let payload = payload()?;
+        let message = payload.message();
         let digest = Digest::sha256_of(&message);
         let key = signer.public_key().await?;
         // 2.
@@ -72,7 +85,7 @@ impl Service {
         };
         // 3.
         if key.verifies(&message, &signature) {
-            Ok(summary::envelope(statement, signature, &key))
+            Ok(payload.into_envelope(signature, &key))
         } else {
             let detail = format!("the signature over {digest} by the key {} does not verify", key.id());
             Err(StoreFault::Corrupt(detail).into())
@@ -81,12 +94,25 @@ impl Service {
 
     /// The keys under which others verify what was signed here, the one that signs now first.
     pub async fn keys(&self) -> Result<Vec<PublishedKey>, ServiceFault> {
-        let current = match &self.signing.signer {
-            Some(signer) => Some(signer.public_key().await?),
-            None => None,
-        };
-        let earlier = self.signing.earlier.iter().filter(|key| Some(*key) != current.as_ref());
-        let listed = current.iter().map(|key| PublishedKey::new(key, true));
-        Ok(listed.chain(earlier.map(|key| PublishedKey::new(key, false))).collect())
+        let signs_now = self.signing.signer.is_some();
+        let keys = self.own_keys().await?;
+        let listed = keys.iter().enumerate();
+        Ok(listed
+            .map(|(place, key)| PublishedKey::new(key, signs_now && place == 0))
+            .collect())
+    }
+
+    /// The keys that sign or have signed here, the one that signs now first.
+    pub(super) async fn own_keys(&self) -> Result<Vec<PublicKey>, ServiceFault> {
+        let mut keys = Vec::new();
+        if let Some(signer) = &self.signing.signer {
+            keys.push(signer.public_key().await?);
+        }
+        for earlier in &self.signing.earlier {
+            if !keys.contains(earlier) {
+                keys.push(earlier.clone());
+            }
+        }
+        Ok(keys)
     }
 }

@@ -4,6 +4,7 @@
 mod asking;
 mod attest;
 mod batches;
+mod network;
 mod sweep;
 mod work;
 
@@ -21,6 +22,7 @@ use crate::dossier::Dossier;
 use crate::ecosystem::{self, Look, LookFault, Resolved, Upstreams};
 use crate::forge::github::{self, Destination};
 use crate::history::{BURST, PastRelease, SETTLED, SIBLINGS};
+use crate::network::Peer;
 use crate::package::{Coordinate, PackageVersion, Selector};
 use crate::ports::{
     Announce, Announcement, FaultSide, Fetch, Judges, Measurement, Memory, Meter, QueueFault, Recorded, Sibling,
@@ -65,6 +67,9 @@ pub enum ServiceFault {
     /// There is nothing to sign with.
     #[error("this verifier signs nothing: it has no key, which HEKATE_SIGNING_KEY would name")]
     NoKey,
+    /// There is nobody to compare with.
+    #[error("this verifier has no peers, which HEKATE_PEERS would name")]
+    NoPeers,
     /// The signing key is in trouble.
     #[error(transparent)]
     Sign(#[from] SignFault),
@@ -82,7 +87,7 @@ impl ServiceFault {
         match self {
             Self::Look(fault) => fault.side(),
             Self::Sign(fault) => fault.side(),
-            Self::NoSummary(_) | Self::NoKey => FaultSide::Caller,
+            Self::NoSummary(_) | Self::NoKey | Self::NoPeers => FaultSide::Caller,
             Self::Store(_) | Self::Queue(_) | Self::Busy(_) | Self::OutOfTime(_) => FaultSide::Ours,
         }
     }
@@ -96,6 +101,7 @@ impl ServiceFault {
             Self::Queue(_) => "queue_unavailable",
             Self::NoSummary(_) => "no_summary",
             Self::NoKey => "no_signing_key",
+            Self::NoPeers => "no_peers",
             Self::Sign(_) => "signing_unavailable",
             Self::Busy(_) => "busy",
             Self::OutOfTime(_) => "out_of_time",
@@ -105,7 +111,7 @@ impl ServiceFault {
     /// After how many seconds to ask again, for faults that pass.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Look(LookFault::NotFound(_)) | Self::NoSummary(_) | Self::NoKey => None,
+            Self::Look(LookFault::NotFound(_)) | Self::NoSummary(_) | Self::NoKey | Self::NoPeers => None,
             Self::Look(LookFault::Upstream { retry_after, .. }) => Some(retry_after.unwrap_or(RETRY_AFTER)),
             Self::Store(_) | Self::Queue(_) | Self::Sign(_) | Self::Busy(_) | Self::OutOfTime(_) => Some(RETRY_AFTER),
         }
@@ -193,6 +199,8 @@ pub struct Service {
     pub meter: Arc<dyn Meter>,
     /// Signs what it says.
     pub signing: Signing,
+    /// Other verifiers, whose word is compared with its own.
+    pub peers: Arc<[Peer]>,
     /// By which name this process holds leases.
     pub holder: String,
     /// By when whoever asks wants an answer; `None`, whenever it comes.

@@ -72,6 +72,7 @@ impl Deployment {
                 upstreams: self.upstreams.clone(),
                 meter: Arc::new(Unmeasured),
                 signing: Signing::default(),
+                peers: Arc::new([]),
                 holder: format!("hand-{number}"),
                 until: None,
             },

@@ -25,6 +25,7 @@ use url::Url;
 
 use crate::shape::{judge, over_http};
 
+mod network;
 mod signing;
 
 /// Keeps what is handed over.
@@ -102,6 +103,7 @@ impl Deployment {
             },
             meter: Arc::new(Unmeasured),
             signing: Signing::default(),
+            peers: Arc::new([]),
             holder: "test".to_owned(),
             until: None,
         };

@@ -172,6 +172,7 @@ impl Deployment {
             },
             meter: Arc::new(EmfMeter::new("stack-Function-1".to_owned(), Box::new(metrics.clone()))),
             signing: Signing::default(),
+            peers: Arc::new([]),
             holder: "test".to_owned(),
             until: None,
         };

@@ -209,6 +209,7 @@ pub fn router(api: Api) -> Router {
             post(batches::create).layer(DefaultBodyLimit::max(BODY_LIMIT)),
         )
         .route("/v1/batches/{id}", get(batches::get))
+        .route("/v1/network/{ecosystem}/{*path}", get(network))
         .route("/v1/changes", get(changes::list))
         .route(
             "/v1/watch",
@@ -252,8 +253,10 @@ const ROUTES: &[&str] = &[
     "/v1/verdicts/{ecosystem}/{name}/{version}",
     "/v1/verdicts/{ecosystem}/{name}/{version}/dossier",
     "/v1/verdicts/{ecosystem}/{name}/{version}/attestation",
+    "/v1/verdicts/{ecosystem}/{name}/{version}/signed",
     "/v1/verdicts/{ecosystem}/{name}/{version}/history",
     "/v1/verdicts?purl={purl}",
+    "/v1/network/{ecosystem}/{name}/{version}",
     "/v1/batches",
     "/v1/batches/{id}",
     "/v1/changes?since={instant}",
@@ -345,14 +348,9 @@ async fn verdict_by_path(
     asked: Asked,
 ) -> Result<Response, ApiError> {
     let query = query(asked)?;
-    let ecosystem = Ecosystem::from_purl_type(&ecosystem).ok_or(CoordinateError::UnsupportedEcosystem(ecosystem))?;
-    let resource = Resource::parse(ecosystem, &path)?;
-    let resource = match query.file_name.as_deref() {
-        Some(file) => resource.of_file(file)?,
-        None => resource,
-    };
-    match resource {
+    match Resource::asked(ecosystem, &path, &query)? {
         Resource::Verdict(coordinate) => answer(&api, &coordinate, query.is_fresh()?).await,
+        Resource::Signed(package) => signed(&api, package, query.is_fresh()?).await,
         Resource::Dossier(package) => dossier(&api, &package).await,
         Resource::Attestation(package) => attestation(&api, &package).await,
         Resource::History(package) => {
@@ -371,10 +369,22 @@ enum Resource {
     Verdict(Coordinate),
     Dossier(PackageVersion),
     Attestation(PackageVersion),
+    Signed(PackageVersion),
     History(PackageVersion),
 }
 
 impl Resource {
+    /// What a path with a query asks for.
+    fn asked(ecosystem: String, path: &str, query: &VerdictQuery) -> Result<Self, CoordinateError> {
+        let ecosystem =
+            Ecosystem::from_purl_type(&ecosystem).ok_or(CoordinateError::UnsupportedEcosystem(ecosystem))?;
+        let resource = Self::parse(ecosystem, path)?;
+        match query.file_name.as_deref() {
+            Some(file) => resource.of_file(file),
+            None => Ok(resource),
+        }
+    }
+
     /// The same of one file alone.
     fn of_file(self, file: &str) -> Result<Self, CoordinateError> {
         let version = |package| Coordinate::from(package).of_file(file)?.try_into();
@@ -382,6 +392,7 @@ impl Resource {
             Self::Verdict(coordinate) => coordinate.of_file(file).map(Self::Verdict),
             Self::Dossier(package) => version(package).map(Self::Dossier),
             Self::Attestation(package) => version(package).map(Self::Attestation),
+            Self::Signed(package) => version(package).map(Self::Signed),
             Self::History(package) => version(package).map(Self::History),
         }
     }
@@ -399,6 +410,7 @@ impl Resource {
         match (last, version_of(rest)) {
             ("dossier", Some(package)) => Ok(Self::Dossier(package)),
             ("attestation", Some(package)) => Ok(Self::Attestation(package)),
+            ("signed", Some(package)) => Ok(Self::Signed(package)),
             ("history", Some(package)) => Ok(Self::History(package)),
             (_, _) if rest.starts_with('@') && !rest.contains('/') => {
                 Coordinate::new(ecosystem, path, "latest").map(Self::Verdict)
@@ -420,13 +432,56 @@ async fn package(InTime(api): InTime, Path(name): Path<String>) -> Result<Respon
 
 async fn answer(api: &Api, coordinate: &Coordinate, fresh: bool) -> Result<Response, ApiError> {
     let now = (api.clock)();
+    let verdict = verdict(api, coordinate, fresh, now).await?;
+    Ok(with_caching(&verdict, &verdict, now))
+}
+
+async fn verdict(
+    api: &Api,
+    coordinate: &Coordinate,
+    fresh: bool,
+    now: jiff::Timestamp,
+) -> Result<Verdict, ServiceFault> {
     let freshness = if fresh {
         Freshness::Within(api.fresh_after)
     } else {
         Freshness::Remembered
     };
     let looked = api.service.verdict_as_fresh_as(coordinate, freshness, now).await?;
-    Ok(with_caching(&looked.verdict, &looked.verdict, now))
+    Ok(looked.verdict)
+}
+
+/// The same verdict, signed: what other verifiers ask for.
+async fn signed(api: &Api, package: PackageVersion, fresh: bool) -> Result<Response, ApiError> {
+    if api.service.signing.signer.is_none() {
+        return Err(ServiceFault::NoKey.into());
+    }
+    let now = (api.clock)();
+    let verdict = verdict(api, &package.into(), fresh, now).await?;
+    let envelope = api.service.testify(&verdict).await?;
+    Ok(with_caching(&envelope, &verdict, now))
+}
+
+/// What the peers say. It may be kept for a minute: each of them is asked for every answer.
+async fn network(
+    InTime(api): InTime,
+    Path((ecosystem, path)): Path<(String, String)>,
+    asked: Asked,
+) -> Result<Response, ApiError> {
+    let Resource::Verdict(coordinate) = Resource::asked(ecosystem, &path, &query(asked)?)? else {
+        return Err(ApiError::not_found(
+            "peers are asked for a version of a package, and for nothing of it",
+        ));
+    };
+    let report = api
+        .service
+        .compare_notes(&coordinate, api.fresh_after, (api.clock)())
+        .await?;
+    let mut response = axum::Json(report).into_response();
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+    Ok(response)
 }
 
 /// A verdict, and what follows from it, may be kept by caches for as long as it is valid, at most an hour, so that a change is

@@ -338,6 +338,7 @@ impl Tracer<'_> {
             | Subject::StoredBundle(_)
             | Subject::ListingRepository
             | Subject::ChangeFeed
+            | Subject::PeerVerdict
             | Subject::PackageIndex => false,
         };
         let age = self.look.at.duration_since(known.at);
@@ -397,6 +398,7 @@ impl Tracer<'_> {
             | Subject::StoredBundle(_)
             | Subject::ListingRepository
             | Subject::ChangeFeed
+            | Subject::PeerVerdict
             | Subject::PackageIndex => false,
         }
     }
@@ -603,6 +605,7 @@ impl Tracer<'_> {
             | Subject::StoredBundle(_)
             | Subject::ListingRepository
             | Subject::ChangeFeed
+            | Subject::PeerVerdict
             | Subject::PackageIndex => return None,
         };
         let base = self.look.upstreams.github.as_str().trim_end_matches('/');

@@ -215,6 +215,7 @@ impl Scope {
             | Subject::StoredBundle(_)
             | Subject::ListingRepository
             | Subject::ChangeFeed
+            | Subject::PeerVerdict
             | Subject::PackageIndex => None,
         }
     }

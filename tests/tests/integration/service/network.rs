@@ -1,0 +1,431 @@
+//! What peers say of a version, over HTTP, each on its own store.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::IntoResponse as _;
+use hekate::adapters::http::{HttpFetch, HttpFetchConfig};
+use hekate::adapters::judges::FixedJudge;
+use hekate::adapters::pem::PemSigner;
+use hekate::entrypoints::api::{Api, router};
+use hekate::network::Peer;
+use hekate::ports::{Measurement, Meter};
+use hekate::service::{Signing, Until};
+use hekate::summary::PublicKey;
+use hekate_tests::deployment::{clock, set_clock};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sigstore::crypto::{SigningScheme, verify_signature};
+use sigstore::types::{DerPublicKey, DsseEnvelope};
+use testbed::keys::P256Key;
+use testbed::{Answer, Release, Scenario};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+use tower::ServiceExt as _;
+use url::Url;
+
+use super::{Deployment, at, day, minutes};
+use crate::shape::judge;
+
+const PURL: &str = "pkg:npm/%40acme/widget@1.0.0";
+const PATH: &str = "npm/@acme/widget/1.0.0";
+
+/// Keeps what is measured of comparisons.
+#[derive(Default)]
+struct Compared(Mutex<Vec<&'static str>>);
+
+impl Meter for Compared {
+    fn measure_all(&self, measurements: &[Measurement], _at: Timestamp) {
+        for measurement in measurements {
+            if let Measurement::Comparison(agreement) = measurement {
+                self.0.lock().unwrap().push(agreement.as_str());
+            }
+        }
+    }
+}
+
+/// A verifier that others can ask.
+struct Verifier {
+    deployment: Deployment,
+    key: P256Key,
+    compared: Arc<Compared>,
+}
+
+impl Verifier {
+    async fn of(scenario: Scenario) -> Self {
+        let mut deployment = Deployment::of(scenario).await;
+        let (key, compared) = (P256Key::generate(), Arc::new(Compared::default()));
+        deployment.service.signing.signer = Some(Arc::new(PemSigner::new(&key.pkcs8_pem()).unwrap()));
+        deployment.service.meter = compared.clone();
+        deployment.service.fetch = Arc::new(patient());
+        Self {
+            deployment,
+            key,
+            compared,
+        }
+    }
+
+    /// One that is shown what this one is shown, with a store and a key of its own.
+    async fn beside(&self) -> Self {
+        let mut other = Self::of(Scenario::new()).await;
+        other.deployment.service.upstreams = self.deployment.service.upstreams.clone();
+        other
+    }
+
+    /// A release as the registry shows it to this one.
+    async fn shown(release: Release) -> Self {
+        Self::of(Scenario::new().release(release.at(day(-1)))).await
+    }
+
+    fn judging(mut self, edit: impl FnOnce(&mut hekate::verifier::Judge)) -> Self {
+        let mut judge = judge();
+        edit(&mut judge);
+        self.deployment.service.judges = Arc::new(FixedJudge(Arc::new(judge)));
+        self
+    }
+
+    fn api(&self) -> Router {
+        router(Api {
+            service: Arc::new(self.deployment.service.clone()),
+            clock,
+            fresh_after: minutes(10),
+        })
+    }
+
+    /// Serves its API as it is now.
+    async fn listen(&self) -> Peer {
+        Peer {
+            url: serve(self.api()).await,
+            keys: vec![PublicKey::from_der(self.key.spki()).unwrap()],
+        }
+    }
+
+    async fn look(&self, now: Timestamp) {
+        set_clock(now);
+        let (status, body) = self.get(&format!("/v1/verdicts/{PATH}?fresh=true")).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let (parts, body) = self.api().oneshot(request).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        (parts.status.as_u16(), serde_json::from_slice(&body).unwrap())
+    }
+
+    /// What it reports of its peers.
+    async fn report(&mut self, peers: Vec<Peer>, now: Timestamp) -> Value {
+        set_clock(now);
+        self.deployment.service.peers = peers.into();
+        let (status, report) = self.get(&format!("/v1/network/{PATH}")).await;
+        assert_eq!(status, 200, "{report}");
+        assert_eq!(
+            (&report["check"], &report["severity"], &report["package"]),
+            (&json!("peer.agree"), &json!("high"), &json!(PURL))
+        );
+        report
+    }
+}
+
+/// Serves on the loopback interface until the test ends.
+async fn serve(router: Router) -> Url {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, router).into_future());
+    Url::parse(&url).unwrap()
+}
+
+fn patient() -> HttpFetch {
+    let mut config = HttpFetchConfig::new("hekate-tests");
+    config.use_proxies = false;
+    config.read_timeout = Duration::from_secs(10);
+    config.backoff_base = Duration::from_millis(1);
+    config.attempts = 2;
+    HttpFetch::new(config).unwrap()
+}
+
+/// Of each peer, how it lies to the verifier and what it says or why it was not heard.
+fn answers(report: &Value) -> Vec<(&str, &str)> {
+    let peers = report["peers"].as_array().unwrap().iter();
+    peers
+        .map(|peer| {
+            let said = peer["says"]["status"].as_str().or(peer["unheard"]["reason"].as_str());
+            (peer["agreement"].as_str().unwrap(), said.unwrap())
+        })
+        .collect()
+}
+
+fn differences(report: &Value) -> Vec<&str> {
+    let differences = report["peers"][0]["differences"].as_array().unwrap();
+    differences
+        .iter()
+        .map(|difference| difference["what"].as_str().unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn peers_that_are_shown_the_same_agree_and_prove_what_they_said() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let (one, other) = (ours.beside().await, ours.beside().await);
+    let nobody = Peer {
+        url: Url::parse("http://127.0.0.1:9/").unwrap(),
+        ..ours.listen().await
+    };
+    one.look(day(0)).await;
+    // The other one has not seen the version yet, and this one neither.
+    let peers = vec![one.listen().await, other.listen().await, nobody];
+    let report = ours.report(peers, day(0) + minutes(30)).await;
+    assert_eq!(
+        answers(&report),
+        [("agree", "verified"), ("agree", "verified"), ("unknown", "unreachable")]
+    );
+    assert_eq!((&report["result"], &report["agreeing"]), (&json!("agree"), &json!(2)));
+    assert_eq!(report["summary"], "2 of 3 peers report verified for the same evidence");
+    assert_eq!(report["ours"]["evidence"], report["peers"][0]["says"]["evidence"]);
+    assert_eq!(*ours.compared.0.lock().unwrap(), ["agree"]);
+
+    let envelope: DsseEnvelope = serde_json::from_value(report["peers"][0]["envelope"].clone()).unwrap();
+    let key = DerPublicKey::from_bytes(one.key.spki());
+    verify_signature(
+        &key,
+        &envelope.pae(),
+        &envelope.signature.sig,
+        SigningScheme::EcdsaP256Sha256,
+    )
+    .unwrap();
+    let said: Value = serde_json::from_slice(envelope.payload.as_bytes()).unwrap();
+    assert_eq!(said, one.get(&format!("/v1/verdicts/{PATH}")).await.1);
+}
+
+#[tokio::test]
+async fn other_bytes_are_a_split_view() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let same = ours.beside().await;
+    let other = Verifier::shown(at("1.0.0").tarball_swapped_by_one_byte()).await;
+    let peers = vec![other.listen().await, same.listen().await];
+    let report = ours.report(peers, day(0)).await;
+    assert_eq!(answers(&report), [("split_view", "mismatch"), ("agree", "verified")]);
+    assert!(differences(&report).contains(&"file.sha512"), "{report}");
+    // Whoever agrees does not outvote it.
+    assert_eq!(
+        (&report["result"], &report["agreeing"]),
+        (&json!("split_view"), &json!(1))
+    );
+    assert_eq!(*ours.compared.0.lock().unwrap(), ["split_view"]);
+}
+
+#[tokio::test]
+async fn an_attestation_that_one_of_two_is_not_shown_is_a_split_view() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let stripped = Verifier::shown(at("1.0.0").unattested()).await;
+    ours.look(day(0)).await;
+    stripped.look(day(0) + minutes(1)).await;
+    let peers = vec![stripped.listen().await];
+    let report = ours.report(peers, day(0) + minutes(2)).await;
+    assert_eq!(answers(&report), [("split_view", "unattested")]);
+    assert!(differences(&report).contains(&"build"), "{report}");
+    assert_eq!(
+        report["peers"][0]["envelope"]["payloadType"],
+        "application/vnd.hekate.verdict+json"
+    );
+}
+
+#[tokio::test]
+async fn what_differs_by_the_time_of_two_looks_is_looked_at_again() {
+    let mut ours = Verifier::shown(at("1.0.0").attestation_answer(Answer::Status(503, None))).await;
+    let peer = Verifier::shown(at("1.0.0")).await;
+    ours.look(day(0)).await;
+    peer.look(day(0)).await;
+    // Both have just looked, and one of them could not.
+    let peers = vec![peer.listen().await];
+    let report = ours.report(peers.clone(), day(0) + minutes(5)).await;
+    assert_eq!(answers(&report), [("skew", "verified")]);
+    assert_eq!(
+        (&report["result"], &report["ours"]["status"]),
+        (&json!("skew"), &json!("indeterminate"))
+    );
+    // The registry answers again.
+    ours.deployment.service.upstreams = peer.deployment.service.upstreams.clone();
+    let now = day(0) + minutes(15);
+    let report = ours.report(peers, now).await;
+    assert_eq!(answers(&report), [("agree", "verified")]);
+    for said in [&report["ours"], &report["peers"][0]["says"]] {
+        assert_eq!(said["checkedAt"], json!(now), "both looked again");
+    }
+    assert_eq!(*ours.compared.0.lock().unwrap(), ["skew", "agree"]);
+}
+
+#[tokio::test]
+async fn who_judges_otherwise_has_no_other_view() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let older = ours.beside().await.judging(|judge| {
+        judge.verifier.version = "0.0.1".to_owned();
+        judge.trust =
+            hekate_tests::path::trust_in(&testbed::World::foreign(), hekate::attestation::TrustOrigin::Files).unwrap();
+    });
+    let peers = vec![older.listen().await];
+    let report = ours.report(peers, day(0)).await;
+    assert_eq!(answers(&report), [("skew", "mismatch")]);
+    assert_eq!(report["result"], "skew");
+}
+
+#[tokio::test]
+async fn nobody_is_believed_without_a_key_that_is_known_of_them() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let peer = ours.beside().await;
+    let known = peer.listen().await;
+    let stranger = Peer {
+        keys: vec![PublicKey::from_der(P256Key::generate().spki()).unwrap()],
+        ..known.clone()
+    };
+    // Signed by a key that is known, about another version.
+    let about_another = peer.get("/v1/verdicts/npm/left/1.0.0/signed").await;
+    assert_eq!(about_another.0, 404, "{about_another:?}");
+    ours.deployment.publish(&Release::honest("left", "1.0.0").at(day(-1)));
+    set_clock(day(0));
+    let (status, elsewhere) = peer.get("/v1/verdicts/npm/left/1.0.0/signed").await;
+    assert_eq!(status, 200, "{elsewhere}");
+    // A summary is signed by that key, too, and is no verdict.
+    let (_, summary) = peer.get("/v1/verdicts/npm/left/1.0.0/attestation").await;
+    let (_, bare) = peer.get(&format!("/v1/verdicts/{PATH}")).await;
+    let mut tampered = peer.get(&format!("/v1/verdicts/{PATH}/signed")).await.1;
+    tampered["payload"] = elsewhere["payload"].clone();
+    let answering = |answer: Value| {
+        let router = Router::new().fallback(move || {
+            let answer = answer.to_string();
+            async move { ([("content-type", "application/json")], answer).into_response() }
+        });
+        let keys = known.keys.clone();
+        async move {
+            Peer {
+                url: serve(router).await,
+                keys,
+            }
+        }
+    };
+    let mut keyless = ours.beside().await;
+    keyless.deployment.service.signing = Signing::default();
+    let mut own = ours.beside().await;
+    own.deployment.service.signing = ours.deployment.service.signing.clone();
+    let peers = vec![
+        stranger,
+        answering(elsewhere).await,
+        answering(tampered).await,
+        answering(summary).await,
+        answering(bare).await,
+        answering(json!("<html>")).await,
+        keyless.listen().await,
+        Peer {
+            keys: vec![PublicKey::from_der(ours.key.spki()).unwrap()],
+            ..own.listen().await
+        },
+    ];
+    let report = ours.report(peers, day(0)).await;
+    let reasons: Vec<&str> = answers(&report).iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(
+        reasons,
+        [
+            "notAuthentic",
+            "notAuthentic",
+            "notAuthentic",
+            "unsupported",
+            "malformed",
+            "malformed",
+            "noVerdict",
+            "own"
+        ]
+    );
+    assert_eq!((&report["result"], &report["agreeing"]), (&json!("unknown"), &json!(0)));
+    assert_eq!(report["summary"], "none of 8 peers was heard");
+    // One that changes its key is known by both.
+    let mut changing = known.clone();
+    changing
+        .keys
+        .insert(0, PublicKey::from_der(P256Key::generate().spki()).unwrap());
+    assert_eq!(ours.report(vec![changing], day(0)).await["result"], "agree");
+}
+
+#[tokio::test]
+async fn a_peer_that_hangs_holds_nobody_up_for_longer_than_there_is_time() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    ours.look(day(0)).await;
+    let peer = ours.beside().await;
+    peer.look(day(0)).await;
+    let hanging = Peer {
+        url: serve(Router::new().fallback(std::future::pending::<&'static str>)).await,
+        ..ours.beside().await.listen().await
+    };
+    let began = Instant::now();
+    ours.deployment.service.until = Some(Until {
+        asking: began + Duration::from_secs(2),
+        answering: began + Duration::from_secs(5),
+    });
+    let report = ours.report(vec![hanging, peer.listen().await], day(0)).await;
+    assert_eq!(answers(&report), [("unknown", "unreachable"), ("agree", "verified")]);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn every_verdict_is_signed_for_peers_whatever_it_says() {
+    let ours = Verifier::of(
+        Scenario::new()
+            .release(at("1.0.0").at(day(-1)))
+            .release(Release::honest("none", "1.0.0").unattested().at(day(-1)))
+            .release(
+                Release::honest("unlucky", "1.0.0")
+                    .attestation_answer(Answer::Status(503, None))
+                    .at(day(-1)),
+            ),
+    )
+    .await;
+    set_clock(day(0));
+    for (path, status) in [
+        (PATH, "verified"),
+        ("npm/none/1.0.0", "unattested"),
+        ("npm/unlucky/1.0.0", "indeterminate"),
+    ] {
+        let (code, envelope) = ours.get(&format!("/v1/verdicts/{path}/signed")).await;
+        assert_eq!(code, 200, "{envelope}");
+        let read: DsseEnvelope = serde_json::from_value(envelope.clone()).unwrap();
+        let key = DerPublicKey::from_bytes(ours.key.spki());
+        verify_signature(&key, &read.pae(), &read.signature.sig, SigningScheme::EcdsaP256Sha256).unwrap();
+        let said: Value = serde_json::from_slice(read.payload.as_bytes()).unwrap();
+        assert_eq!(said["status"], status);
+        assert_eq!(ours.get(&format!("/v1/verdicts/{path}")).await.1, said);
+        assert_eq!(ours.get(&format!("/v1/verdicts/{path}/signed")).await.1, envelope);
+    }
+    for (path, code) in [
+        ("/v1/verdicts/npm/nowhere/1.0.0/signed", "not_found"),
+        ("/v1/network/npm/none/1.0.0", "no_peers"),
+    ] {
+        let (status, body) = ours.get(path).await;
+        assert_eq!((status, body["error"]["code"].as_str()), (404, Some(code)), "{path}");
+    }
+    let mut keyless = ours.beside().await;
+    keyless.deployment.service.signing = Signing::default();
+    let (status, body) = keyless.get("/v1/verdicts/npm/none/1.0.0/signed").await;
+    assert_eq!((status, &body["error"]["code"]), (404, &json!("no_signing_key")));
+}
+
+#[tokio::test]
+async fn a_route_of_the_network_names_a_version() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let peer = ours.beside().await;
+    let peers = vec![peer.listen().await];
+    let by_version = ours.report(peers, day(0)).await;
+    for (path, code) in [
+        ("/v1/network/npm/@acme/widget/1.0.0/history", "not_found"),
+        ("/v1/network/npm/@acme/widget/9.9.9", "not_found"),
+        ("/v1/network/cargo/serde/1.0.0", "unsupported_ecosystem"),
+        ("/v1/network/npm/@acme/widget/1.0.0?file_name=a.whl", "bad_package"),
+        ("/v1/network/npm/a/^1.0.0", "bad_package"),
+    ] {
+        let (status, body) = ours.get(path).await;
+        assert_eq!(body["error"]["code"], code, "{path}: {status} {body}");
+    }
+    let (_, by_tag) = ours.get("/v1/network/npm/@acme/widget/latest").await;
+    assert_eq!(by_tag, by_version);
+}
