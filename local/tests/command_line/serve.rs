@@ -11,7 +11,7 @@ use crate::{Bed, hekate};
 /// A running server, ended at the end of a test.
 pub(crate) struct Server {
     process: Child,
-    base: String,
+    pub(crate) base: String,
 }
 
 impl Server {

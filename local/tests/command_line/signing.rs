@@ -170,6 +170,47 @@ async fn the_server_signs_and_publishes_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_compares_what_it_says_with_what_its_peers_say() {
+    let peer = Signing::demo().await;
+    let served = Server::of(peer.hekate().args(["serve", "--listen", "127.0.0.1:0"]));
+    let key = DerPublicKey::from_bytes(peer.key.spki()).to_base64();
+    // On the same supply chain, with a store of its own.
+    let asking = |peers: String| {
+        let mut command = peer.bed.hekate();
+        command
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .env("HEKATE_STORE", peer.bed.path("another/store.db"))
+            .env("HEKATE_PEERS", peers);
+        command
+    };
+    let server = Server::of(&mut asking(format!("{}#{key}", served.base)));
+    for (path, status) in [
+        ("npm/@acme/widget/1.2.3", "verified"),
+        ("npm/left-out/1.3.0", "unattested"),
+        ("npm/one-byte-off/1.0.0", "mismatch"),
+    ] {
+        let (code, report) = server.get(&format!("/v1/network/{path}")).await;
+        assert_eq!(code, 200, "{report}");
+        assert_eq!(report["result"], "agree", "{report}");
+        assert_eq!(report["peers"][0]["says"]["status"], status, "{report}");
+        let said = peer.statement(&report["peers"][0]["envelope"].to_string());
+        assert_eq!(said, served.verdict(&format!("/v1/verdicts/{path}")).await);
+    }
+    for (peers, says) in [
+        (served.base.clone(), "without a public key"),
+        (format!("{}#nonsense", served.base), "whose key"),
+    ] {
+        let ran = run(&mut asking(peers));
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{ran:?}");
+        assert!(
+            ran.err.contains("HEKATE_PEERS") && ran.err.contains(says),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_a_key_says_so() {
     let bed = Bed::demo().await;
     let server = Server::start(&bed);
