@@ -6,6 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
 use hekate::adapters::announcements::LogAnnouncer;
 use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::in_process::{self, Receiver};
@@ -83,7 +87,8 @@ pub(crate) async fn host(
         service,
         clock: wiring::now,
         fresh_after: config.fresh_after,
-    });
+    })
+    .layer(from_fn(to_its_end));
     let server = tokio::spawn(
         axum::serve(listener, api)
             .with_graceful_shutdown(until_stopped(stopped))
@@ -101,6 +106,15 @@ pub(crate) async fn host(
         Err(_elapsed) => tracing::warn!("what was still under way after ten seconds was given up"),
     }
     Ok(Exit::Acceptable)
+}
+
+/// Answers even who does not wait any more, as a function on AWS does: a look that was begun is recorded, and its lease given back,
+/// so that the next one who asks has it.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    tokio::spawn(next.run(request)).await.unwrap_or_else(|panicked| {
+        tracing::error!(error = %panicked, "a request was not answered");
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    })
 }
 
 /// Resolves at Ctrl-C or, where there is such a thing, SIGTERM.

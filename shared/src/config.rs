@@ -451,7 +451,13 @@ fn peers(text: &str) -> Result<Vec<Peer>, Vec<String>> {
             continue;
         };
         let (url, key) = match (base_url(url), PublicKey::from_base64(key)) {
-            (Ok(url), Ok(key)) => (url, key),
+            // With and without a slash at its end it is the same verifier.
+            (Ok(mut url), Ok(key)) => {
+                if let Ok(mut segments) = url.path_segments_mut() {
+                    segments.pop_if_empty();
+                }
+                (url, key)
+            }
             (url, key) => {
                 errors.extend(url.err().map(|error| format!("names {entry:?}, whose URL {error}")));
                 errors.extend(key.err().map(|error| format!("names {entry:?}, whose key {error}")));
@@ -643,7 +649,7 @@ mod tests {
         let peers = |text: String| parse(&[("HEKATE_PEERS", &text)]).map(|config| config.peers);
         let (one, next, other) = (base64_of_a_key(), base64_of_a_key(), base64_of_a_key());
         let found = peers(format!(
-            " https://a.example/hekate#{one}\nhttp://127.0.0.1:8080#{other} https://a.example/hekate#{next} "
+            " https://a.example/hekate#{one}\nhttp://127.0.0.1:8080#{other} https://a.example/hekate/#{next} "
         ));
         let keys = |keys: &[&String]| keys.iter().map(|key| PublicKey::from_base64(key).unwrap()).collect();
         let peer = |url: &str, of: &[&String]| Peer {

@@ -14,7 +14,7 @@ use url::Url;
 use crate::check::CheckId;
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::history::PastRelease;
-use crate::network::Agreement;
+use crate::network::PeerAgreement;
 use crate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use crate::verdict::{Questions, Status, Verdict, VerifierIdentity};
 use crate::verifier::Judge;
@@ -861,7 +861,7 @@ pub enum Measurement {
     /// By how much the most overdue task was late when a sweep looked; nothing is due: zero.
     OldestDue(SignedDuration),
     /// What peers say of a version was compared with our own word.
-    Comparison(Agreement),
+    Comparison(PeerAgreement),
     /// Announcements were handed to whoever listens.
     Announcements {
         /// How many were accepted, and noted as such.

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::network::Agreement;
+use crate::network::PeerAgreement;
 use crate::ports::{Measurement, Meter};
 
 /// The namespace of all metrics.
@@ -128,7 +128,7 @@ fn groups(measurement: &Measurement) -> Vec<Group> {
                 by: vec![("Agreement", agreement.as_str())],
                 metrics: vec![count("PeerComparisons", 1)],
             };
-            let is_split = *agreement == Agreement::SplitView;
+            let is_split = *agreement == PeerAgreement::SplitView;
             let split = is_split.then(|| plain(vec![count("SplitViews", 1)]));
             [compared].into_iter().chain(split.into_iter().flatten()).collect()
         }

@@ -112,6 +112,10 @@ impl Registry for GitHub {
         false
     }
 
+    fn keeps_attestations(&self) -> bool {
+        false
+    }
+
     /// Files are attested where they are built, before they are uploaded.
     fn attesting_publishes(&self) -> bool {
         true

@@ -149,6 +149,12 @@ pub trait Registry: Send + Sync {
         true
     }
 
+    /// Whether a file is published with its attestations and keeps them. Where they lie in a store of somebody else's, they come
+    /// and go, and what was read of it may stand for a while.
+    fn keeps_attestations(&self) -> bool {
+        true
+    }
+
     /// Whether a workflow's step that attests is one that publishes, since nothing is published that was not attested there.
     fn attesting_publishes(&self) -> bool;
 

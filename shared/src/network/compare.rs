@@ -1,32 +1,40 @@
 //! Whether two verdicts on one version are of the same evidence, and what it means where they are not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
 use serde::Serialize;
 
-use super::{Agreement, Testimony};
-use crate::check::{CheckId, Family};
-use crate::verdict::{Build, Status};
+use super::PeerAgreement;
+use super::testimony::{Seen, Testimony};
+use crate::check::CheckId;
+use crate::verdict::Build;
 
 /// Two looks that are no further apart were at the same time: what both could have seen, both should have seen.
-pub const AT_ONCE: SignedDuration = SignedDuration::from_hours(1);
+const SAME_TIME: SignedDuration = SignedDuration::from_hours(1);
+
+/// For how long an attestation had been signed by when everybody should see it. Its signature comes before its publication.
+const SETTLED: SignedDuration = SignedDuration::from_hours(1);
+
+/// The most differences that are told, the weightiest first, and the most characters of each value.
+const TOLD: usize = 100;
+const VALUE: usize = 512;
 
 /// How two verdicts lie to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// In one word.
-    pub agreement: Agreement,
-    /// In what they differ.
+    pub agreement: PeerAgreement,
+    /// In what they differ, the weightiest first.
     pub differences: Vec<Difference>,
 }
 
 /// In what two verdicts differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What is different: `status`, `file`, `file.sha512`, `file.run`, `build`, a field of the build, or a check.
+    /// What is different: `status`, `removedAt`, `file`, `file.sha512`, `file.run`, `build`, a field of the build, or a check.
     pub what: String,
-    /// Of which file, where a version has several.
+    /// Of which file, where a version may have several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// What this verifier says; `None`, nothing.
@@ -37,14 +45,14 @@ pub struct Difference {
     weight: Weight,
 }
 
-/// What a difference means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a difference means, the weightiest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
     /// The bytes of a published file never change: whoever saw others was shown others, whenever that was.
     Bytes,
-    /// Who looked at the same time, and judges by the same rules, would have seen the same.
+    /// Who looks at the same time, and judges by the same rules, sees the same.
     Observation,
-    /// One knows more than the other, by its memory or since somebody did not answer.
+    /// One knows more than the other: by its memory, since somebody did not answer, or since something came or went between.
     Knowledge,
 }
 
@@ -52,121 +60,165 @@ enum Weight {
 ///
 /// 1. Other bytes of a file are a split view, always.
 /// 2. Where nothing is different they agree, whatever rules each judges by.
-/// 3. A difference between other rules, between looks more than [`AT_ONCE`] apart, or of a verdict that is not decided, is a skew.
-/// 4. Another build, another answer of a check to which memory contributes nothing, or a file or an attestation that the later
-///    look has not found any more, is a split view. What only the later one found may have come in between.
-/// 5. Everything else is a skew: the same evidence with another memory.
+/// 3. A difference between other rules, or between looks more than an hour apart, is a skew.
+/// 4. A split view is, of what is published for good: another build of the same bytes; another answer of a check on them to which no memory
+///    contributes; and no attestation where one had been signed an hour before. Silence of an upstream is none of these.
+/// 5. Everything else is a skew.
 pub fn compare(ours: &Testimony, theirs: &Testimony) -> Comparison {
-    let mut differences = Vec::new();
-    if ours.evidence() != theirs.evidence() {
-        files(ours, theirs, &mut differences);
-        builds(ours, theirs, &mut differences);
-    }
-    findings(ours, theirs, &mut differences);
-    if ours.status != theirs.status {
-        differences.push(Difference {
-            what: "status".to_owned(),
-            file: None,
-            ours: Some(ours.status.to_string()),
-            theirs: Some(theirs.status.to_string()),
-            weight: Weight::Knowledge,
-        });
-    }
-    let weighs = |weight| differences.iter().any(|difference| difference.weight == weight);
-    let apart = ours.checked_at.duration_since(theirs.checked_at).abs();
-    let is_decided = [ours, theirs]
-        .iter()
-        .all(|testimony| testimony.status != Status::Indeterminate);
-    let agreement = if weighs(Weight::Bytes) {
-        Agreement::SplitView
-    } else if differences.is_empty() {
-        Agreement::Agree
-    } else if !ours.judges_like(theirs) || apart > AT_ONCE || !is_decided {
-        Agreement::Skew
-    } else if weighs(Weight::Observation) {
-        Agreement::SplitView
-    } else {
-        Agreement::Skew
+    let mut differences = Differences {
+        ours,
+        theirs,
+        found: Vec::new(),
     };
+    if ours.evidence() != theirs.evidence() {
+        differences.of_files();
+        differences.of_builds();
+    }
+    differences.of_checks();
+    let removed_at = |testimony: &Testimony| testimony.removed_at.map(|at| at.to_string());
+    differences.note(
+        "removedAt",
+        None,
+        (removed_at(ours), removed_at(theirs)),
+        Weight::Knowledge,
+    );
+    let status = |testimony: &Testimony| Some(testimony.status.to_string());
+    differences.note("status", None, (status(ours), status(theirs)), Weight::Knowledge);
+    let mut differences = differences.found;
+    differences.sort_by_key(|difference| difference.weight);
+    let is_comparable =
+        ours.judges_like(theirs) && ours.checked_at.duration_since(theirs.checked_at).abs() <= SAME_TIME;
+    let agreement = match differences.first().map(|difference| difference.weight) {
+        None => PeerAgreement::Agree,
+        Some(Weight::Bytes) => PeerAgreement::SplitView,
+        Some(Weight::Observation) if is_comparable => PeerAgreement::SplitView,
+        Some(Weight::Observation | Weight::Knowledge) => PeerAgreement::Skew,
+    };
+    differences.truncate(TOLD);
     Comparison { agreement, differences }
 }
 
-/// The weight of what one of two saw and the other did not.
-fn of_absence(ours: &Testimony, theirs: &Testimony, is_ours: bool) -> Weight {
-    let (with, without) = if is_ours { (ours, theirs) } else { (theirs, ours) };
-    if without.checked_at > with.checked_at {
-        Weight::Observation
-    } else {
-        Weight::Knowledge
-    }
+/// What one says and what the other says.
+type Pair = (Option<String>, Option<String>);
+
+/// The differences that were found between two.
+struct Differences<'a> {
+    ours: &'a Testimony,
+    theirs: &'a Testimony,
+    found: Vec<Difference>,
 }
 
-fn files(ours: &Testimony, theirs: &Testimony, differences: &mut Vec<Difference>) {
-    let (our_files, their_files) = (ours.files(), theirs.files());
-    let mut names: Vec<&str> = our_files.keys().chain(their_files.keys()).copied().collect();
-    names.sort_unstable();
-    names.dedup();
-    for name in names {
-        let mut differ = |what: &str, ours: Option<&str>, theirs: Option<&str>, weight| {
-            if ours != theirs {
-                differences.push(Difference {
-                    what: what.to_owned(),
-                    file: Some(name.to_owned()),
-                    ours: ours.map(str::to_owned),
-                    theirs: theirs.map(str::to_owned),
-                    weight,
-                });
-            }
-        };
-        match (our_files.get(name), their_files.get(name)) {
-            (Some(our), Some(their)) => {
-                let both_saw = our.sha512.is_some() && their.sha512.is_some();
-                let weight = if both_saw { Weight::Bytes } else { Weight::Knowledge };
-                differ("file.sha512", our.sha512, their.sha512, weight);
-                let weight = match (our.run, their.run) {
-                    (Some(_), Some(_)) => Weight::Observation,
-                    (our_run, _) => of_absence(ours, theirs, our_run.is_some()),
-                };
-                differ("file.run", our.run, their.run, weight);
-            }
-            (our, their) => {
-                // A version of one file has no list: that it is not named says that its bytes were not seen.
-                let is_known = ours.names_every_file() && theirs.names_every_file();
-                let weight = if is_known {
-                    of_absence(ours, theirs, our.is_some())
-                } else {
-                    Weight::Knowledge
-                };
-                differ("file", our.map(|_| name), their.map(|_| name), weight);
-            }
-        }
-    }
-}
-
-fn builds(ours: &Testimony, theirs: &Testimony, differences: &mut Vec<Difference>) {
-    let run = |build: &Option<Build>| build.as_ref().map(|build| build.run.clone().unwrap_or_default());
-    let mut differ = |what: &str, ours: Option<String>, theirs: Option<String>, weight| {
+impl Differences<'_> {
+    /// Notes two values, if they differ.
+    fn note(&mut self, what: &str, file: Option<&str>, (ours, theirs): Pair, weight: Weight) {
         if ours != theirs {
-            differences.push(Difference {
+            let short = |text: String| text.chars().take(VALUE).collect();
+            self.found.push(Difference {
                 what: what.to_owned(),
-                file: None,
-                ours,
-                theirs,
+                file: file.map(|file| short(file.to_owned())),
+                ours: ours.map(short),
+                theirs: theirs.map(short),
                 weight,
             });
         }
-    };
-    match (&ours.build, &theirs.build) {
-        (Some(our), Some(their)) => {
-            let their = fields(their);
-            for (name, value) in fields(our) {
-                let theirs = their.get(name).cloned().flatten();
-                differ(&format!("build.{name}"), value, theirs, Weight::Observation);
+    }
+
+    /// The weight of what is published for good with a file.
+    fn for_good(&self) -> Weight {
+        if self.ours.package.ecosystem().registry().keeps_attestations() {
+            Weight::Observation
+        } else {
+            Weight::Knowledge
+        }
+    }
+
+    fn of_files(&mut self) {
+        let (our_files, their_files) = (self.ours.files(), self.theirs.files());
+        let names: BTreeSet<&String> = our_files.keys().chain(their_files.keys()).collect();
+        for name in names {
+            let of = Some(name.as_str());
+            match (our_files.get(name), their_files.get(name)) {
+                (Some(our), Some(their)) => {
+                    let both_saw = our.sha512.is_some() && their.sha512.is_some();
+                    let weight = if both_saw { Weight::Bytes } else { Weight::Knowledge };
+                    self.note("file.sha512", of, (our.sha512.clone(), their.sha512.clone()), weight);
+                    let weight = self.of_attestations(of, our.run.is_some(), their.run.is_some());
+                    self.note("file.run", of, (our.run.clone(), their.run.clone()), weight);
+                }
+                // Files are added and deleted, and one whose bytes were not seen may be left out.
+                (our, their) => {
+                    let named = |file: Option<&Seen>| file.map(|_| name.clone());
+                    self.note("file", of, (named(our), named(their)), Weight::Knowledge);
+                }
             }
         }
-        (our, their) => {
-            let weight = of_absence(ours, theirs, our.is_some());
-            differ("build", run(our), run(their), weight);
+    }
+
+    /// What a version of one file says of its build. Where there may be several, that is of one of them, and each says its run.
+    fn of_builds(&mut self) {
+        let (ours, theirs) = (self.ours, self.theirs);
+        if ours.lists_files() || theirs.lists_files() {
+            return;
+        }
+        let weight = self.of_attestations(None, ours.build.is_some(), theirs.build.is_some());
+        match (&ours.build, &theirs.build) {
+            (Some(our), Some(their)) => {
+                let mut their = fields(their);
+                for (name, our) in fields(our) {
+                    let their = their.remove(name).flatten();
+                    self.note(&format!("build.{name}"), None, (our, their), weight);
+                }
+            }
+            (our, their) => {
+                let run = |build: &Option<Build>| build.as_ref().map(|build| build.run.clone().unwrap_or_default());
+                self.note("build", None, (run(our), run(their)), weight);
+            }
+        }
+    }
+
+    /// The weight of a difference between attestations that each of the two saw or did not see.
+    fn of_attestations(&self, file: Option<&str>, ours: bool, theirs: bool) -> Weight {
+        let (with, without) = match (ours, theirs) {
+            (true, true) | (false, false) => return self.for_good(),
+            (true, false) => (self.ours, self.theirs),
+            (false, true) => (self.theirs, self.ours),
+        };
+        let was_there = with.signed_at(file).is_some_and(|signed_at| {
+            let age = without.checked_at.duration_since(signed_at);
+            age >= SETTLED
+        });
+        // Nothing is what a registry answers that has none, and not what nobody answered.
+        if was_there && without.answer(CheckId::AttPresent, file) == Some("notApplicable") {
+            self.for_good()
+        } else {
+            Weight::Knowledge
+        }
+    }
+
+    /// Checks that came to one result here and to another one there.
+    fn of_checks(&mut self) {
+        let (ours, theirs, weight) = (self.ours, self.theirs, self.for_good());
+        let files: Vec<Option<&str>> = if ours.lists_files() && theirs.lists_files() {
+            let names = ours.files().keys().filter(|name| theirs.files().contains_key(*name));
+            names.map(|name| Some(name.as_str())).collect()
+        } else {
+            vec![None]
+        };
+        for &check in CheckId::ALL
+            .iter()
+            .filter(|check| follows_from_what_is_published(**check))
+        {
+            for file in &files {
+                let answered = |testimony: &Testimony| {
+                    let answer = testimony.answer(check, *file);
+                    answer
+                        .filter(|answer| matches!(*answer, "pass" | "warn" | "fail"))
+                        .map(str::to_owned)
+                };
+                if let (Some(our), Some(their)) = (answered(ours), answered(theirs)) {
+                    self.note(check.as_str(), *file, (Some(our), Some(their)), weight);
+                }
+            }
         }
     }
 }
@@ -203,60 +255,64 @@ fn fields(build: &Build) -> BTreeMap<&'static str, Option<String>> {
     ])
 }
 
-/// Checks that passed at one verifier and failed at the other.
-fn findings(ours: &Testimony, theirs: &Testimony, differences: &mut Vec<Difference>) {
-    let their = answers(theirs);
-    for ((check, file), our) in answers(ours) {
-        let Some(&their) = their.get(&(check, file)).filter(|their| **their != our) else {
-            continue;
-        };
-        let spelled = |passed| Some(if passed { "pass" } else { "fail" }.to_owned());
-        differences.push(Difference {
-            what: check.to_string(),
-            file: file.map(str::to_owned),
-            ours: spelled(our),
-            theirs: spelled(their),
-            weight: Weight::Observation,
-        });
-    }
-}
-
-/// Whether each check passed or failed, of each file or of all, where it did either and is one that can be compared.
-fn answers(testimony: &Testimony) -> BTreeMap<(CheckId, Option<&str>), bool> {
-    let mut answers = BTreeMap::new();
-    for finding in &testimony.findings {
-        let known = CheckId::ALL
-            .iter()
-            .copied()
-            .find(|check| check.as_str() == finding.check);
-        let Some(check) = known.filter(|check| !rests_on_memory(*check)) else {
-            continue;
-        };
-        let passed = match finding.result.as_str() {
-            "pass" => true,
-            "fail" => false,
-            _ => continue,
-        };
-        // What is said of all files is said of each.
-        let about = |file: &&str| finding.artifacts.is_empty() || finding.artifacts.iter().any(|named| named == file);
-        if testimony.names_every_file() {
-            for file in testimony.files().into_keys().filter(about) {
-                answers.insert((check, Some(file)), passed);
-            }
-        } else {
-            answers.insert((check, None), passed);
-        }
-    }
-    answers
-}
-
-/// Whether what a check finds depends on what its verifier has seen of the package before, or on what the forge shows at one
-/// moment and not at the next: two verifiers may then answer otherwise about the same evidence.
-fn rests_on_memory(check: CheckId) -> bool {
-    match check.family() {
-        Family::Artifact | Family::Registry | Family::Attestation | Family::Log => false,
-        Family::Run => !matches!(check, CheckId::RunMatchesCert | CheckId::RunForkHead),
-        Family::Identity | Family::History | Family::Source => true,
+/// Whether a check follows from what the registry serves for good of a version, and from the rules: not from what this verifier
+/// has seen before, nor from what a forge shows now, and not from times.
+fn follows_from_what_is_published(check: CheckId) -> bool {
+    match check {
+        CheckId::ArtTarballIntegrity
+        | CheckId::ArtTarballManifest
+        | CheckId::RegSignature
+        | CheckId::AttNonempty
+        | CheckId::AttUnique
+        | CheckId::AttPublishSig
+        | CheckId::AttProvenanceSig
+        | CheckId::AttSubjectDigest
+        | CheckId::AttSubjectName
+        | CheckId::AttPredicateKnown
+        | CheckId::AttStmtVsCert
+        | CheckId::LogInclusion => true,
+        CheckId::ArtExists
+        | CheckId::RegIntegrityStable
+        | CheckId::RegPublishMode
+        | CheckId::AttPresent
+        | CheckId::LogTimeOrder
+        | CheckId::IdIssuer
+        | CheckId::IdSourceRepo
+        | CheckId::IdOwnerId
+        | CheckId::IdRepoChanged
+        | CheckId::IdWorkflowChanged
+        | CheckId::IdRunnerEnv
+        | CheckId::IdSignerWorkflow
+        | CheckId::IdTriggerNovel
+        | CheckId::IdRefNovel
+        | CheckId::IdRefDisttagMismatch
+        | CheckId::IdEnvironmentMissing
+        | CheckId::HistDowngrade
+        | CheckId::HistDowngradeCrossline
+        | CheckId::HistPublishModeChanged
+        | CheckId::HistPublisherChanged
+        | CheckId::HistBurst
+        | CheckId::RunExists
+        | CheckId::RunDisappeared
+        | CheckId::RunMatchesCert
+        | CheckId::RunConclusion
+        | CheckId::RunPublishStep
+        | CheckId::RunSigningStep
+        | CheckId::RunAttemptSane
+        | CheckId::RunActor
+        | CheckId::RunForkHead
+        | CheckId::RunEnvironmentGate
+        | CheckId::SrcRepoState
+        | CheckId::SrcCommitExists
+        | CheckId::SrcCommitReachable
+        | CheckId::SrcRefExists
+        | CheckId::SrcTagMatchesVersion
+        | CheckId::SrcGitHeadMatches
+        | CheckId::SrcCommitSignature
+        | CheckId::SrcAuthorCommitterSpoof
+        | CheckId::SrcPrAssociated
+        | CheckId::SrcCommitToPublishAge
+        | CheckId::SrcVersionInCommit => false,
     }
 }
 
@@ -265,19 +321,27 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    use super::Agreement::{Agree, Skew, SplitView};
+    use super::PeerAgreement::{Agree, Skew, SplitView};
     use super::*;
+    use crate::verdict::Status;
 
     fn testimony(edit: impl FnOnce(&mut Value)) -> Testimony {
+        serde_json::from_value(json_of(edit)).unwrap()
+    }
+
+    fn json_of(edit: impl FnOnce(&mut Value)) -> Value {
         let mut verdict = json!({
             "schema": crate::verdict::SCHEMA,
             "package": "pkg:npm/a@1.0.0",
             "status": "verified",
             "artifact": { "name": "a-1.0.0.tgz", "sha512": "aa", "sha256": "bb", "size": 8 },
-            "build": { "run": "https://github.com/o/r/actions/runs/1/attempts/1", "commit": "c1", "logIndex": "7" },
+            "build": { "run": "r", "commit": "c1", "logIndex": "7", "signedAt": "2026-11-22T08:30:00Z" },
             "findings": [
                 { "check": "reg.signature", "result": "pass" },
+                { "check": "att.present", "result": "pass" },
+                { "check": "att.unique", "result": "pass" },
                 { "check": "hist.burst", "result": "pass" },
+                { "check": "reg.integrity_stable", "result": "pass" },
                 { "check": "from.tomorrow", "result": "pass" },
             ],
             "checkedAt": "2026-11-22T10:00:00Z",
@@ -287,7 +351,14 @@ mod tests {
             "verifier": { "id": "urn:one", "version": "1.0.0" },
         });
         edit(&mut verdict);
-        serde_json::from_value(verdict).unwrap()
+        verdict
+    }
+
+    /// Lets it be one that saw no attestation.
+    fn unattested(verdict: &mut Value) {
+        verdict["build"] = Value::Null;
+        verdict["findings"][1]["result"] = json!("notApplicable");
+        verdict["status"] = json!("unattested");
     }
 
     /// A version of two files.
@@ -324,20 +395,19 @@ mod tests {
             verdict["unknown"] = json!("passed over");
         });
         let ours = testimony(|_| {});
-        assert_eq!(
-            compare(&ours, &theirs),
-            Comparison {
-                agreement: Agree,
-                differences: Vec::new()
-            }
-        );
+        let same = Comparison {
+            agreement: Agree,
+            differences: Vec::new(),
+        };
+        assert_eq!(compare(&ours, &theirs), same);
         assert_eq!(ours.evidence(), theirs.evidence());
     }
 
     /// What a second verifier says otherwise, and what that is.
     #[test]
     fn what_differs_is_told_and_weighed() {
-        type Case = (&'static str, Agreement, &'static [&'static str], fn(&mut Value));
+        type Case = (&'static str, PeerAgreement, &'static [&'static str], fn(&mut Value));
+        let other_build: fn(&mut Value) = |v| v["build"]["commit"] = json!("c2");
         let cases: &[Case] = &[
             ("other bytes", SplitView, &["file.sha512"], |v| {
                 v["artifact"]["sha512"] = json!("ab");
@@ -357,13 +427,13 @@ mod tests {
                 v["status"] = json!("indeterminate");
             }),
             ("bytes that were not seen", Skew, &["file"], |v| {
-                v["artifact"] = Value::Null;
+                v["artifact"] = Value::Null
             }),
             ("another build", SplitView, &["build.commit", "build.logIndex"], |v| {
                 v["build"]["commit"] = json!("c2");
                 v["build"]["logIndex"] = json!("8");
             }),
-            ("another build, by other rules", Skew, &["build.commit"], |v| {
+            ("another build, by another version", Skew, &["build.commit"], |v| {
                 v["build"]["commit"] = json!("c2");
                 v["verifier"]["version"] = json!("1.0.1");
             }),
@@ -375,48 +445,96 @@ mod tests {
                 v["build"]["commit"] = json!("c2");
                 v["trust"]["npmKeys"] = json!("sha256:03");
             }),
+            ("another build, an hour later", SplitView, &["build.commit"], |v| {
+                v["build"]["commit"] = json!("c2");
+                v["checkedAt"] = json!("2026-11-22T11:00:00Z");
+            }),
             ("another build, much later", Skew, &["build.commit"], |v| {
                 v["build"]["commit"] = json!("c2");
                 v["checkedAt"] = json!(MUCH_LATER);
             }),
-            ("an attestation that is gone", SplitView, &["build", "status"], |v| {
-                v["build"] = Value::Null;
-                v["status"] = json!("unattested");
+            ("no attestation, later", SplitView, &["build", "status"], |v| {
+                unattested(v);
                 v["checkedAt"] = json!(LATER);
             }),
-            ("an attestation that had not come", Skew, &["build", "status"], |v| {
-                v["build"] = Value::Null;
-                v["status"] = json!("unattested");
+            ("no attestation, before", SplitView, &["build", "status"], |v| {
+                unattested(v);
                 v["checkedAt"] = json!("2026-11-22T09:59:00Z");
             }),
             (
-                "a signature that is not valid",
-                SplitView,
-                &["reg.signature", "status"],
+                "no attestation, before it was an hour old",
+                Skew,
+                &["build", "status"],
                 |v| {
-                    v["findings"][0]["result"] = json!("fail");
+                    unattested(v);
+                    v["checkedAt"] = json!("2026-11-22T09:29:00Z");
+                },
+            ),
+            ("no answer about attestations", Skew, &["build", "status"], |v| {
+                unattested(v);
+                v["findings"][1]["result"] = json!("unknown");
+            }),
+            (
+                "no answer about attestations, and told for something else",
+                Skew,
+                &["build", "status"],
+                |v| {
+                    unattested(v);
+                    v["findings"][1]["result"] = json!("unknown");
                     v["status"] = json!("mismatch");
                 },
             ),
-            ("a signature that is stripped", Agree, &[], |v| {
+            ("an invalid signature", SplitView, &["reg.signature", "status"], |v| {
+                v["findings"][0]["result"] = json!("fail");
+                v["status"] = json!("mismatch");
+            }),
+            ("one more attestation", SplitView, &["att.unique"], |v| {
+                v["findings"][2]["result"] = json!("warn");
+            }),
+            ("a stripped signature", Agree, &[], |v| {
                 v["findings"][0]["result"] = json!("unknown");
             }),
             ("another memory", Skew, &["status"], |v| {
-                v["findings"][1]["result"] = json!("fail");
+                v["findings"][3]["result"] = json!("fail");
                 v["status"] = json!("suspicious");
             }),
+            ("what was first seen", Skew, &["status"], |v| {
+                v["findings"][4]["result"] = json!("fail");
+                v["status"] = json!("mismatch");
+            }),
             ("a check of tomorrow", Agree, &[], |v| {
-                v["findings"][2]["result"] = json!("fail");
+                v["findings"][5]["result"] = json!("fail");
             }),
-            ("undecided", Skew, &["reg.signature", "status"], |v| {
-                v["findings"][0]["result"] = json!("fail");
-                v["status"] = json!("indeterminate");
-            }),
+            ("removed", Skew, &["removedAt"], |v| v["removedAt"] = json!(LATER)),
+            (
+                "another build and no check that was known",
+                SplitView,
+                &["build.commit"],
+                |v| {
+                    v["build"]["commit"] = json!("c2");
+                    v["findings"] = json!([]);
+                },
+            ),
         ];
         for (case, agreement, differences, edit) in cases {
             let compared = compare(&testimony(|_| {}), &testimony(edit));
             assert_eq!(compared.agreement, *agreement, "{case}: {compared:?}");
             assert_eq!(whats(&compared), *differences, "{case}");
+        }
+        // Homebrew's attestations lie in a store of GitHub's.
+        let of_homebrew = |edit: fn(&mut Value)| {
+            testimony(|v| {
+                v["package"] = json!("pkg:brew/a@1.0.0");
+                edit(v);
+            })
+        };
+        for (edit, agreement) in [
+            (other_build, Skew),
+            (unattested, Skew),
+            ((|v| v["artifact"]["sha512"] = json!("ab")) as fn(&mut Value), SplitView),
+        ] {
+            let compared = compare(&of_homebrew(|_| {}), &of_homebrew(edit));
+            assert_eq!(compared.agreement, agreement, "{compared:?}");
         }
     }
 
@@ -424,14 +542,14 @@ mod tests {
     fn files_are_compared_one_by_one() {
         type Case = (
             &'static str,
-            Agreement,
+            PeerAgreement,
             &'static [&'static str],
             &'static [&'static str],
             fn(&mut Value),
         );
         let cases: &[Case] = &[
             ("the same", Agree, &["f", "g"], &[], |_| {}),
-            ("one that is gone", SplitView, &["f"], &["file g"], |v| {
+            ("one that is gone", Skew, &["f"], &["file g"], |v| {
                 v["checkedAt"] = json!(LATER);
             }),
             ("one that is new", Skew, &["f", "g", "h"], &["file h"], |v| {
@@ -440,8 +558,27 @@ mod tests {
             ("other bytes of one", SplitView, &["f", "g"], &["file.sha512 g"], |v| {
                 v["artifacts"][1]["artifact"]["sha512"] = json!("ab");
             }),
+            (
+                "bytes of one that were not seen",
+                Skew,
+                &["f", "g"],
+                &["file.sha512 g"],
+                |v| {
+                    v["artifacts"][1]["artifact"] = Value::Null;
+                },
+            ),
             ("another run of one", SplitView, &["f", "g"], &["file.run g"], |v| {
                 v["artifacts"][1]["run"] = json!("s");
+            }),
+            ("no attestation of one", SplitView, &["f", "g"], &["file.run g"], |v| {
+                v["artifacts"][1]["run"] = Value::Null;
+                v["findings"][1] = json!({ "check": "att.present", "result": "notApplicable", "artifacts": ["g"] });
+            }),
+            // Then the build that is told may be that of another file.
+            ("no answer about one", Skew, &["f", "g"], &["file.run f"], |v| {
+                v["artifacts"][0]["run"] = Value::Null;
+                v["build"]["commit"] = json!("c2");
+                v["findings"][1] = json!({ "check": "att.present", "result": "unknown", "artifacts": ["f"] });
             }),
             ("a check of one", SplitView, &["f", "g"], &["reg.signature g"], |v| {
                 v["findings"][0] = json!({ "check": "reg.signature", "result": "fail", "artifacts": ["g"] });
@@ -451,9 +588,7 @@ mod tests {
                 SplitView,
                 &["f", "g"],
                 &["reg.signature f", "reg.signature g"],
-                |v| {
-                    v["findings"][0]["result"] = json!("fail");
-                },
+                |v| v["findings"][0]["result"] = json!("fail"),
             ),
         ];
         for (case, agreement, names, differences, edit) in cases {
@@ -468,16 +603,56 @@ mod tests {
         }
     }
 
-    fn any_testimony() -> impl Strategy<Value = Testimony> {
+    #[test]
+    fn what_a_peer_says_is_told_within_bounds() {
+        let long = "x".repeat(10_000);
+        let names: Vec<String> = (0..1000).map(|number| format!("{number}{long}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let compared = compare(
+            &of_files(&["f"], |_| {}),
+            &of_files(&names, |v| v["artifacts"][0]["name"] = json!("f")),
+        );
+        assert_eq!((compared.agreement, compared.differences.len()), (Skew, TOLD));
+        let length = |difference: &Difference| difference.file.as_ref().map_or(0, String::len);
+        assert_eq!(compared.differences.iter().map(length).max(), Some(VALUE));
+        // What weighs most is told first, and is not crowded out.
+        let compared = compare(
+            &of_files(&["f"], |_| {}),
+            &of_files(&names, |v| {
+                v["artifacts"][0]["name"] = json!("f");
+                v["artifacts"][0]["artifact"]["sha512"] = json!("ab");
+            }),
+        );
+        assert_eq!((compared.agreement, whats(&compared)[0]), (SplitView, "file.sha512"));
+        let read = |edit: fn(&mut Value, &str)| {
+            let mut verdict = serde_json::to_value(json_of(|_| {})).unwrap();
+            edit(&mut verdict, &long);
+            serde_json::from_value::<Testimony>(verdict)
+        };
+        assert!(read(|_, _| {}).is_ok());
+        assert!(read(|v, long| v["verifier"]["id"] = json!(long)).is_err());
+        assert!(read(|v, long| v["policy"] = json!(long)).is_err());
+        assert!(read(|v, _| v["schema"] = json!("urn:hekate:verdict:2")).is_err());
+    }
+
+    /// The ecosystem decides whether versions list their files.
+    fn any_two() -> impl Strategy<Value = (Testimony, Testimony)> {
+        any::<bool>().prop_flat_map(|is_listed| (any_testimony(is_listed), any_testimony(is_listed)))
+    }
+
+    fn any_testimony(is_listed: bool) -> impl Strategy<Value = Testimony> {
         let files = proptest::collection::btree_map("[fg]", proptest::option::of("[ab]"), 0..3);
         let build = proptest::option::of(("[cd]", "[rs]"));
         let status = proptest::sample::select(Status::ALL);
         let findings = proptest::collection::vec(
-            ("(reg.signature|hist.burst|run.matches_cert)", "(pass|fail|warn)"),
+            (
+                "(reg.signature|hist.burst|att.present)",
+                "(pass|fail|warn|unknown|notApplicable)",
+            ),
             0..4,
         );
-        (files, build, status, findings, 0_u32..120, any::<bool>(), any::<bool>()).prop_map(
-            |(files, build, status, findings, minute, is_listed, is_old)| {
+        (files, build, status, findings, 0_u32..120, any::<bool>()).prop_map(
+            move |(files, build, status, findings, minute, is_old)| {
                 testimony(|verdict| {
                     let seen =
                         |name: &str, sha512: &str| json!({ "name": name, "sha512": sha512, "sha256": "", "size": 1 });
@@ -490,8 +665,10 @@ mod tests {
                     } else if let Some((_, Some(sha512))) = files.first_key_value() {
                         verdict["artifact"] = seen("f", sha512);
                     }
-                    verdict["build"] =
-                        build.map_or(Value::Null, |(commit, run)| json!({ "commit": commit, "run": run }));
+                    verdict["build"] = build.map_or(
+                        Value::Null,
+                        |(commit, run)| json!({ "commit": commit, "run": run, "signedAt": "2026-11-22T09:30:00Z" }),
+                    );
                     verdict["status"] = json!(status);
                     let findings = findings
                         .into_iter()
@@ -509,8 +686,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_two_see_of_each_other_is_the_same_from_both_sides(
-            one in any_testimony(),
-            other in any_testimony(),
+            (one, other) in any_two(),
         ) {
             let (there, back) = (compare(&one, &other), compare(&other, &one));
             prop_assert_eq!(there.agreement, back.agreement);

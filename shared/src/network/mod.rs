@@ -8,8 +8,6 @@
 mod compare;
 mod testimony;
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use sigstore::types::DsseEnvelope;
@@ -20,13 +18,16 @@ use crate::package::{Digest, PackageVersion};
 use crate::summary::PublicKey;
 use crate::verdict::{Status, VerifierIdentity};
 
-pub use compare::{AT_ONCE, Comparison, Difference, compare};
-pub use testimony::{Testimony, Unheard, hear};
+pub use compare::{Comparison, Difference, compare};
+pub use testimony::{Heard, Testimony, Unheard, UnheardReason, hear};
 
 /// The stable spelling of the check.
 pub const CHECK: &str = "peer.agree";
 /// How much its `split_view` weighs.
 pub const SEVERITY: Severity = Severity::High;
+
+/// The most bytes of signed verdicts in one report: with base64 and all else it fits into what a function may answer.
+const ENVELOPES: usize = 2 << 20;
 
 /// Another verifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +63,10 @@ impl Peer {
 /// How what two verifiers say lies to each other, and how what all of them say does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Agreement {
+pub enum PeerAgreement {
     /// The same verdict on the same evidence.
     Agree,
-    /// They differ, as another version of the checks, another time of the look or another memory explains.
+    /// They differ, as other rules, another time of the look or another memory explains.
     Skew,
     /// They were shown different things.
     SplitView,
@@ -73,7 +74,7 @@ pub enum Agreement {
     Unknown,
 }
 
-impl Agreement {
+impl PeerAgreement {
     /// The stable spelling.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -85,56 +86,58 @@ impl Agreement {
     }
 }
 
-impl fmt::Display for Agreement {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.as_str())
-    }
-}
-
 /// What one peer said, or why it was not heard.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct PeerAnswer {
     /// The base URL of its API.
     pub peer: String,
-    /// How its word lies to ours.
-    pub agreement: Agreement,
+    /// How what it says lies to what this verifier says.
+    pub agreement: PeerAgreement,
     /// Why it was not heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unheard: Option<Unheard>,
     /// What it says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub says: Option<Word>,
+    pub says: Option<Said>,
     /// In what the two differ.
     pub differences: Vec<Difference>,
-    /// What it signed: the proof of what it said.
+    /// The key that signed it: SHA-256 of its DER form, in hexadecimal. What a verifier calls itself anybody could.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// What it signed, as long as there is room for it: the proof of what it said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub envelope: Option<DsseEnvelope>,
 }
 
-impl Answer {
-    /// Of a peer that was not heard.
-    pub fn unheard(peer: &Peer, unheard: Unheard) -> Self {
-        Self {
+impl PeerAnswer {
+    /// What came of asking a peer.
+    pub fn of(peer: &Peer, ours: &Testimony, heard: Result<Heard, Unheard>) -> Self {
+        let nothing = Self {
             peer: peer.url.to_string(),
-            agreement: Agreement::Unknown,
-            unheard: Some(unheard),
+            agreement: PeerAgreement::Unknown,
+            unheard: None,
             says: None,
             differences: Vec::new(),
+            key_id: None,
             envelope: None,
-        }
-    }
-
-    /// Of a peer that was heard.
-    pub fn heard(peer: &Peer, ours: &Testimony, theirs: &Testimony, envelope: DsseEnvelope) -> Self {
-        let Comparison { agreement, differences } = compare(ours, theirs);
-        Self {
-            peer: peer.url.to_string(),
-            agreement,
-            unheard: None,
-            says: Some(Word::of(theirs)),
-            differences,
-            envelope: Some(envelope),
+        };
+        match heard {
+            Ok(heard) => {
+                let Comparison { agreement, differences } = compare(ours, &heard.testimony);
+                Self {
+                    agreement,
+                    says: Some(Said::of(&heard.testimony)),
+                    differences,
+                    key_id: Some(heard.key.to_hex()),
+                    envelope: Some(heard.envelope),
+                    ..nothing
+                }
+            }
+            Err(unheard) => Self {
+                unheard: Some(unheard),
+                ..nothing
+            },
         }
     }
 }
@@ -142,8 +145,8 @@ impl Answer {
 /// What a verifier says of a version, in short.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Word {
-    /// Who says it.
+pub struct Said {
+    /// Who says it, as it calls itself.
     pub verifier: VerifierIdentity,
     /// The status.
     pub status: Status,
@@ -157,7 +160,7 @@ pub struct Word {
     pub policy: String,
 }
 
-impl Word {
+impl Said {
     fn of(testimony: &Testimony) -> Self {
         Self {
             verifier: testimony.verifier.clone(),
@@ -179,7 +182,7 @@ pub struct Report {
     /// The check.
     pub check: &'static str,
     /// What it found.
-    pub result: Agreement,
+    pub result: PeerAgreement,
     /// How much a `split_view` weighs.
     pub severity: Severity,
     /// One sentence for people.
@@ -187,44 +190,53 @@ pub struct Report {
     /// How many peers agree.
     pub agreeing: usize,
     /// What this verifier says.
-    pub ours: Word,
+    pub ours: Said,
+    /// What this verifier signed of it, where a peer was shown something else and there is a key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<DsseEnvelope>,
     /// What each peer says.
-    pub peers: Vec<Answer>,
+    pub peers: Vec<PeerAnswer>,
 }
 
 impl Report {
     /// Sums up: one split view is one, whoever else agrees; one that agrees outweighs those that could not be compared.
-    pub fn new(package: PackageVersion, ours: &Testimony, peers: Vec<Answer>) -> Self {
-        let count = |agreement| peers.iter().filter(|peer| peer.agreement == agreement).count();
-        let (agreeing, split, skewed) = (
-            count(Agreement::Agree),
-            count(Agreement::SplitView),
-            count(Agreement::Skew),
-        );
-        let all = peers.len();
-        let status = ours.status;
+    pub fn new(ours: &Testimony, mut peers: Vec<PeerAnswer>) -> Self {
+        let count = |wanted| peers.iter().filter(|peer| peer.agreement == wanted).count();
+        let (agreeing, split) = (count(PeerAgreement::Agree), count(PeerAgreement::SplitView));
+        let (skewed, all) = (count(PeerAgreement::Skew), peers.len());
+        let agree = format!("{agreeing} of {all} peers report {} for the same evidence", ours.status);
         let (result, summary) = if split > 0 {
-            let summary = format!("{split} of {all} peers were shown something else than this verifier");
-            (Agreement::SplitView, summary)
+            let summary = format!("{split} of {all} peers were shown something else than this verifier; {agree}");
+            (PeerAgreement::SplitView, summary)
         } else if agreeing > 0 {
-            let summary = format!("{agreeing} of {all} peers report {status} for the same evidence");
-            (Agreement::Agree, summary)
+            (PeerAgreement::Agree, agree)
         } else if skewed > 0 {
-            let summary = format!(
-                "{skewed} of {all} peers differ, and looked with other checks, at another time or with another memory"
-            );
-            (Agreement::Skew, summary)
+            let summary =
+                format!("{skewed} of {all} peers differ, by other rules, at another time or with another memory");
+            (PeerAgreement::Skew, summary)
         } else {
-            (Agreement::Unknown, format!("none of {all} peers was heard"))
+            (PeerAgreement::Unknown, format!("none of {all} peers was heard"))
         };
+        let mut room = ENVELOPES;
+        for peer in &mut peers {
+            let size = peer
+                .envelope
+                .as_ref()
+                .map_or(0, |envelope| envelope.payload.as_bytes().len());
+            match room.checked_sub(size) {
+                Some(left) => room = left,
+                None => peer.envelope = None,
+            }
+        }
         Self {
-            package,
+            package: ours.package.clone(),
             check: CHECK,
             result,
             severity: SEVERITY,
             summary,
             agreeing,
-            ours: Word::of(ours),
+            ours: Said::of(ours),
+            envelope: None,
             peers,
         }
     }

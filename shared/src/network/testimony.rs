@@ -2,46 +2,50 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sigstore::types::DsseEnvelope;
 
 use super::Peer;
 use crate::availability::UnavailableReason;
-use crate::check::Outcome;
+use crate::check::CheckId;
 use crate::dossier::{Answer, Body, Kept, Observation};
 use crate::package::{Digest, PackageVersion};
 use crate::summary::{PublicKey, VERDICT_TYPE};
-use crate::verdict::{Artifact, Build, SCHEMA, Status, Verdict, VerifierIdentity};
+use crate::verdict::{Artifact, Build, SCHEMA, Status, VerifierIdentity};
 
-/// A verdict, as far as it is compared. Those of other versions of Hekate are read, too: what they say besides is passed over.
+/// By how much a peer's clock may be ahead.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
+
+/// The most characters of a name, a version or a digest.
+const NAME: usize = 512;
+
+/// A verdict, as far as it is compared. Verdicts of other versions of Hekate are read, too: what they say besides, and checks that
+/// this version does not know, are passed over.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "wire::Verdict")]
 pub struct Testimony {
-    schema: String,
     /// The version that it is about.
     pub package: PackageVersion,
     /// The status.
     pub status: Status,
-    #[serde(default)]
-    artifact: Option<Artifact>,
-    #[serde(default)]
-    artifacts: Vec<File>,
-    /// The build, if a provenance was authenticated.
-    #[serde(default)]
+    /// The build, if a provenance was authenticated: of the one file, or of one of several.
     pub build: Option<Build>,
-    /// The findings.
-    pub findings: Vec<Told>,
     /// When the evidence was looked at.
     pub checked_at: Timestamp,
+    /// Since when the registry does not serve the version any more.
+    pub removed_at: Option<Timestamp>,
     /// The set of checks.
     pub check_set: String,
     /// Digest of the policy.
     pub policy: String,
-    trust: Trust,
     /// Who says it.
     pub verifier: VerifierIdentity,
+    trust: Trust,
+    files: BTreeMap<String, Seen>,
+    lists_files: bool,
+    answers: BTreeMap<CheckId, Answers>,
 }
 
 /// The digests of the trust material. Where it came from decides nothing.
@@ -54,66 +58,59 @@ struct Trust {
     github_root: Option<String>,
 }
 
-/// One of several files of a version.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-struct File {
-    name: String,
-    #[serde(default)]
-    artifact: Option<Artifact>,
-    #[serde(default)]
-    run: Option<String>,
-}
-
-/// A finding, as far as it is compared.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Told {
-    /// The check, by its stable spelling.
-    pub check: String,
-    /// What it found, by its stable spelling.
-    pub result: String,
-    /// The files that it is about; none: all of them.
-    #[serde(default)]
-    pub artifacts: Vec<String>,
-}
-
 /// What was seen of a file of the version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Seen<'a> {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Seen {
     /// SHA-512 of its bytes in hexadecimal, if they were seen.
-    pub sha512: Option<&'a str>,
+    pub sha512: Option<String>,
     /// The run that its certificate names, where a version may have several files.
-    pub run: Option<&'a str>,
+    pub run: Option<String>,
+}
+
+/// What a check came to: of each file by its name, and of the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Answers {
+    of: BTreeMap<String, String>,
+    others: Option<String>,
 }
 
 impl Testimony {
     /// What was seen of each file, by its name.
-    pub fn files(&self) -> BTreeMap<&str, Seen<'_>> {
-        let only = self.artifact.iter().map(|artifact| {
-            let seen = Seen {
-                sha512: Some(&artifact.sha512),
-                run: None,
-            };
-            (artifact.name.as_str(), seen)
-        });
-        let several = self.artifacts.iter().map(|file| {
-            let seen = Seen {
-                sha512: file.artifact.as_ref().map(|artifact| artifact.sha512.as_str()),
-                run: file.run.as_deref(),
-            };
-            (file.name.as_str(), seen)
-        });
-        only.chain(several).collect()
+    pub fn files(&self) -> &BTreeMap<String, Seen> {
+        &self.files
     }
 
-    /// Whether it names every file that the version had, and not only one whose bytes were seen.
-    pub fn names_every_file(&self) -> bool {
-        !self.artifacts.is_empty()
+    /// Whether the version may have several files: then all of them are named, and not only those whose bytes were seen.
+    pub fn lists_files(&self) -> bool {
+        self.lists_files
     }
 
-    /// Digest of what was seen: the files with their bytes, and what certificate and log entry say of the build. Two who saw the
-    /// same have the same, whenever they looked and whatever they make of it.
+    /// What a check came to, of a file or of the only one, by its stable spelling: `pass`, `fail`, `warn`, `unknown` or
+    /// `notApplicable`.
+    pub fn answer(&self, check: CheckId, file: Option<&str>) -> Option<&str> {
+        let answers = self.answers.get(&check)?;
+        let of_file = file.and_then(|file| answers.of.get(file));
+        of_file.or(answers.others.as_ref()).map(String::as_str)
+    }
+
+    /// When the provenance of a file was signed, or that of the only one, where it is told.
+    pub fn signed_at(&self, file: Option<&str>) -> Option<Timestamp> {
+        let build = self.build.as_ref()?;
+        let is_of_file = match file {
+            Some(file) => self
+                .files
+                .get(file)
+                .is_some_and(|seen| seen.run.is_some() && seen.run == build.run),
+            None => true,
+        };
+        build.signed_at.filter(|_| is_of_file)
+    }
+
+    /// Digest of what was seen: the bytes of the files and the runs that built them, or of the only one all that certificate and log
+    /// entry say of its build. Two who saw the same have the same, whenever they looked and whatever they make of it.
     pub fn evidence(&self) -> Digest {
-        let seen = json!({ "package": self.package, "files": self.files(), "build": self.build });
+        let build = self.build.as_ref().filter(|_| !self.lists_files);
+        let seen = json!({ "package": self.package, "files": self.files, "build": build });
         Digest::sha256_of(seen.to_string().as_bytes())
     }
 
@@ -126,50 +123,119 @@ impl Testimony {
     }
 }
 
-impl From<&Verdict> for Testimony {
-    fn from(verdict: &Verdict) -> Self {
-        let told = |outcome| match outcome {
-            Outcome::Pass(_) => "pass",
-            Outcome::Fail(_) => "fail",
-            Outcome::Warn(_) => "warn",
-            Outcome::Unknown(_) => "unknown",
-            Outcome::NotApplicable(_) => "notApplicable",
-        };
-        Self {
-            schema: verdict.schema.clone(),
-            package: verdict.package.clone(),
-            status: verdict.status,
-            artifact: verdict.artifact.clone(),
-            artifacts: verdict
-                .artifacts
+mod wire {
+    //! The JSON form of a verdict, as far as it is compared.
+
+    use super::{
+        Answers, Artifact, BTreeMap, Build, CheckId, Deserialize, NAME, PackageVersion, SCHEMA, Seen, Status,
+        Testimony, Timestamp, Trust, VerifierIdentity,
+    };
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    pub(super) struct Verdict {
+        schema: String,
+        package: PackageVersion,
+        status: Status,
+        #[serde(default)]
+        artifact: Option<Artifact>,
+        #[serde(default)]
+        artifacts: Vec<File>,
+        #[serde(default)]
+        build: Option<Build>,
+        findings: Vec<Finding>,
+        checked_at: Timestamp,
+        #[serde(default)]
+        removed_at: Option<Timestamp>,
+        check_set: String,
+        policy: String,
+        trust: Trust,
+        verifier: VerifierIdentity,
+    }
+
+    #[derive(Deserialize)]
+    struct File {
+        name: String,
+        #[serde(default)]
+        artifact: Option<Artifact>,
+        #[serde(default)]
+        run: Option<String>,
+    }
+
+    #[derive(Deserialize)]
+    struct Finding {
+        check: String,
+        result: String,
+        #[serde(default)]
+        artifacts: Vec<String>,
+    }
+
+    impl TryFrom<Verdict> for Testimony {
+        type Error = String;
+
+        fn try_from(wire: Verdict) -> Result<Self, String> {
+            if wire.schema != SCHEMA {
+                return Err("another schema".to_owned());
+            }
+            let VerifierIdentity { id, version } = &wire.verifier;
+            if [id, version, &wire.check_set, &wire.policy]
                 .iter()
-                .map(|judged| File {
-                    name: judged.name.clone(),
-                    artifact: judged.artifact.clone(),
-                    run: judged.run.clone(),
-                })
-                .collect(),
-            build: verdict.build.clone(),
-            findings: verdict
-                .findings
-                .iter()
-                .map(|finding| Told {
-                    check: finding.check.to_string(),
-                    result: told(finding.outcome).to_owned(),
-                    artifacts: finding.artifacts.clone(),
-                })
-                .collect(),
-            checked_at: verdict.checked_at,
-            check_set: verdict.check_set.clone(),
-            policy: verdict.policy.to_string(),
-            trust: Trust {
-                trusted_root: verdict.trust.trusted_root.to_string(),
-                npm_keys: verdict.trust.npm_keys.to_string(),
-                github_root: verdict.trust.github_root.as_ref().map(ToString::to_string),
-            },
-            verifier: verdict.verifier.clone(),
+                .any(|text| text.len() > NAME)
+            {
+                return Err("a name that is too long".to_owned());
+            }
+            let only = wire.artifact.map(|artifact| File {
+                name: artifact.name.clone(),
+                artifact: Some(artifact),
+                run: None,
+            });
+            let lists_files = !wire.artifacts.is_empty();
+            let files = only.into_iter().chain(wire.artifacts).map(|file| {
+                let seen = Seen {
+                    sha512: file.artifact.map(|artifact| artifact.sha512),
+                    run: file.run,
+                };
+                (file.name, seen)
+            });
+            let mut answers: BTreeMap<CheckId, Answers> = BTreeMap::new();
+            for finding in wire.findings {
+                let known = CheckId::ALL.iter().find(|check| check.as_str() == finding.check);
+                let Some(&check) = known else { continue };
+                let of_check = answers.entry(check).or_default();
+                if finding.artifacts.is_empty() {
+                    of_check.others = Some(finding.result);
+                } else {
+                    let of = finding.artifacts.into_iter().map(|file| (file, finding.result.clone()));
+                    of_check.of.extend(of);
+                }
+            }
+            Ok(Self {
+                package: wire.package,
+                status: wire.status,
+                build: wire.build,
+                checked_at: wire.checked_at,
+                removed_at: wire.removed_at,
+                check_set: wire.check_set,
+                policy: wire.policy,
+                verifier: wire.verifier,
+                trust: wire.trust,
+                files: files.collect(),
+                lists_files,
+                answers,
+            })
         }
     }
+}
+
+/// What a peer said, believed of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// What it says.
+    pub testimony: Testimony,
+    /// What it signed.
+    pub envelope: DsseEnvelope,
+    /// By what its key is told from others.
+    pub key: Digest,
 }
 
 /// Why a peer was not heard. Nothing follows from it about the version.
@@ -195,9 +261,9 @@ pub enum UnheardReason {
     Malformed,
     /// It answered with something that this version of Hekate does not read.
     Unsupported,
-    /// None of its keys signed the answer.
+    /// None of its keys signed the answer, or the answer is to another question.
     NotAuthentic,
-    /// It signs with the key of this verifier, and is no other one.
+    /// It signs with a key of this verifier, and is no other one.
     Own,
 }
 
@@ -214,18 +280,47 @@ impl UnheardReason {
 ///
 /// 1. the answer is an envelope of DSSE with a verdict;
 /// 2. one of the peer's keys signed it, and none of this verifier's `own`;
-/// 3. the verdict is about the version that was asked about.
+/// 3. the verdict is about the version that was asked about, and of no look to come.
 ///
 /// # Errors
 ///
 /// Why it was not heard.
-pub fn hear(
-    peer: &Peer,
-    own: &[PublicKey],
-    package: &PackageVersion,
-    answer: &Observation,
-) -> Result<(Testimony, DsseEnvelope), Unheard> {
+pub fn hear(peer: &Peer, own: &[PublicKey], package: &PackageVersion, answer: &Observation) -> Result<Heard, Unheard> {
     // 1.
+    let envelope: DsseEnvelope = serde_json::from_slice(body_of(answer)?)
+        .map_err(|_source| UnheardReason::Malformed.because("the answer is no envelope of DSSE with one signature"))?;
+    if envelope.payload_type != VERDICT_TYPE {
+        return Err(UnheardReason::Unsupported.because(format!("what is signed is not of the type {VERDICT_TYPE}")));
+    }
+    // 2.
+    let (message, signature) = (envelope.pae(), envelope.signature.sig.as_bytes());
+    let signs = |key: &&PublicKey| key.verifies(&message, signature);
+    if own.iter().any(|key| signs(&key)) {
+        return Err(UnheardReason::Own.because("a key of this verifier signed the answer"));
+    }
+    let Some(key) = peer.keys.iter().find(signs) else {
+        let detail = "none of the keys that HEKATE_PEERS names of it signed the answer";
+        return Err(UnheardReason::NotAuthentic.because(detail));
+    };
+    // 3.
+    let testimony: Testimony = serde_json::from_slice(envelope.payload.as_bytes())
+        .map_err(|_source| UnheardReason::Unsupported.because("the verdict is of a form that is not read here"))?;
+    if testimony.package != *package {
+        return Err(UnheardReason::NotAuthentic.because("the verdict is about another version"));
+    }
+    if testimony.checked_at.duration_since(answer.at) > CLOCK_SKEW {
+        let detail = "the verdict is of a look to come: one of the two clocks is wrong";
+        return Err(UnheardReason::Unsupported.because(detail));
+    }
+    Ok(Heard {
+        testimony,
+        envelope,
+        key: key.id().clone(),
+    })
+}
+
+/// The document that a peer answered with.
+fn body_of(answer: &Observation) -> Result<&[u8], Unheard> {
     let response = match &answer.answer {
         Answer::Answered(response) => response,
         Answer::Unanswered { reason, detail, .. } => {
@@ -241,44 +336,14 @@ pub fn hear(
             return Err(class.because(detail.clone()));
         }
     };
-    let body = match &response.kept {
-        Kept::Whole { body: Body(bytes) } if response.status == 200 => bytes,
+    match &response.kept {
+        Kept::Whole { body: Body(bytes) } if response.status == 200 => Ok(bytes),
         Kept::Whole { .. } | Kept::Excerpt { .. } | Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => {
             let detail = match response.status {
-                404 => "answered 404: it knows no such version, or has no key to sign with".to_owned(),
+                404 => "answered 404: it finds no such version, or has no key to sign with".to_owned(),
                 other => format!("answered {other}"),
             };
-            return Err(UnheardReason::NoVerdict.because(detail));
+            Err(UnheardReason::NoVerdict.because(detail))
         }
-    };
-    let envelope: DsseEnvelope = serde_json::from_slice(body)
-        .map_err(|source| UnheardReason::Malformed.because(format!("no envelope of DSSE: {source}")))?;
-    if envelope.payload_type != VERDICT_TYPE {
-        let detail = format!(
-            "signed something of the type {:?}, and no verdict",
-            envelope.payload_type
-        );
-        return Err(UnheardReason::Unsupported.because(detail));
     }
-    // 2.
-    let (message, signature) = (envelope.pae(), envelope.signature.sig.as_bytes());
-    let signed_by = |keys: &[PublicKey]| keys.iter().any(|key| key.verifies(&message, signature));
-    if signed_by(own) {
-        return Err(UnheardReason::Own.because("signs with the key of this verifier"));
-    }
-    if !signed_by(&peer.keys) {
-        return Err(
-            UnheardReason::NotAuthentic.because("none of the keys that HEKATE_PEERS names of it signed the answer")
-        );
-    }
-    // 3.
-    let testimony: Testimony = serde_json::from_slice(envelope.payload.as_bytes())
-        .map_err(|source| UnheardReason::Unsupported.because(format!("no verdict that can be read: {source}")))?;
-    if testimony.schema != SCHEMA {
-        return Err(UnheardReason::Unsupported.because(format!("a verdict of the schema {:?}", testimony.schema)));
-    }
-    if testimony.package != *package {
-        return Err(UnheardReason::NotAuthentic.because(format!("speaks of {}", testimony.package)));
-    }
-    Ok((testimony, envelope))
 }

@@ -1,46 +1,53 @@
 //! What other verifiers say of a version.
 
-use futures::future::{join, join_all};
+use std::time::Duration;
+
+use futures::future::{OptionFuture, join, join_all};
 use jiff::{SignedDuration, Timestamp};
-use sigstore::types::DsseEnvelope;
+use tokio::time::Instant;
 
 use super::asking::Asking;
 use super::{Freshness, Service, ServiceFault};
 use crate::dossier::Subject;
-use crate::network::{Agreement, Answer, Peer, Report, Testimony, Unheard, compare, hear};
+use crate::network::{Heard, Peer, PeerAgreement, PeerAnswer, Report, Testimony, Unheard, compare, hear};
 use crate::package::{Coordinate, PackageVersion};
-use crate::ports::{Fetch as _, Keep, Measurement, Request};
-use crate::summary::PublicKey;
+use crate::ports::{Fetch as _, Keep, Measurement, Request, StoreFault};
+use crate::summary::{Payload, PublicKey};
+use crate::verdict::Verdict;
 
-/// The most that is read of a signed verdict, in bytes: of a version of hundreds of files it is long.
-const LIMIT: u64 = 8 << 20;
+/// The most that is read of a signed verdict, in bytes: that of a version of hundreds of files has some hundred thousand.
+const LIMIT: u64 = 2 << 20;
 
-/// What a peer says, with what it signed, or why it was not heard.
-type Heard = Result<(Testimony, DsseEnvelope), Unheard>;
+/// How much time there has to be for looking again to be worth it: one that runs out of time is a look all the same.
+const WORTHWHILE: Duration = Duration::from_secs(10);
 
-/// Whom a version is compared with, and as of when.
-struct Round<'a> {
-    package: &'a PackageVersion,
-    own: &'a [PublicKey],
+/// What is asked of peers.
+struct Question {
+    package: PackageVersion,
+    /// The keys of this verifier, which no other one signs with.
+    own: Vec<PublicKey>,
+    /// How old a look has to be to be made again.
+    fresh_after: SignedDuration,
     now: Timestamp,
 }
 
-/// What a peer says, if it was heard and does not say the same.
-fn differing_from<'a>(ours: &Testimony, heard: &'a Heard) -> Option<&'a Testimony> {
-    let (theirs, _) = heard.as_ref().ok()?;
-    (compare(ours, theirs).agreement != Agreement::Agree).then_some(theirs)
+impl Question {
+    fn is_old(&self, testimony: &Testimony) -> bool {
+        self.now.duration_since(testimony.checked_at) >= self.fresh_after
+    }
 }
 
 impl Service {
     /// What the peers say of a version, and whether they agree with this verifier:
     ///
-    /// 1. takes its own word, which is made if there is none;
+    /// 1. takes its own verdict, which is made if there is none;
     /// 2. asks all peers for theirs, at the same time;
-    /// 3. where a peer says something else, and a look of either was longer ago than `fresh_after`, looks again, asks for another
-    ///    look there, and compares these: another time is no other view.
+    /// 3. where a peer says something else, has those looks made again, here and there, that are older than `fresh_after`: another
+    ///    time is no other view;
+    /// 4. compares, and signs its own verdict where a peer was shown something else, so that both words can be proved.
     ///
     /// What peers say is not remembered, and no verdict depends on it.
-    pub async fn compare_notes(
+    pub async fn compare_with_peers(
         &self,
         coordinate: &Coordinate,
         fresh_after: SignedDuration,
@@ -50,77 +57,94 @@ impl Service {
             return Err(ServiceFault::NoPeers);
         }
         // 1.
-        let looked = self.verdict_as_fresh_as(coordinate, Freshness::Remembered, now).await?;
-        let package = looked.verdict.package.clone();
-        let mut ours = Testimony::from(&looked.verdict);
-        let own = self.own_keys().await?;
-        let round = Round {
-            package: &package,
-            own: &own,
+        let mut verdict = self
+            .verdict_as_fresh_as(coordinate, Freshness::Remembered, now)
+            .await?
+            .verdict;
+        let question = Question {
+            package: verdict.package.clone(),
+            // Without them one that is named as its own peer goes unnoticed, and no more.
+            own: self.own_keys().await.unwrap_or_default(),
+            fresh_after,
             now,
         };
         // 2.
-        let asked = self.peers.iter().map(|peer| self.word_of(peer, &round, false));
-        let mut heard: Vec<Heard> = join_all(asked).await;
+        let asked = self.peers.iter().map(|peer| self.ask(peer, &question, false));
+        let mut heard = join_all(asked).await;
         // 3.
-        let is_old = |testimony: &Testimony| now.duration_since(testimony.checked_at) >= fresh_after;
-        let differing: Vec<&Testimony> = heard.iter().filter_map(|heard| differing_from(&ours, heard)).collect();
-        let looks_again = !differing.is_empty() && is_old(&ours);
-        if looks_again || differing.iter().any(|theirs| is_old(theirs)) {
-            let again = self.peers.iter().zip(&heard).map(|(peer, heard)| {
-                let is_asked = differing_from(&ours, heard).is_some_and(is_old);
-                let round = &round;
-                async move {
-                    if is_asked {
-                        self.word_of(peer, round, true).await.ok()
-                    } else {
-                        None
-                    }
-                }
-            });
-            let own_look = async {
-                if !looks_again {
-                    return None;
-                }
-                let coordinate = Coordinate::from(package.clone());
-                let freshness = Freshness::Within(fresh_after);
-                match self.verdict_as_fresh_as(&coordinate, freshness, now).await {
-                    Ok(looked) => Some(Testimony::from(&looked.verdict)),
-                    Err(fault) => {
-                        tracing::warn!(%package, error = %fault, "a second look at what peers differ about was not possible");
-                        None
-                    }
-                }
-            };
-            let (own_look, again) = join(own_look, join_all(again)).await;
-            // What was heard before stands where nothing came of asking again.
-            for (heard, again) in heard.iter_mut().zip(again) {
-                if let Some(again) = again {
-                    *heard = Ok(again);
-                }
-            }
-            if let Some(again) = own_look {
-                ours = again;
+        if let Some(again) = self.look_again(&read(&verdict)?, &mut heard, &question).await {
+            verdict = again;
+        }
+        // 4.
+        let ours = read(&verdict)?;
+        let answers = self.peers.iter().zip(heard);
+        let answers = answers.map(|(peer, heard)| PeerAnswer::of(peer, &ours, heard));
+        let mut report = Report::new(&ours, answers.collect());
+        if report.result == PeerAgreement::SplitView && self.signing.signer.is_some() {
+            match self.testify(&verdict).await {
+                Ok(envelope) => report.envelope = Some(envelope),
+                Err(fault) => tracing::warn!(error = %fault, "what peers differ from was not signed"),
             }
         }
-        let answers = self.peers.iter().zip(heard).map(|(peer, heard)| match heard {
-            Ok((theirs, envelope)) => Answer::heard(peer, &ours, &theirs, envelope),
-            Err(unheard) => Answer::unheard(peer, unheard),
-        });
-        let report = Report::new(package.clone(), &ours, answers.collect());
         self.tell_of(&report, now);
         Ok(report)
     }
 
+    /// Makes looks again that are old and differ: asks those peers for new ones, and returns the verdict of its own, if that was
+    /// one of them. What was heard before stands where nothing comes of it.
+    async fn look_again(
+        &self,
+        ours: &Testimony,
+        heard: &mut [Result<Heard, Unheard>],
+        question: &Question,
+    ) -> Option<Verdict> {
+        let is_time = self
+            .until
+            .is_none_or(|until| until.asking.saturating_duration_since(Instant::now()) >= WORTHWHILE);
+        let differing: Vec<(&Peer, &mut Heard)> = self
+            .peers
+            .iter()
+            .zip(heard)
+            .filter_map(|(peer, heard)| Some((peer, heard.as_mut().ok()?)))
+            .filter(|(_, heard)| compare(ours, &heard.testimony).agreement != PeerAgreement::Agree)
+            .collect();
+        if differing.is_empty() || !is_time {
+            return None;
+        }
+        let own_look = OptionFuture::from(question.is_old(ours).then(|| self.look_of_its_own(question)));
+        let theirs = differing
+            .into_iter()
+            .filter(|(_, heard)| question.is_old(&heard.testimony))
+            .map(|(peer, heard)| async move {
+                if let Ok(again) = self.ask(peer, question, true).await {
+                    *heard = again;
+                }
+            });
+        let (own_look, _) = join(own_look, join_all(theirs)).await;
+        own_look.flatten()
+    }
+
+    async fn look_of_its_own(&self, question: &Question) -> Option<Verdict> {
+        let coordinate = Coordinate::from(question.package.clone());
+        let freshness = Freshness::Within(question.fresh_after);
+        match self.verdict_as_fresh_as(&coordinate, freshness, question.now).await {
+            Ok(looked) => Some(looked.verdict),
+            Err(fault) => {
+                tracing::warn!(package = %question.package, error = %fault, "what peers differ about was not looked at again");
+                None
+            }
+        }
+    }
+
     /// What a peer says of a version.
-    async fn word_of(&self, peer: &Peer, round: &Round<'_>, fresh: bool) -> Heard {
+    async fn ask(&self, peer: &Peer, question: &Question, fresh: bool) -> Result<Heard, Unheard> {
         let request = Request {
             subject: Subject::PeerVerdict,
-            url: peer.address(round.package, fresh),
+            url: peer.address(&question.package, fresh),
             accept: "application/json",
             keep: Keep::Whole,
             limit: LIMIT,
-            at: round.now,
+            at: question.now,
             previous: None,
             modified_since: None,
             post: None,
@@ -130,24 +154,42 @@ impl Service {
             redirects: 0,
         };
         let answer = Asking::new(&*self.fetch, self.until).fetch(request).await;
-        hear(peer, round.own, round.package, &answer)
+        hear(peer, &question.own, &question.package, &answer)
     }
 
     fn tell_of(&self, report: &Report, now: Timestamp) {
-        let (package, agreement, agreeing) = (&report.package, report.result.as_str(), report.agreeing);
-        let peers = report.peers.len();
-        if report.result == Agreement::SplitView {
-            let split: Vec<&str> = report
-                .peers
-                .iter()
-                .filter(|answer| answer.agreement == Agreement::SplitView)
-                .map(|answer| &*answer.peer)
-                .collect();
-            let split = split.join(",");
-            tracing::warn!(event = "peers.compared", %package, agreement, agreeing, peers, split, "peers were shown something else");
-        } else {
-            tracing::info!(event = "peers.compared", %package, agreement, agreeing, peers, "peers were asked");
+        let Report { package, agreeing, .. } = report;
+        let (agreement, peers) = (report.result.as_str(), report.peers.len());
+        if report.result == PeerAgreement::SplitView {
+            for answer in &report.peers {
+                let Some(says) = answer
+                    .says
+                    .as_ref()
+                    .filter(|_| answer.agreement == PeerAgreement::SplitView)
+                else {
+                    continue;
+                };
+                let differences: Vec<&str> = answer.differences.iter().map(|difference| &*difference.what).collect();
+                tracing::warn!(
+                    event = "peer.splitView",
+                    %package,
+                    peer = answer.peer,
+                    differences = differences.join(","),
+                    evidence = %report.ours.evidence,
+                    checkedAt = %report.ours.checked_at,
+                    peerEvidence = %says.evidence,
+                    peerCheckedAt = %says.checked_at,
+                    "a peer was shown something else"
+                );
+            }
         }
+        tracing::info!(event = "peers.compared", %package, agreement, agreeing, peers, "peers were asked");
         self.meter.measure(&Measurement::Comparison(report.result), now);
     }
+}
+
+/// Its own verdict, read as those of others are.
+fn read(verdict: &Verdict) -> Result<Testimony, StoreFault> {
+    serde_json::from_slice(&Payload::verdict(verdict).bytes)
+        .map_err(|source| StoreFault::Corrupt(format!("the verdict on {}: {source}", verdict.package)))
 }

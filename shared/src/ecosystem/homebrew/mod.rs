@@ -87,6 +87,10 @@ impl Registry for Homebrew {
         false
     }
 
+    fn keeps_attestations(&self) -> bool {
+        false
+    }
+
     /// Bottles are attested by a step of their own right before they are uploaded.
     fn attesting_publishes(&self) -> bool {
         true

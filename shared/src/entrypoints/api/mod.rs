@@ -22,6 +22,7 @@ use tokio::time::timeout_at;
 
 use super::Deadline;
 use crate::check::CheckId;
+use crate::network::PeerAgreement;
 use crate::package::{Coordinate, CoordinateError, Ecosystem, PackageVersion};
 use crate::policy::CHECK_SET;
 use crate::ports::{FaultSide, StoreFault};
@@ -462,25 +463,34 @@ async fn signed(api: &Api, package: PackageVersion, fresh: bool) -> Result<Respo
     Ok(with_caching(&envelope, &verdict, now))
 }
 
-/// What the peers say. It may be kept for a minute: each of them is asked for every answer.
+/// What the peers say. It may be kept for a minute, since each of them is asked for every answer, unless none was heard.
 async fn network(
     InTime(api): InTime,
     Path((ecosystem, path)): Path<(String, String)>,
     asked: Asked,
 ) -> Result<Response, ApiError> {
-    let Resource::Verdict(coordinate) = Resource::asked(ecosystem, &path, &query(asked)?)? else {
+    let query = query(asked)?;
+    if query.fresh.is_some() {
+        let message = "fresh has no meaning here: what peers differ about is looked at again where it is old";
+        return Err(ApiError::caller("bad_query", message));
+    }
+    let Resource::Verdict(coordinate) = Resource::asked(ecosystem, &path, &query)? else {
         return Err(ApiError::not_found(
             "peers are asked for a version of a package, and for nothing of it",
         ));
     };
     let report = api
         .service
-        .compare_notes(&coordinate, api.fresh_after, (api.clock)())
+        .compare_with_peers(&coordinate, api.fresh_after, (api.clock)())
         .await?;
+    let caching = match report.result {
+        PeerAgreement::Unknown => "no-store",
+        PeerAgreement::Agree | PeerAgreement::Skew | PeerAgreement::SplitView => "public, max-age=60",
+    };
     let mut response = axum::Json(report).into_response();
     response
         .headers_mut()
-        .insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     Ok(response)
 }
 

@@ -158,6 +158,16 @@ fn answers(report: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
+/// What an envelope says, by a verifier that is not the product's.
+fn proved(envelope: &Value, key: &P256Key) -> Value {
+    let envelope: DsseEnvelope = serde_json::from_value(envelope.clone()).unwrap();
+    assert_eq!(envelope.payload_type, "application/vnd.hekate.verdict+json");
+    let key = DerPublicKey::from_bytes(key.spki());
+    let scheme = SigningScheme::EcdsaP256Sha256;
+    verify_signature(&key, &envelope.pae(), &envelope.signature.sig, scheme).unwrap();
+    serde_json::from_slice(envelope.payload.as_bytes()).unwrap()
+}
+
 fn differences(report: &Value) -> Vec<&str> {
     let differences = report["peers"][0]["differences"].as_array().unwrap();
     differences
@@ -184,19 +194,11 @@ async fn peers_that_are_shown_the_same_agree_and_prove_what_they_said() {
     );
     assert_eq!((&report["result"], &report["agreeing"]), (&json!("agree"), &json!(2)));
     assert_eq!(report["summary"], "2 of 3 peers report verified for the same evidence");
+    assert!(report["envelope"].is_null(), "nothing is to be proved");
     assert_eq!(report["ours"]["evidence"], report["peers"][0]["says"]["evidence"]);
     assert_eq!(*ours.compared.0.lock().unwrap(), ["agree"]);
 
-    let envelope: DsseEnvelope = serde_json::from_value(report["peers"][0]["envelope"].clone()).unwrap();
-    let key = DerPublicKey::from_bytes(one.key.spki());
-    verify_signature(
-        &key,
-        &envelope.pae(),
-        &envelope.signature.sig,
-        SigningScheme::EcdsaP256Sha256,
-    )
-    .unwrap();
-    let said: Value = serde_json::from_slice(envelope.payload.as_bytes()).unwrap();
+    let said = proved(&report["peers"][0]["envelope"], &one.key);
     assert_eq!(said, one.get(&format!("/v1/verdicts/{PATH}")).await.1);
 }
 
@@ -219,18 +221,61 @@ async fn other_bytes_are_a_split_view() {
 
 #[tokio::test]
 async fn an_attestation_that_one_of_two_is_not_shown_is_a_split_view() {
-    let mut ours = Verifier::shown(at("1.0.0")).await;
-    let stripped = Verifier::shown(at("1.0.0").unattested()).await;
-    ours.look(day(0)).await;
-    stripped.look(day(0) + minutes(1)).await;
-    let peers = vec![stripped.listen().await];
-    let report = ours.report(peers, day(0) + minutes(2)).await;
-    assert_eq!(answers(&report), [("split_view", "unattested")]);
-    assert!(differences(&report).contains(&"build"), "{report}");
-    assert_eq!(
-        report["peers"][0]["envelope"]["payloadType"],
-        "application/vnd.hekate.verdict+json"
-    );
+    let stripped = || Verifier::shown(at("1.0.0").unattested());
+    let attested = || Verifier::shown(at("1.0.0"));
+    // Whichever of the two has looked first, and whether or not they look again.
+    for (mut ours, peer, said) in [
+        (attested().await, stripped().await, "unattested"),
+        (stripped().await, attested().await, "verified"),
+    ] {
+        ours.look(day(0)).await;
+        peer.look(day(0) + minutes(1)).await;
+        let peers = vec![peer.listen().await];
+        for now in [day(0) + minutes(2), day(0) + minutes(40), day(1)] {
+            let report = ours.report(peers.clone(), now).await;
+            assert_eq!(answers(&report), [("split_view", said)]);
+            assert!(differences(&report).contains(&"build"), "{report}");
+            // Both words can be proved.
+            for (envelope, key) in [
+                (&report["envelope"], &ours.key),
+                (&report["peers"][0]["envelope"], &peer.key),
+            ] {
+                let proved = proved(envelope, key);
+                assert_eq!(proved["package"], PURL);
+            }
+        }
+    }
+}
+
+/// Silence of an upstream, whichever it is, makes two who are shown the same no enemies.
+#[tokio::test]
+async fn silence_of_an_upstream_is_no_other_view() {
+    type Silenced = (&'static str, fn(Release) -> Release);
+    let silenced: [Silenced; 4] = [
+        ("attestations", |release| {
+            release.attestation_answer(Answer::Status(503, None))
+        }),
+        ("packument", |release| {
+            release.packument_answer(Answer::Status(503, None))
+        }),
+        ("tarball", |release| release.tarball_answer(Answer::Status(503, None))),
+        ("manifest", |release| release.manifest_answer(Answer::Status(503, None))),
+    ];
+    for (what, silence) in silenced {
+        let ours = Verifier::shown(at("1.0.0")).await;
+        ours.look(day(0)).await;
+        let honest = ours
+            .deployment
+            .served
+            .scenario()
+            .npm_release("@acme/widget", "1.0.0")
+            .unwrap();
+        let mut other = Verifier::shown(silence(at("1.0.0").attestations_of(&honest))).await;
+        let peers = vec![ours.listen().await];
+        let report = other.report(peers, day(0)).await;
+        assert_ne!(report["result"], "split_view", "{what}: {report}");
+        assert_ne!(report["result"], "unknown", "{what}: {report}");
+    }
 }
 
 #[tokio::test]
@@ -422,6 +467,7 @@ async fn a_route_of_the_network_names_a_version() {
         ("/v1/network/cargo/serde/1.0.0", "unsupported_ecosystem"),
         ("/v1/network/npm/@acme/widget/1.0.0?file_name=a.whl", "bad_package"),
         ("/v1/network/npm/a/^1.0.0", "bad_package"),
+        ("/v1/network/npm/@acme/widget/1.0.0?fresh=true", "bad_query"),
     ] {
         let (status, body) = ours.get(path).await;
         assert_eq!(body["error"]["code"], code, "{path}: {status} {body}");
