@@ -1,10 +1,13 @@
 //! `hekate serve`.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::process::{Child, Stdio};
+use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
 use crate::{Bed, hekate};
 
@@ -377,4 +380,25 @@ async fn changes_are_listed_after_a_while_and_places_are_checked() {
     ] {
         assert_eq!(server.error(path).await, (400, "bad_query".to_owned()), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_comes_to_its_end_though_nobody_waits_for_it() {
+    let bed = Bed::demo().await;
+    let server = Server::start(&bed);
+    let path = "/v1/verdicts/npm/@acme/widget/1.2.3";
+    let address = server.base.trim_start_matches("http://");
+    let mut caller = TcpStream::connect(address).unwrap();
+    write!(caller, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    // It has begun when the registry is asked.
+    while bed.served.npm_paths().is_empty() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    drop(caller);
+    let seen = async {
+        while server.get(&format!("{path}/history")).await.0 != 200 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), seen).await.unwrap();
 }

@@ -172,7 +172,7 @@ async fn the_server_signs_and_publishes_its_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_compares_what_it_says_with_what_its_peers_say() {
     let peer = Signing::demo().await;
-    let served = Server::of(peer.hekate().args(["serve", "--listen", "127.0.0.1:0"]));
+    let other = Server::of(peer.hekate().args(["serve", "--listen", "127.0.0.1:0"]));
     let key = DerPublicKey::from_bytes(peer.key.spki()).to_base64();
     // On the same supply chain, with a store of its own.
     let asking = |peers: String| {
@@ -183,22 +183,22 @@ async fn a_server_compares_what_it_says_with_what_its_peers_say() {
             .env("HEKATE_PEERS", peers);
         command
     };
-    let server = Server::of(&mut asking(format!("{}#{key}", served.base)));
+    let asked = Server::of(&mut asking(format!("{}#{key}", other.base)));
     for (path, status) in [
         ("npm/@acme/widget/1.2.3", "verified"),
         ("npm/left-out/1.3.0", "unattested"),
         ("npm/one-byte-off/1.0.0", "mismatch"),
     ] {
-        let (code, report) = server.get(&format!("/v1/network/{path}")).await;
+        let (code, report) = asked.get(&format!("/v1/network/{path}")).await;
         assert_eq!(code, 200, "{report}");
         assert_eq!(report["result"], "agree", "{report}");
         assert_eq!(report["peers"][0]["says"]["status"], status, "{report}");
         let said = peer.statement(&report["peers"][0]["envelope"].to_string());
-        assert_eq!(said, served.verdict(&format!("/v1/verdicts/{path}")).await);
+        assert_eq!(said, other.verdict(&format!("/v1/verdicts/{path}")).await);
     }
     for (peers, says) in [
-        (served.base.clone(), "without a public key"),
-        (format!("{}#nonsense", served.base), "whose key"),
+        (other.base.clone(), "without a public key"),
+        (format!("{}#nonsense", other.base), "whose key"),
     ] {
         let ran = run(&mut asking(peers));
         assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{ran:?}");

@@ -147,8 +147,8 @@ impl Differences<'_> {
                 }
                 // Files are added and deleted, and one whose bytes were not seen may be left out.
                 (our, their) => {
-                    let named = |file: Option<&Seen>| file.map(|_| name.clone());
-                    self.note("file", of, (named(our), named(their)), Weight::Knowledge);
+                    let told = |file: Option<&Seen>| file.map(|_seen| name.clone());
+                    self.note("file", of, (told(our), told(their)), Weight::Knowledge);
                 }
             }
         }
@@ -427,7 +427,7 @@ mod tests {
                 v["status"] = json!("indeterminate");
             }),
             ("bytes that were not seen", Skew, &["file"], |v| {
-                v["artifact"] = Value::Null
+                v["artifact"] = Value::Null;
             }),
             ("another build", SplitView, &["build.commit", "build.logIndex"], |v| {
                 v["build"]["commit"] = json!("c2");

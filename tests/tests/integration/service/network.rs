@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use sigstore::crypto::{SigningScheme, verify_signature};
 use sigstore::types::{DerPublicKey, DsseEnvelope};
 use testbed::keys::P256Key;
-use testbed::{Answer, Release, Scenario};
+use testbed::{Answer, Formula, PypiFile, PypiRelease, Release, Scenario};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
@@ -301,6 +301,47 @@ async fn what_differs_by_the_time_of_two_looks_is_looked_at_again() {
         assert_eq!(said["checkedAt"], json!(now), "both looked again");
     }
     assert_eq!(*ours.compared.0.lock().unwrap(), ["skew", "agree"]);
+}
+
+#[tokio::test]
+async fn versions_of_several_files_are_compared_file_by_file() {
+    let project = || PypiRelease::honest("acme-widget", "1.2.3");
+    let shown = |release: PypiRelease| Verifier::of(Scenario::new().release(release));
+    let ours = shown(project()).await;
+    for (other, result, what) in [
+        (ours.beside().await, "agree", ""),
+        (
+            shown(project().wheels(PypiFile::unattested)).await,
+            "split_view",
+            "file.run",
+        ),
+        (
+            shown(project().wheels(PypiFile::swapped_by_one_byte)).await,
+            "split_view",
+            "file.sha512",
+        ),
+    ] {
+        set_clock(day(1));
+        let mut service = ours.deployment.service.clone();
+        service.peers = vec![other.listen().await].into();
+        let coordinate = "pkg:pypi/acme-widget@1.2.3".parse().unwrap();
+        let report = service
+            .compare_with_peers(&coordinate, minutes(10), day(1))
+            .await
+            .unwrap();
+        let report = serde_json::to_value(report).unwrap();
+        assert_eq!(report["result"], result, "{report}");
+        assert!(what.is_empty() || differences(&report).contains(&what), "{report}");
+    }
+    let bottles = Verifier::of(Scenario::new().release(Formula::honest("wget", "1.25.0"))).await;
+    let other = bottles.beside().await;
+    let mut service = bottles.deployment.service.clone();
+    service.peers = vec![other.listen().await].into();
+    let report = service
+        .compare_with_peers(&"pkg:brew/wget@1.25.0".parse().unwrap(), minutes(10), day(1))
+        .await
+        .unwrap();
+    assert_eq!((report.agreeing, report.peers.len()), (1, 1), "{report:?}");
 }
 
 #[tokio::test]
