@@ -106,6 +106,46 @@ impl Subject {
     }
 }
 
+/// What an answer about a trace is remembered of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The attempt of a run.
+    Run,
+    /// The commit, through whichever run it was seen.
+    Commit,
+}
+
+impl Scope {
+    /// The scope of a question; `None` if its answer is kept with the dossier alone.
+    pub fn of(subject: Subject) -> Option<Self> {
+        match subject {
+            Subject::Run | Subject::RunFirstMissed | Subject::OlderRuns | Subject::Jobs(_) | Subject::Approvals => {
+                Some(Self::Run)
+            }
+            Subject::Repository
+            | Subject::Commit
+            | Subject::OnDefaultBranch
+            | Subject::OnRef
+            | Subject::Tags
+            | Subject::PullRequests => Some(Self::Commit),
+            Subject::Packument
+            | Subject::VersionManifest
+            | Subject::Attestations
+            | Subject::Artifact
+            | Subject::ArtifactAgain
+            | Subject::RunSnapshot
+            | Subject::DeclaredRepository
+            | Subject::ManifestAtCommit
+            | Subject::StoredAttestations
+            | Subject::StoredBundle(_)
+            | Subject::ListingRepository
+            | Subject::ChangeFeed
+            | Subject::PeerVerdict
+            | Subject::PackageIndex => None,
+        }
+    }
+}
+
 /// One question to one upstream, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -283,25 +283,18 @@ impl FirstSeen {
     }
 }
 
-/// What of a forge is remembered, whichever package version asked about it first.
+/// What of a forge is remembered, whichever package version asked about it first: one attempt of one workflow run, and the commit
+/// that it was of. A commit may have any number of runs, and an attempt is of one commit, which all of its certificates name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TraceKey {
-    /// One attempt of one workflow run.
-    Run {
-        /// The forge's id of the repository.
-        repository: String,
-        /// Id of the run.
-        run: u64,
-        /// Number of the attempt, from 1.
-        attempt: u64,
-    },
-    /// One commit.
-    Commit {
-        /// The forge's id of the repository.
-        repository: String,
-        /// The commit, in hexadecimal.
-        commit: String,
-    },
+pub struct TraceKey {
+    /// The forge's id of the repository.
+    pub repository: String,
+    /// Id of the run.
+    pub run: u64,
+    /// Number of the attempt, from 1.
+    pub attempt: u64,
+    /// The commit, in hexadecimal, if the certificate names one.
+    pub commit: Option<String>,
 }
 
 /// Keeps verdicts, their history and their evidence.
@@ -349,10 +342,12 @@ pub trait VerdictStore: Send + Sync {
     /// The dossier with this digest, with its bodies.
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault>;
 
-    /// What is kept of a run or a commit: [`keep`](crate::dossier::keep) of every look that was handed over.
+    /// What is kept of a run and of its commit: [`keep`](crate::dossier::keep) of every look that was handed over. What is
+    /// [of the commit](crate::dossier::Scope) is found through whichever of its runs it was seen, of fifty at least; what is of a
+    /// run, through that one alone.
     async fn recall(&self, key: &TraceKey) -> Result<Vec<Observation>, StoreFault>;
 
-    /// Keeps what a look at `at` saw of a run or a commit. What is kept never expires, no later absence replaces it, and
+    /// Keeps what a look at `at` saw of a run and of its commit. What is kept never expires, no later absence replaces it, and
     /// each look is appended to those before. Handing the same look over twice changes nothing.
     ///
     /// `is_first` says that nothing was [recalled](Self::recall): it spares a read, and decides nothing.

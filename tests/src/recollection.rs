@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hekate::authenticate::AuthenticatedRelease;
-use hekate::dossier::{Dossier, Observation, keep};
+use hekate::dossier::{Dossier, Observation, Scope, keep};
 use hekate::ecosystem::{self, Look, LookFault, Upstreams};
 use hekate::forge::github::{Destination, to_remember};
 use hekate::history::{LIMIT, PastRelease, SIBLINGS};
 use hekate::package::{Coordinate, PackageVersion};
-use hekate::ports::{Fetch, FirstSeen, Memory, Sibling, TraceKey};
+use hekate::ports::{Fetch, FirstSeen, Memory, Sibling};
 use hekate::verifier::{Case, Judge, first_seen, publisher, supplement};
 use jiff::{SignedDuration, Timestamp};
 
@@ -16,6 +16,32 @@ use crate::path::{Judged, look_again};
 
 /// How long after a publication others of the same publisher are part of the same burst.
 const SOON: SignedDuration = SignedDuration::from_mins(30);
+
+/// What is remembered of a repository with this id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Run(String, u64, u64),
+    Commit(String, String),
+}
+
+impl Key {
+    fn scope(&self) -> Scope {
+        match self {
+            Self::Run(..) => Scope::Run,
+            Self::Commit(..) => Scope::Commit,
+        }
+    }
+}
+
+/// By what it is remembered where a certificate leads.
+fn keys(destination: &Destination) -> impl Iterator<Item = Key> + use<> {
+    let key = destination.trace_key();
+    let run = key
+        .as_ref()
+        .map(|key| Key::Run(key.repository.clone(), key.run, key.attempt));
+    let commit = key.and_then(|key| Some(Key::Commit(key.repository, key.commit?)));
+    run.into_iter().chain(commit)
+}
 
 /// Everything that earlier looks left behind, as the contract of the store describes it.
 ///
@@ -30,7 +56,7 @@ pub struct Recollection {
     /// What each publisher released.
     published: BTreeMap<String, Vec<Sibling>>,
     dossiers: BTreeMap<String, Dossier>,
-    seen: HashMap<TraceKey, Vec<Observation>>,
+    seen: HashMap<Key, Vec<Observation>>,
 }
 
 impl Recollection {
@@ -77,9 +103,12 @@ impl Recollection {
         }
         let judgement = judge.conclude(&authenticated, &dossier, &memory, at);
         for destination in Destination::all_of(&authenticated) {
-            for (key, seen) in to_remember(&destination, &dossier, at) {
-                let kept = self.seen.remove(&key).unwrap_or_default();
-                self.seen.insert(key, keep(kept, &seen));
+            for seen in to_remember(&destination, &dossier, at) {
+                let scope = Scope::of(seen.subject);
+                for key in keys(&destination).filter(|key| scope == Some(key.scope())) {
+                    let kept = self.seen.remove(&key).unwrap_or_default();
+                    self.seen.insert(key, keep(kept, std::slice::from_ref(&seen)));
+                }
             }
         }
         if let Some(first) = first_seen(&judgement, &memory, at) {
@@ -168,9 +197,7 @@ impl Recollection {
 
     /// What was seen of a run and a commit, by whatever version.
     fn recall(&self, destination: &Destination) -> Vec<Observation> {
-        [destination.run_key(), destination.commit_key()]
-            .into_iter()
-            .flatten()
+        keys(destination)
             .filter_map(|key| self.seen.get(&key))
             .flatten()
             .cloned()

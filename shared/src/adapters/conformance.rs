@@ -82,6 +82,9 @@ macro_rules! store_conformance {
             a_later_success_replaces_what_was_seen
             the_looks_of_two_workers_are_both_kept
             the_same_look_twice_changes_nothing
+            what_was_seen_of_a_commit_is_recalled_through_every_run_of_it
+            what_was_seen_first_of_a_commit_stays_through_later_runs
+            of_first_looks_at_once_all_are_kept
             runs_attempts_and_commits_do_not_see_each_other
             what_was_seen_comes_back_whole_at_any_length
         }
@@ -313,23 +316,29 @@ pub(crate) async fn record(
     (verdict, recorded)
 }
 
-/// An attempt of a run.
+/// An attempt of a run of which no commit is named.
 pub(crate) fn run() -> TraceKey {
     run_of("12", 3, 1)
 }
 
+/// The same attempt, and the commit that it was of.
+pub(crate) fn build() -> TraceKey {
+    build_of("12", 3, 1, "ab34")
+}
+
 fn run_of(repository: &str, run: u64, attempt: u64) -> TraceKey {
-    TraceKey::Run {
+    TraceKey {
         repository: repository.to_owned(),
         run,
         attempt,
+        commit: None,
     }
 }
 
-fn commit_of(repository: &str, commit: &str) -> TraceKey {
-    TraceKey::Commit {
-        repository: repository.to_owned(),
-        commit: commit.to_owned(),
+pub(crate) fn build_of(repository: &str, run: u64, attempt: u64, commit: &str) -> TraceKey {
+    TraceKey {
+        commit: Some(commit.to_owned()),
+        ..run_of(repository, run, attempt)
     }
 }
 
@@ -351,7 +360,8 @@ pub(crate) fn seen(seconds: i64, status: u16) -> Observation {
     }
 }
 
-fn of(subject: Subject, observation: Observation) -> Observation {
+/// The same of another question.
+pub(crate) fn of(subject: Subject, observation: Observation) -> Observation {
     Observation { subject, ..observation }
 }
 

@@ -403,24 +403,23 @@ impl Service {
         }
         let destinations = Destination::all_of(&authenticated);
         let (mut dossier, mut left) = (dossier, github::BUDGET);
-        let mut recalled = BTreeSet::new();
+        let mut new = BTreeSet::new();
         for destination in &destinations {
             let mut known = Vec::new();
-            for key in [destination.run_key(), destination.commit_key()].into_iter().flatten() {
-                let remembered = self.store.recall(&key).await?;
-                if !remembered.is_empty() {
-                    recalled.insert(key);
+            if let Some(key) = destination.trace_key() {
+                known = self.store.recall(&key).await?;
+                if known.is_empty() {
+                    new.insert(key);
                 }
-                known.extend(remembered);
             }
             dossier = github::trace(dossier, destination, known, &look, &mut left).await;
         }
         let judgement = judge.conclude(&authenticated, &dossier, &recollection.memory, now);
         // What was seen is kept before the verdict that rests on it.
         for destination in &destinations {
-            for (key, seen) in github::to_remember(destination, &dossier, now) {
-                let is_first = recalled.insert(key.clone());
-                self.store.remember(&key, &seen, now, is_first).await?;
+            if let Some(key) = destination.trace_key() {
+                let seen = github::to_remember(destination, &dossier, now);
+                self.store.remember(&key, &seen, now, new.contains(&key)).await?;
             }
         }
         let effort = Effort {

@@ -1,17 +1,21 @@
 //! Facts about what is remembered of runs and commits.
 
-use super::{at, commit_of, noise, of, response, run, run_of, seen};
+use super::{at, build, build_of, concurrently, noise, of, response, run, run_of, seen};
 use crate::dossier::{Answer, Body, Kept, Observation, Subject, keep};
 use crate::ports::Store;
 
 pub(crate) async fn nothing_is_recalled_of_a_run_that_was_never_seen(store: &impl Store) {
-    assert_eq!(store.recall(&run()).await.unwrap(), []);
-    store.remember(&run(), &[], at(0), false).await.unwrap();
-    assert_eq!(store.recall(&run()).await.unwrap(), []);
+    for key in [run(), build()] {
+        assert_eq!(store.recall(&key).await.unwrap(), []);
+        for is_first in [false, true] {
+            store.remember(&key, &[], at(0), is_first).await.unwrap();
+        }
+        assert_eq!(store.recall(&key).await.unwrap(), []);
+    }
 }
 
 pub(crate) async fn a_run_seen_is_recalled(store: &impl Store) {
-    for (key, seconds) in [(run(), 0), (commit_of("12", "ab34"), 10)] {
+    for (key, seconds) in [(run_of("12", 2, 1), 0), (build(), 10)] {
         let look = [
             of(Subject::Run, seen(seconds, 200)),
             of(Subject::Jobs(1), seen(seconds, 404)),
@@ -26,6 +30,8 @@ pub(crate) async fn a_run_seen_is_recalled(store: &impl Store) {
                     ..seen(seconds, 200)
                 },
             ),
+            of(Subject::Repository, seen(seconds, 200)),
+            of(Subject::Tags, seen(seconds, 404)),
         ];
         store.remember(&key, &look, at(seconds), false).await.unwrap();
         assert_eq!(store.recall(&key).await.unwrap(), look);
@@ -33,22 +39,25 @@ pub(crate) async fn a_run_seen_is_recalled(store: &impl Store) {
 }
 
 pub(crate) async fn a_later_absence_does_not_replace_what_was_seen(store: &impl Store) {
-    let first = [seen(0, 200), of(Subject::Approvals, seen(0, 404))];
-    store.remember(&run(), &first, at(0), false).await.unwrap();
-    let later = [seen(10, 404), of(Subject::Approvals, seen(10, 500))];
-    store.remember(&run(), &later, at(10), false).await.unwrap();
-    let [success, _] = first;
-    let [_, latest] = later;
-    assert_eq!(store.recall(&run()).await.unwrap(), [success, latest]);
+    for (key, is_first) in [(run_of("12", 2, 1), false), (build(), true)] {
+        let first = [seen(0, 200), of(Subject::Approvals, seen(0, 404))];
+        store.remember(&key, &first, at(0), is_first).await.unwrap();
+        let later = [seen(10, 404), of(Subject::Approvals, seen(10, 500))];
+        store.remember(&key, &later, at(10), false).await.unwrap();
+        let [success, _] = first;
+        let [_, latest] = later;
+        assert_eq!(store.recall(&key).await.unwrap(), [success, latest]);
+    }
 }
 
 pub(crate) async fn a_later_success_replaces_what_was_seen(store: &impl Store) {
-    for (seconds, expected) in [(10, 10), (20, 20), (5, 20)] {
-        store
-            .remember(&run(), &[seen(seconds, 200)], at(seconds), false)
-            .await
-            .unwrap();
-        assert_eq!(store.recall(&run()).await.unwrap(), [seen(expected, 200)]);
+    for key in [run_of("12", 2, 1), build()] {
+        for (seconds, expected) in [(10, 10), (20, 20), (5, 20)] {
+            let look = [seen(seconds, 200), of(Subject::Commit, seen(seconds, 200))];
+            store.remember(&key, &look, at(seconds), seconds == 10).await.unwrap();
+            let expected = [seen(expected, 200), of(Subject::Commit, seen(expected, 200))];
+            assert_eq!(store.recall(&key).await.unwrap(), expected);
+        }
     }
 }
 
@@ -62,30 +71,101 @@ pub(crate) async fn the_looks_of_two_workers_are_both_kept(store: &(impl Store +
             )
         })
         .collect();
-    let workers: Vec<_> = looks
-        .iter()
-        .cloned()
-        .map(|(seconds, look)| {
-            let store = store.clone();
-            tokio::spawn(async move { store.remember(&run(), &look, at(seconds), false).await })
-        })
-        .collect();
-    for worker in workers {
-        worker.await.unwrap().unwrap();
-    }
     let expected = looks.iter().fold(Vec::new(), |earlier, (_, look)| keep(earlier, look));
     assert_eq!(expected.len(), 7);
-    assert_eq!(store.recall(&run()).await.unwrap(), expected);
+    for key in [run_of("12", 2, 1), build()] {
+        let workers: Vec<_> = looks
+            .iter()
+            .cloned()
+            .map(|(seconds, look)| {
+                let (store, key) = (store.clone(), key.clone());
+                tokio::spawn(async move { store.remember(&key, &look, at(seconds), false).await })
+            })
+            .collect();
+        for worker in workers {
+            worker.await.unwrap().unwrap();
+        }
+        assert_eq!(store.recall(&key).await.unwrap(), expected);
+    }
+}
+
+pub(crate) async fn of_first_looks_at_once_all_are_kept(store: &(impl Store + Clone + 'static)) {
+    // Two of each run, which all think that they are the first.
+    let look = |number: i64| {
+        [
+            of(Subject::Run, seen(number, 200)),
+            of(Subject::Jobs(u8::try_from(number).unwrap()), seen(number, 200)),
+            of(Subject::Commit, seen(number, 200)),
+        ]
+    };
+    let key = |number: i64| build_of("12", u64::try_from(number / 2).unwrap(), 1, "ab34");
+    let told = concurrently(6, |number| {
+        let store = store.clone();
+        async move { store.remember(&key(number), &look(number), at(number), true).await }
+    });
+    for told in told.await {
+        told.unwrap();
+    }
+    for number in [0, 2, 4] {
+        let of_run = keep(look(number).to_vec(), &look(number + 1));
+        let expected = keep(of_run, &[of(Subject::Commit, seen(5, 200))]);
+        assert_eq!(store.recall(&key(number)).await.unwrap(), expected);
+    }
+}
+
+pub(crate) async fn what_was_seen_of_a_commit_is_recalled_through_every_run_of_it(store: &impl Store) {
+    let of_commit = [
+        Subject::Repository,
+        Subject::Commit,
+        Subject::OnDefaultBranch,
+        Subject::OnRef,
+        Subject::Tags,
+        Subject::PullRequests,
+    ];
+    let of_run = [
+        Subject::Run,
+        Subject::RunFirstMissed,
+        Subject::OlderRuns,
+        Subject::Jobs(1),
+        Subject::Approvals,
+    ];
+    let all = of_commit.into_iter().chain(of_run);
+    let look: Vec<Observation> = all.map(|subject| of(subject, seen(0, 200))).collect();
+    store.remember(&build(), &look, at(0), true).await.unwrap();
+    let expected = keep(Vec::new(), &look[..of_commit.len()]);
+    for other in [build_of("12", 3, 2, "ab34"), build_of("12", 31, 1, "ab34")] {
+        assert_eq!(store.recall(&other).await.unwrap(), expected);
+    }
+    // A second package of the run.
+    assert_eq!(store.recall(&build()).await.unwrap(), keep(Vec::new(), &look));
+}
+
+pub(crate) async fn what_was_seen_first_of_a_commit_stays_through_later_runs(store: &impl Store) {
+    let of_run = |number: u64| build_of("12", number, 1, "ab34");
+    let first = [seen(0, 200), of(Subject::Commit, seen(0, 200))];
+    store.remember(&of_run(20), &first, at(0), true).await.unwrap();
+    let [run, commit] = first;
+    // Runs before it and after it, which found that it is gone.
+    for (number, seconds) in (15..27).filter(|number| *number != 20).zip(1..) {
+        let key = of_run(number);
+        assert_eq!(store.recall(&key).await.unwrap().last(), Some(&commit));
+        let later = [seen(seconds, 200), of(Subject::Commit, seen(seconds, 404))];
+        store.remember(&key, &later, at(seconds), false).await.unwrap();
+        assert_eq!(store.recall(&key).await.unwrap(), [seen(seconds, 200), commit.clone()]);
+    }
+    assert_eq!(store.recall(&of_run(20)).await.unwrap(), [run, commit]);
 }
 
 pub(crate) async fn the_same_look_twice_changes_nothing(store: &impl Store) {
     let (first, later) = ([seen(0, 200)], [seen(10, 404), of(Subject::OlderRuns, seen(10, 200))]);
-    store.remember(&run(), &first, at(0), false).await.unwrap();
-    store.remember(&run(), &later, at(10), false).await.unwrap();
-    let recalled = store.recall(&run()).await.unwrap();
-    store.remember(&run(), &first, at(0), false).await.unwrap();
-    store.remember(&run(), &later, at(10), false).await.unwrap();
-    assert_eq!(store.recall(&run()).await.unwrap(), recalled);
+    for (key, is_first) in [(run_of("12", 2, 1), false), (build(), true)] {
+        store.remember(&key, &first, at(0), is_first).await.unwrap();
+        store.remember(&key, &later, at(10), false).await.unwrap();
+        let recalled = store.recall(&key).await.unwrap();
+        store.remember(&key, &first, at(0), is_first).await.unwrap();
+        store.remember(&key, &later, at(10), is_first).await.unwrap();
+        assert_eq!(store.recall(&key).await.unwrap(), recalled);
+    }
 }
 
 pub(crate) async fn runs_attempts_and_commits_do_not_see_each_other(store: &impl Store) {
@@ -96,10 +176,11 @@ pub(crate) async fn runs_attempts_and_commits_do_not_see_each_other(store: &impl
         run_of("1", 23, 1),
         run_of("12#3", 1, 1),
         run_of("12%233", 1, 1),
-        commit_of("12", "3"),
-        commit_of("12", "3#1"),
-        commit_of("12#3", "1"),
-        commit_of("", "#"),
+        build_of("12", 4, 1, "3"),
+        build_of("12", 4, 2, "3"),
+        build_of("12", 5, 1, "3#1"),
+        build_of("12#3", 5, 1, "1"),
+        build_of("", 5, 1, "#"),
     ];
     for (seconds, key) in (0..).zip(&keys) {
         assert_eq!(store.recall(key).await.unwrap(), [], "{key:?}");
@@ -110,6 +191,17 @@ pub(crate) async fn runs_attempts_and_commits_do_not_see_each_other(store: &impl
     }
     for (seconds, key) in (0..).zip(&keys) {
         assert_eq!(store.recall(key).await.unwrap(), [seen(seconds, 200)], "{key:?}");
+    }
+    let commits = [
+        build_of("12", 6, 1, "a"),
+        build_of("12", 6, 1, "a#1"),
+        build_of("12#a", 6, 1, "1"),
+        build_of("1", 26, 1, "a"),
+    ];
+    for (seconds, key) in (0..).zip(&commits) {
+        assert_eq!(store.recall(key).await.unwrap(), [], "{key:?}");
+        let seen = of(Subject::Commit, seen(seconds, 200));
+        store.remember(key, &[seen], at(seconds), false).await.unwrap();
     }
 }
 
@@ -126,19 +218,21 @@ pub(crate) async fn what_was_seen_comes_back_whole_at_any_length(store: &impl St
             ..of(subject, seen(seconds, 200))
         }
     };
-    let mut expected = Vec::new();
-    for (number, length) in (1..).zip([0, 1_000, 300_000, 1_500_000, 10]) {
-        let seconds = i64::from(number);
-        let look = [with_body(Subject::Jobs(number), seconds, length), seen(seconds, 200)];
-        store.remember(&run(), &look, at(seconds), false).await.unwrap();
-        expected = keep(expected, &look);
-        assert!(store.recall(&run()).await.unwrap() == expected, "{length} bytes differ");
+    for key in [run_of("12", 2, 1), build()] {
+        let mut expected = Vec::new();
+        for (number, length) in (1..).zip([0, 1_000, 300_000, 1_500_000, 10]) {
+            let seconds = i64::from(number);
+            let look = [with_body(Subject::Jobs(number), seconds, length), seen(seconds, 200)];
+            store.remember(&key, &look, at(seconds), number == 1).await.unwrap();
+            expected = keep(expected, &look);
+            assert!(store.recall(&key).await.unwrap() == expected, "{length} bytes differ");
+        }
+        // And short again.
+        for number in 1..=5 {
+            let look = [with_body(Subject::Jobs(number), 10, 1)];
+            store.remember(&key, &look, at(10), false).await.unwrap();
+            expected = keep(expected, &look);
+        }
+        assert_eq!(store.recall(&key).await.unwrap(), expected);
     }
-    // And short again.
-    for number in 1..=5 {
-        let look = [with_body(Subject::Jobs(number), 10, 1)];
-        store.remember(&run(), &look, at(10), false).await.unwrap();
-        expected = keep(expected, &look);
-    }
-    assert_eq!(store.recall(&run()).await.unwrap(), expected);
 }

@@ -15,8 +15,11 @@ pub(super) const VERDICT: &str = "VERDICT";
 /// The sort key of a lease.
 pub(super) const LEASE: &str = "LEASE";
 
-/// The sort key of what is kept of a run or a commit.
+/// The sort key of what is kept of a run of which no commit is named; and, as an earlier version wrote it, of any run or commit.
 pub(super) const KEPT: &str = "KEPT";
+
+/// What the sort key begins with of what is kept of a run and its commit.
+const KEPT_OF_RUN: &str = "KEPT#";
 
 /// The sort key of the head of a batch.
 pub(super) const HEAD: &str = "HEAD";
@@ -140,19 +143,49 @@ pub(super) fn history(package: &PackageVersion, until: Option<Timestamp>) -> Ran
     Range::beginning_with(package_key(package), "HISTORY#").until("HISTORY#", until)
 }
 
-/// The partition of a run or a commit.
+/// The partition of a run: of the commit that it was of, where one is named, and its own otherwise.
 pub(super) fn trace_key(key: &TraceKey) -> String {
-    match key {
-        TraceKey::Run {
-            repository,
-            run,
-            attempt,
-        } => format!("TRACE#RUN#{}#{run}#{attempt}", foreign(repository)),
-        TraceKey::Commit { repository, commit } => format!("TRACE#COMMIT#{}#{}", foreign(repository), foreign(commit)),
+    match &key.commit {
+        Some(commit) => format!("TRACE#COMMIT#{}#{}", foreign(&key.repository), foreign(commit)),
+        None => lone_run_key(key),
     }
 }
 
-/// The sort key of one look at a run or a commit. It follows from the look, so that writing it again changes nothing.
+/// The partition of a run of which no commit is named; an earlier version kept every run there.
+pub(super) fn lone_run_key(key: &TraceKey) -> String {
+    let TraceKey {
+        repository,
+        run,
+        attempt,
+        ..
+    } = key;
+    format!("TRACE#RUN#{}#{run}#{attempt}", foreign(repository))
+}
+
+/// The sort key of what is kept of a run and of its commit.
+pub(super) fn kept_key(key: &TraceKey) -> String {
+    match &key.commit {
+        Some(_) => format!("{KEPT_OF_RUN}{}#{}", key.run, key.attempt),
+        None => KEPT.to_owned(),
+    }
+}
+
+/// Whether a sort key is [that](kept_key) of another run of the commit.
+pub(super) fn is_of_another_run(sort_key: &str, key: &TraceKey) -> bool {
+    sort_key.starts_with(KEPT_OF_RUN) && sort_key != kept_key(key)
+}
+
+/// What is kept of a run and of the commit that it was of, and through other runs; what an earlier version kept of the commit
+/// comes first.
+pub(super) fn kept(key: &TraceKey) -> Range {
+    Range {
+        partition: trace_key(key),
+        from: KEPT.to_owned(),
+        to: after_all_of(KEPT),
+    }
+}
+
+/// The sort key of one look at a run and its commit. It follows from the look, so that writing it again changes nothing.
 pub(super) fn look_key(at: Timestamp, seen: &Digest) -> String {
     format!("LOOK#{}#{}", instant(at), seen.to_hex())
 }
@@ -394,19 +427,14 @@ mod tests {
 
     #[test]
     fn no_text_of_a_certificate_names_the_partition_of_something_else() {
-        let run = |repository: &str, run, attempt| {
-            trace_key(&TraceKey::Run {
-                repository: repository.to_owned(),
-                run,
-                attempt,
-            })
+        let key = |repository: &str, run, attempt, commit: Option<&str>| TraceKey {
+            repository: repository.to_owned(),
+            run,
+            attempt,
+            commit: commit.map(str::to_owned),
         };
-        let commit = |repository: &str, commit: &str| {
-            trace_key(&TraceKey::Commit {
-                repository: repository.to_owned(),
-                commit: commit.to_owned(),
-            })
-        };
+        let run = |repository: &str, run, attempt| trace_key(&key(repository, run, attempt, None));
+        let commit = |repository: &str, commit: &str| trace_key(&key(repository, 3, 1, Some(commit)));
         assert_eq!(run("12", 3, 1), "TRACE#RUN#12#3#1");
         assert_eq!(commit("12", "ab34"), "TRACE#COMMIT#12#ab34");
         let keys = [
@@ -424,6 +452,13 @@ mod tests {
             commit("ä", "\n"),
         ];
         assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len());
+        let (one, other) = (key("12", 3, 1, Some("ab34")), key("12", 31, 1, Some("ab34")));
+        let range = kept(&one);
+        for sort_key in [KEPT, &kept_key(&one), &kept_key(&other)] {
+            assert!(*range.from <= *sort_key && *sort_key <= *range.to, "{sort_key}");
+            assert_eq!(is_of_another_run(sort_key, &one), sort_key == kept_key(&other));
+        }
+        assert!(range.to < look_key(Timestamp::UNIX_EPOCH, &Digest::sha256_of(b"")));
         assert!(
             keys.iter()
                 .all(|key| key.matches('#').count() == if key.contains("RUN") { 4 } else { 3 })
@@ -482,9 +517,11 @@ mod tests {
             published_at: Timestamp::UNIX_EPOCH,
         };
         let (watch_partition, watch_key) = watch(&name);
-        let commit = trace_key(&TraceKey::Commit {
+        let commit = trace_key(&TraceKey {
             repository: foreign.clone(),
-            commit: foreign.clone(),
+            run: u64::MAX,
+            attempt: u64::MAX,
+            commit: Some(foreign.clone()),
         });
         for partition in [
             package_key(&package),

@@ -7,10 +7,11 @@
 //! | `PKG#<purl>` | `LEASE` | who verifies the version now, after which look | `holder`, `after`, `until`, `expires` |
 //! | `DOSSIER#<sha256>` | `PART#<n>` | a dossier; unless it is the only one of its version, with digests in the place of large bodies | `data`, `size`, `parts` |
 //! | `BODY#<sha256>` | `PART#<n>` | a large body, once however many dossiers refer to it | `data`, `size`, `parts` |
-//! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run or of a commit, or what releases proved, too large for its row | `data`, `size`, `parts` |
-//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT` | what is kept of all looks at a run attempt | `revision`, `looked_at`; `seen`, `seen_size` or `seen_blob` |
-//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `LOOK#<at>#<sha256>` | one look at it that is not what is kept | `revision`; `seen`, `seen_size` or `seen_blob` |
-//! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT`, `LOOK#<at>#<sha256>` | the same of a commit | as above |
+//! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run and its commit, or what releases proved, too large for its row | `data`, `size`, `parts` |
+//! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT#<run>#<attempt>` | what is kept of all looks at a run attempt, and through it at its commit | `revision`, `looked_at`; `seen`, `seen_size` or `seen_blob` |
+//! | `TRACE#COMMIT#<repository id>#<sha>` | `LOOK#<at>#<sha256>` | one look that is not what is kept | `revision`; `seen`, `seen_size` or `seen_blob` |
+//! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT` | what is kept of a commit apart from its runs; not written any more | as above |
+//! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT`, `LOOK#<at>#<sha256>` | the same of a run attempt of which no commit is named; not written any more of others | as above |
 //! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved, by time | `release` or `release_blob`; `revision` |
 //! | `NAME#<purl without version>` | `VERSION#<version>` | the same by version, and which row is its release | `release` or `release_blob`; `place`, `revision` |
 //! | `NAME#<purl without version>` | `FILLED` | the releases that were there when the package was met: its own, and those of the registry's list of versions | `revision`; `releases`, `releases_size` or `releases_blob` |
@@ -45,7 +46,9 @@
 //!
 //! A write is charged by the kilobyte, in a transaction twice, so that little is written twice. A verdict that changed
 //! something is the current one, and gets its row of the history before another takes its place; the look at a run that is
-//! all that is kept of it gets its own in the same way. Whoever reads the history or the looks puts the two together.
+//! all that is kept of it gets its own in the same way. Whoever reads the history or the looks puts the two together. What a look
+//! saw of a run and of its commit is one row, in the partition of the commit: another run of it finds there what was seen of the
+//! commit, and most have one run.
 //!
 //! Parts of a key that come from certificates, registries or requests are percent-encoded; of long ones the SHA-256 stands for
 //! them.

@@ -35,7 +35,7 @@ pub(super) const VERDICT_TEXT: TextAttributes = TextAttributes {
     limit: PART / 2,
 };
 
-/// The text of what was seen of a run or a commit.
+/// The text of what was seen of a run and its commit.
 pub(super) const SEEN_TEXT: TextAttributes = TextAttributes {
     here: "seen",
     size: "seen_size",
@@ -459,10 +459,12 @@ pub(super) fn due_attributes(task: &Task, at: Timestamp) -> [(&'static str, Attr
     ]
 }
 
-/// A row of a trace: one look, or what is kept of all. `revision` is the digest of the text: as long as it is the same,
-/// whoever read the row read the same observations, whichever way they came there.
+/// A row of a trace: one look, or what is kept of all. `revision` is half of the digest of the text, which keeps the row of most
+/// first looks within a kilobyte: as long as it is the same, whoever read the row read the same observations, whichever way they
+/// came there.
 pub(super) fn trace_item(key: &TraceKey, sort_key: &str, seen: &PackedText) -> Item {
-    let revision = ("revision", text(seen.digest().to_string()));
+    let digest = seen.digest().to_hex();
+    let revision = ("revision", text(digest.get(..32).unwrap_or(&digest)));
     let attributes = seen.attributes().into_iter().chain([revision]);
     item_with(keys::trace_key(key), sort_key, attributes)
 }

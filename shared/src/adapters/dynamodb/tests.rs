@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::adapters::conformance;
 use crate::adapters::conformance::wire::{Call, Reply, Wire, wire_item};
-use crate::adapters::conformance::{at, dossier, noise, package, release, run, seen, store_conformance, verdict};
+use crate::adapters::conformance::{
+    at, build, build_of, dossier, noise, of, package, release, run, seen, store_conformance, verdict,
+};
 use crate::adapters::embedded::{EmbeddedDynamoDb, TABLE, config, plain_http};
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::ports::{
@@ -584,6 +586,11 @@ async fn the_rows_are_those_that_the_documentation_lists() {
         "looked_at pk revision schema seen seen_size sk"
     );
     store.remember(&run(), &[seen(10, 404)], at(10), false).await.unwrap();
+    store.remember(&build(), &[seen(0, 200)], at(0), true).await.unwrap();
+    assert_eq!(
+        attributes(fixture.row("TRACE#COMMIT#12#ab34", "KEPT#3#1").await),
+        "looked_at pk revision schema seen seen_size sk"
+    );
     let package = &verdict.package;
     store.remember_release(package, &release("1.0.0", 0)).await.unwrap();
     store

@@ -1,12 +1,17 @@
-//! What is kept of runs and commits: every look at one, and what all of them come to.
+//! What is kept of runs and their commits: every look at one, and what all of them come to.
 
 use jiff::Timestamp;
 
+use super::bulk::Consistency;
 use super::keys::KEPT;
-use super::rows::{self, PackedText, SEEN_TEXT, StoredText};
-use super::{DynamoDbStore, bulk, keys};
-use crate::dossier::{Observation, keep};
+use super::rows::{self, Item, PackedText, SEEN_TEXT, StoredText};
+use super::{DynamoDbStore, Reading, bulk, keys};
+use crate::dossier::{Observation, Scope, keep};
 use crate::ports::{StoreFault, TraceKey};
+
+/// Through how many runs of a commit it is looked for what was seen of that: more than there are where each package of a repository
+/// is released by a run of its own. Through others it is asked for again.
+const RUNS: usize = 64;
 
 /// What is read of the row of what is kept.
 struct KeptRow {
@@ -17,15 +22,55 @@ struct KeptRow {
     looked_at: Option<Timestamp>,
 }
 
+impl KeptRow {
+    fn from_item(item: &Item) -> Result<Self, StoreFault> {
+        Ok(Self {
+            seen: rows::stored_text(item, &SEEN_TEXT)?,
+            revision: rows::text_of(item, "revision")?.to_owned(),
+            looked_at: rows::optional_instant_of(item, "looked_at")?,
+        })
+    }
+}
+
 impl DynamoDbStore {
-    /// What is kept of a run or a commit.
+    /// What is kept of a run and of its commit:
     ///
-    /// The read is strongly consistent: what another worker saw a moment ago may be all that is left of a run.
+    /// 1. where a commit is named, what is kept in its partition: by an earlier version of the commit, and through this run and
+    ///    others, of which that of this one is read in any case. The reads are strongly consistent: what another worker saw a moment
+    ///    ago may be all that is left of a run;
+    /// 2. what an earlier version kept of the run, to which nothing is added any more.
+    ///
+    /// What is read is merged row by row, and of other runs nothing but what is of the commit: however many there are, little is
+    /// held at once.
     pub(super) async fn kept(&self, key: &TraceKey) -> Result<Vec<Observation>, StoreFault> {
-        match self.kept_row(key).await? {
-            Some(row) => self.seen_in(&row).await,
-            None => Ok(Vec::new()),
+        if key.commit.is_none() {
+            return match self.kept_row(key).await? {
+                Some(row) => self.seen_in(&row).await,
+                None => Ok(Vec::new()),
+            };
         }
+        // 1.
+        let reading = Reading {
+            backwards: false,
+            consistent: true,
+        };
+        let mut items = self.rows(&keys::kept(key), reading, None, RUNS).await?;
+        if items.len() == RUNS {
+            let own = self.row(keys::trace_key(key), &keys::kept_key(key)).await?;
+            items.extend(own);
+        }
+        // 2.
+        let earlier = rows::key(keys::lone_run_key(key), KEPT);
+        items.extend(self.bulk.read(vec![earlier], Consistency::Eventual, 1).await?);
+        let mut kept = Vec::new();
+        for item in items {
+            let mut seen = self.seen_in(&KeptRow::from_item(&item)?).await?;
+            if keys::is_of_another_run(rows::text_of(&item, "sk")?, key) {
+                seen.retain(|observation| Scope::of(observation.subject) == Some(Scope::Commit));
+            }
+            kept = keep(kept, &seen);
+        }
+        Ok(kept)
     }
 
     /// Keeps a look:
@@ -99,19 +144,13 @@ impl DynamoDbStore {
     }
 
     async fn kept_row(&self, key: &TraceKey) -> Result<Option<KeptRow>, StoreFault> {
-        let Some(item) = self.row(keys::trace_key(key), KEPT).await? else {
-            return Ok(None);
-        };
-        Ok(Some(KeptRow {
-            seen: rows::stored_text(&item, &SEEN_TEXT)?,
-            revision: rows::text_of(&item, "revision")?.to_owned(),
-            looked_at: rows::optional_instant_of(&item, "looked_at")?,
-        }))
+        let item = self.row(keys::trace_key(key), &keys::kept_key(key)).await?;
+        item.as_ref().map(KeptRow::from_item).transpose()
     }
 
     async fn seen_in(&self, row: &KeptRow) -> Result<Vec<Observation>, StoreFault> {
         serde_json::from_slice(&self.text(&row.seen).await?)
-            .map_err(|source| StoreFault::Corrupt(format!("what was seen of a run or a commit: {source}")))
+            .map_err(|source| StoreFault::Corrupt(format!("what was seen of a run and its commit: {source}")))
     }
 
     /// Writes what is kept; false if the row is no longer what was read.
@@ -124,7 +163,7 @@ impl DynamoDbStore {
     ) -> Result<bool, StoreFault> {
         let kept = PackedText::of_json(&kept, &SEEN_TEXT)?;
         self.blobs.write(kept.elsewhere().into_iter().collect()).await?;
-        let mut item = rows::trace_item(key, KEPT, &kept);
+        let mut item = rows::trace_item(key, &keys::kept_key(key), &kept);
         if let Some(looked_at) = looked_at {
             item.insert("looked_at".to_owned(), rows::text(keys::instant(looked_at)));
         }

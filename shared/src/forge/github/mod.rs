@@ -17,7 +17,7 @@ use jiff::Timestamp;
 
 use crate::attestation::{RepositoryUri, RunInvocation, WorkflowRef};
 use crate::authenticate::{Authenticated, AuthenticatedRelease};
-use crate::dossier::{Dossier, Observation, Subject};
+use crate::dossier::{Dossier, Observation, Scope};
 use crate::package::PackageVersion;
 use crate::ports::TraceKey;
 
@@ -143,82 +143,29 @@ impl Destination {
         })
     }
 
-    /// By which key what is seen of the run is remembered.
-    pub fn run_key(&self) -> Option<TraceKey> {
-        Some(TraceKey::Run {
+    /// By which key what is seen of the run and of the commit is remembered.
+    pub fn trace_key(&self) -> Option<TraceKey> {
+        Some(TraceKey {
             repository: self.repository_id?.to_string(),
             run: self.run,
             attempt: self.attempt,
-        })
-    }
-
-    /// By which key what is seen of the commit is remembered.
-    pub fn commit_key(&self) -> Option<TraceKey> {
-        Some(TraceKey::Commit {
-            repository: self.repository_id?.to_string(),
-            commit: self.commit.clone()?,
+            commit: self.commit.clone(),
         })
     }
 }
 
-/// The observations of a dossier, of a look at `at`, that are to be remembered under each key: those that were made then, not those that
-/// were carried over from earlier looks.
-pub fn to_remember(destination: &Destination, dossier: &Dossier, at: Timestamp) -> Vec<(TraceKey, Vec<Observation>)> {
-    let part = dossier.part(&destination.about);
-    let of = |scope: Scope| -> Vec<Observation> {
-        part.observations
-            .iter()
-            .filter(|observation| observation.at == at && Scope::of(observation.subject) == Some(scope))
-            // What could not be reduced is no document of its kind, whatever its status.
-            .filter(|observation| observation.success().is_none() || is_document(observation))
-            .cloned()
-            .collect()
-    };
-    [
-        (destination.run_key(), of(Scope::Run)),
-        (destination.commit_key(), of(Scope::Commit)),
-    ]
-    .into_iter()
-    .filter_map(|(key, seen)| Some((key?, seen)).filter(|(_, seen)| !seen.is_empty()))
-    .collect()
-}
-
-/// What an observation is remembered under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
-    Run,
-    Commit,
-}
-
-impl Scope {
-    /// The scope of a question; `None` if its answer is kept with the dossier alone.
-    fn of(subject: Subject) -> Option<Self> {
-        match subject {
-            Subject::Run | Subject::RunFirstMissed | Subject::OlderRuns | Subject::Jobs(_) | Subject::Approvals => {
-                Some(Self::Run)
-            }
-            Subject::Repository
-            | Subject::Commit
-            | Subject::OnDefaultBranch
-            | Subject::OnRef
-            | Subject::Tags
-            | Subject::PullRequests => Some(Self::Commit),
-            Subject::Packument
-            | Subject::VersionManifest
-            | Subject::Attestations
-            | Subject::Artifact
-            | Subject::ArtifactAgain
-            | Subject::RunSnapshot
-            | Subject::DeclaredRepository
-            | Subject::ManifestAtCommit
-            | Subject::StoredAttestations
-            | Subject::StoredBundle(_)
-            | Subject::ListingRepository
-            | Subject::ChangeFeed
-            | Subject::PeerVerdict
-            | Subject::PackageIndex => None,
-        }
-    }
+/// The observations of a dossier, of a look at `at`, that are to be remembered: those that were made then, not those that were
+/// carried over from earlier looks. Of no commit that the certificate does not name.
+pub fn to_remember(destination: &Destination, dossier: &Dossier, at: Timestamp) -> Vec<Observation> {
+    let is_kept = |scope| scope == Scope::Run || destination.commit.is_some();
+    dossier
+        .part(&destination.about)
+        .observations
+        .into_iter()
+        .filter(|observation| observation.at == at && Scope::of(observation.subject).is_some_and(is_kept))
+        // What could not be reduced is no document of its kind, whatever its status.
+        .filter(|observation| observation.success().is_none() || is_document(observation))
+        .collect()
 }
 
 fn number(text: Option<&str>) -> Option<u64> {

@@ -30,7 +30,7 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
     wire.take_calls();
     let (package, name) = (package("1.0.0"), package("1.0.0").name().clone());
     let names: [PackageName; 1] = [name.clone()];
-    let run: TraceKey = run();
+    let (run, build): (TraceKey, TraceKey) = (run(), build());
 
     /// Makes a call, and compares what it read.
     macro_rules! reads {
@@ -47,6 +47,9 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
     reads!(store.first_seen(&package) => "GetItem" strong);
     reads!(store.history(&package, 10) => "GetItem" strong, "Query" strong);
     reads!(store.recall(&run) => "GetItem" strong);
+    // To what earlier versions kept of a run nothing is added.
+    reads!(store.recall(&build) => "BatchGetItem" eventual, "Query" strong);
+    reads!(store.remember(&build, &[seen(0, 200)], at(0), false) => "GetItem" strong);
     reads!(store.releases(&name, &["1.0.0".to_owned()]) => "BatchGetItem" eventual);
     reads!(store.remembered(&name, 10) => "BatchGetItem" eventual, "Query" eventual);
     reads!(store.remember_release(&package, &release("1.0.0", 0)) => "BatchGetItem" strong, "GetItem" strong);

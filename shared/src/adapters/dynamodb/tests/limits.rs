@@ -199,12 +199,15 @@ async fn what_is_compressed_is_in_its_row_up_to_its_limit_and_elsewhere_beyond()
             url: hex::encode(noise(length)),
             ..seen(seconds, 200)
         };
-        fixture
-            .store
-            .remember(&run(), std::slice::from_ref(&seen), at(seconds), false)
-            .await
-            .unwrap();
-        assert!(fixture.store.recall(&run()).await.unwrap().contains(&seen), "{length}");
+        for key in [run(), build_of("12", 4, 1, "ab34")] {
+            let look = std::slice::from_ref(&seen);
+            fixture
+                .store
+                .remember(&key, look, at(seconds), seconds == 0)
+                .await
+                .unwrap();
+            assert!(fixture.store.recall(&key).await.unwrap().contains(&seen), "{length}");
+        }
     }
     assert!(fixture.all().await.iter().all(|item| size(item) <= ROW));
 }

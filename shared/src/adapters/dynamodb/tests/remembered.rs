@@ -40,6 +40,77 @@ async fn the_first_look_at_a_run_takes_one_read_and_one_write() {
     assert_eq!(wire.take_operations(), ["GetItem"]);
 }
 
+#[tokio::test]
+async fn the_first_look_at_a_run_and_its_commit_takes_one_write() {
+    let fixture = Fixture::new().await;
+    let (store, wire) = fixture.wired(|_, _| None);
+    assert_eq!(store.recall(&build()).await.unwrap(), []);
+    assert_eq!(wire.take_operations(), ["Query", "BatchGetItem"]);
+    let look = [seen(0, 200), of(Subject::Commit, seen(0, 200))];
+    store.remember(&build(), &look, at(0), true).await.unwrap();
+    let calls = wire.take_calls();
+    let operations: Vec<&str> = calls.iter().map(|call| call.operation.as_str()).collect();
+    assert_eq!(operations, ["PutItem"]);
+    assert_eq!(calls[0].input["Item"]["pk"]["S"], "TRACE#COMMIT#12#ab34");
+    assert_eq!(calls[0].input["Item"]["sk"]["S"], "KEPT#3#1");
+    assert_eq!(store.recall(&build()).await.unwrap(), look);
+}
+
+/// What earlier versions kept of a run and of its commit, each in a row of its own.
+async fn kept_apart(fixture: &Fixture, run: &[Observation], commit: &[Observation]) {
+    for (key, seen) in [(conformance::run(), run), (build(), commit)] {
+        let seen = rows::PackedText::of_json(&seen, &rows::SEEN_TEXT).unwrap();
+        fixture.put(rows::trace_item(&key, "KEPT", &seen)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_kept_of_a_run_and_of_its_commit_apart_is_found_and_not_erased() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let (first, jobs) = (seen(0, 200), of(Subject::Jobs(1), seen(0, 200)));
+    let (commit, tags) = (of(Subject::Commit, seen(0, 200)), of(Subject::Tags, seen(0, 200)));
+    kept_apart(
+        &fixture,
+        &[first.clone(), jobs.clone()],
+        &[commit.clone(), tags.clone()],
+    )
+    .await;
+    let before = [first.clone(), jobs.clone(), commit.clone(), tags.clone()];
+    assert_eq!(store.recall(&build()).await.unwrap(), before);
+    let another = build_of("12", 4, 1, "ab34");
+    assert_eq!(store.recall(&another).await.unwrap(), before[2..]);
+
+    let later = [seen(10, 404), of(Subject::Tags, seen(10, 200))];
+    for is_first in [false, true] {
+        store.remember(&build(), &later, at(10), is_first).await.unwrap();
+        let [_, tags] = later.clone();
+        assert_eq!(store.recall(&another).await.unwrap(), [commit.clone(), tags.clone()]);
+        let kept = [first.clone(), jobs.clone(), commit.clone(), tags];
+        assert_eq!(store.recall(&build()).await.unwrap(), kept);
+    }
+}
+
+#[tokio::test]
+async fn of_a_commit_with_many_runs_each_finds_its_own_and_what_the_first_saw() {
+    let fixture = Fixture::new().await;
+    let of_run = |number: u64| build_of("12", number, 1, "ab34");
+    let (first, commit) = (seen(0, 200), of(Subject::Commit, seen(0, 200)));
+    let look = [first.clone(), commit.clone()];
+    fixture.store.remember(&of_run(100), &look, at(0), true).await.unwrap();
+    let (store, wire) = fixture.wired(|_, _| None);
+    for (number, seconds) in (101..180).zip(1..) {
+        let own = seen(seconds, 200);
+        store
+            .remember(&of_run(number), std::slice::from_ref(&own), at(seconds), false)
+            .await
+            .unwrap();
+        wire.take_calls();
+        assert_eq!(store.recall(&of_run(number)).await.unwrap(), [own, commit.clone()]);
+        assert!(wire.take_calls().len() <= 3);
+    }
+}
+
 /// Every look at a run: what is kept, where that is one, and those with rows of their own; by what they saw.
 async fn looks(fixture: &Fixture) -> Vec<String> {
     let query = fixture.server.client().query().table_name(TABLE);

@@ -4,13 +4,14 @@ use super::*;
 use crate::adapters::conformance::releases_in_memory;
 use crate::adapters::conformance::wire::{item_of, wire_item};
 use crate::history::PastRelease;
+use crate::ports::TraceKey;
 
 /// Every kind of row as schema 1 has it, written once and for all. What is changed of the rows must go on reading these.
 const SCHEMA_1: &str = include_str!("schema-1.json");
 
 /// The same of schema 2, which compresses with a dictionary, folds base64, leaves small bodies with their dossier, writes the
-/// row of a history or a look only when another takes its place, and keeps releases with their version and what was read
-/// from the registry's list in one row.
+/// row of a history or a look only when another takes its place, and keeps releases with their version, what was read
+/// from the registry's list in one row, and what was seen of a run with what was seen of its commit.
 const SCHEMA_2: &str = include_str!("schema-2.json");
 
 fn seen_first() -> FirstSeen {
@@ -45,6 +46,16 @@ fn filled() -> PastRelease {
     release("0.9.0", -10)
 }
 
+/// A run of which the commit is named.
+fn built() -> TraceKey {
+    build_of("12", 4, 1, "ab34")
+}
+
+/// What was seen first of it and of its commit.
+fn seen_of_build() -> [Observation; 2] {
+    [seen(0, 200), of(Subject::Commit, seen(0, 200))]
+}
+
 /// A body that no row takes whole.
 fn long() -> Vec<u8> {
     vec![b' '; 400_000]
@@ -67,6 +78,8 @@ async fn write(store: &DynamoDbStore) {
         .unwrap();
     store.remember(&run(), &[seen(0, 200)], at(0), false).await.unwrap();
     store.remember(&run(), &[seen(10, 404)], at(10), false).await.unwrap();
+    store.remember(&built(), &seen_of_build(), at(0), true).await.unwrap();
+    store.remember(&built(), &[seen(10, 404)], at(10), false).await.unwrap();
     let released = release("1.0.0", 0);
     store.remember_release(&package("1.0.0"), &released).await.unwrap();
     store.fill_timeline(package("1.0.0").name(), &[filled()]).await.unwrap();
@@ -83,7 +96,7 @@ async fn write(store: &DynamoDbStore) {
 }
 
 /// Reads what [`write`] wrote.
-async fn read(store: &DynamoDbStore, releases: &[PastRelease]) {
+async fn read(store: &DynamoDbStore, schema: &str) {
     let package = package("1.0.0");
     let current = store.current(&package).await.unwrap().unwrap();
     assert_eq!((current.status, current.checked_at), (Status::Mismatch, at(10)));
@@ -100,10 +113,14 @@ async fn read(store: &DynamoDbStore, releases: &[PastRelease]) {
             .unwrap()
     );
     assert_eq!(store.recall(&run()).await.unwrap(), [seen(0, 200)]);
+    // The same run, by the commit that it was of.
+    assert_eq!(store.recall(&build()).await.unwrap()[0], seen(0, 200));
+    let of_build = if schema == SCHEMA_1 { &[][..] } else { &seen_of_build() };
+    assert_eq!(store.recall(&built()).await.unwrap(), of_build);
     let memory = store.past(&package, None).await.unwrap();
     assert_eq!(store.first_seen(&package).await.unwrap(), Some(seen_first()));
     assert!(memory.watched && memory.met);
-    assert_eq!(releases_in_memory(store, &package).await, releases);
+    assert_eq!(releases_in_memory(store, &package).await, released(schema));
     let version = ["1.0.0".to_owned()];
     let by_version = store.releases(package.name(), &version).await.unwrap();
     assert_eq!(by_version, [release("1.0.0", 0)]);
@@ -142,8 +159,20 @@ async fn rows_of_every_schema_stay_readable() {
             assert_eq!(item["schema"], rows::number(number));
             fixture.put(item).await;
         }
-        read(&fixture.store, &released(schema)).await;
+        read(&fixture.store, schema).await;
     }
+}
+
+#[tokio::test]
+async fn what_was_kept_of_a_commit_alone_stays_readable() {
+    let fixture = Fixture::new().await;
+    for item in rows_of(SCHEMA_2) {
+        fixture.put(item).await;
+    }
+    let seen_of_both = [seen(0, 200), of(Subject::Tags, seen(0, 200))];
+    let (one, another) = (build_of("12", 3, 1, "cd56"), build_of("12", 3, 2, "cd56"));
+    assert_eq!(fixture.store.recall(&one).await.unwrap(), seen_of_both);
+    assert_eq!(fixture.store.recall(&another).await.unwrap(), seen_of_both[1..]);
 }
 
 #[tokio::test]
@@ -182,16 +211,20 @@ async fn rows_of_schema_1_are_written_over_by_what_comes_later() {
 async fn every_kind_of_row_is_among_those_that_stay_readable() {
     let fixture = Fixture::new().await;
     write(&fixture.store).await;
-    read(&fixture.store, &released(SCHEMA_2)).await;
+    read(&fixture.store, SCHEMA_2).await;
     let keys = |items: Vec<Item>| -> BTreeSet<(String, String)> {
         let key = |item: &Item, name: &str| rows::text_of(item, name).unwrap().to_owned();
         items.iter().map(|item| (key(item, "pk"), key(item, "sk"))).collect()
     };
     let (written, recorded) = (keys(fixture.all().await), keys(rows_of(SCHEMA_2)));
     assert!(written.is_subset(&recorded), "{}", print(&fixture.all().await));
-    let item = ("BATCH#b1".to_owned(), "ITEM#pkg:npm/%40scope/name@1.0.0".to_owned());
-    let unwritten: Vec<&(String, String)> = recorded.difference(&written).collect();
-    assert_eq!(unwritten, [&item], "not written any more");
+    let unwritten = recorded.difference(&written);
+    let unwritten: Vec<_> = unwritten.map(|(pk, sk)| (pk.as_str(), sk.as_str())).collect();
+    let expected = [
+        ("BATCH#b1", "ITEM#pkg:npm/%40scope/name@1.0.0"),
+        ("TRACE#COMMIT#12#cd56", "KEPT"),
+    ];
+    assert_eq!(unwritten, expected, "not written any more");
     assert!(written.len() > 20);
 }
 
@@ -209,7 +242,7 @@ async fn what_a_later_version_adds_to_a_row_of_this_schema_is_passed_over() {
         item.insert("added".to_owned(), rows::text("later"));
         fixture.put(item).await;
     }
-    read(&fixture.store, &released(SCHEMA_2)).await;
+    read(&fixture.store, SCHEMA_2).await;
 }
 
 #[tokio::test]
@@ -235,6 +268,9 @@ async fn a_row_of_a_newer_schema_is_a_clear_fault_and_is_left_as_it_is() {
         corrupt(store.history(&package, 10).await),
         corrupt(store.recall(&run()).await),
         corrupt(store.remember(&run(), &[seen(20, 200)], at(20), false).await),
+        corrupt(store.recall(&built()).await),
+        corrupt(store.recall(&build()).await),
+        corrupt(store.remember(&built(), &[seen(20, 200)], at(20), true).await),
         corrupt(store.remember_release(&package, &release("1.0.0", 5)).await),
         corrupt(store.releases(&name, &["1.0.0".to_owned()]).await),
         corrupt(store.published_by("alice", at(20), 10).await),
