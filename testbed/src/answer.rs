@@ -139,17 +139,14 @@ impl Reply {
         serde_json::from_slice(self.bytes()?).ok()
     }
 
-    /// Adds an entity tag, and becomes 304 when the client has this very answer.
+    /// Adds an entity tag, and becomes 304 when the client has this very answer. The tag is as long as GitHub's, and like those no
+    /// digest of the body that anybody could compute.
     pub(crate) fn conditional(mut self, request: &Request) -> Self {
         let Some(bytes) = self.bytes() else {
             return self;
         };
-        let tag = format!(
-            "\"{}\"",
-            hex::encode(crate::encoding::sha256(bytes))
-                .get(..32)
-                .unwrap_or_default()
-        );
+        let tagged = [b"the tag of ", bytes].concat();
+        let tag = format!("W/\"{}\"", hex::encode(crate::encoding::sha256(&tagged)));
         self.headers.push(("etag".to_owned(), tag));
         if self.is_known_to(request) {
             self = self.not_modified();

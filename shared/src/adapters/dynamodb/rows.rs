@@ -463,7 +463,7 @@ pub(super) fn due_attributes(task: &Task, at: Timestamp) -> [(&'static str, Attr
 /// than a kilobyte: as long as it is the same, whoever read the row read the same observations, whichever way they came there.
 pub(super) fn trace_item(key: &TraceKey, sort_key: &str, seen: &PackedText) -> Item {
     let digest = seen.digest().to_hex();
-    let revision = ("revision", text(digest.get(..32).unwrap_or(&digest)));
+    let revision = ("revision", text(digest.get(..16).unwrap_or(&digest)));
     let attributes = seen.attributes().into_iter().chain([revision]);
     item_with(keys::trace_key(key), sort_key, attributes)
 }

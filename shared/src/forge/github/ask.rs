@@ -86,6 +86,7 @@ pub async fn trace(
     let known_as = tracer.known(Subject::Repository).and_then(parsed::<wire::Repository>);
     tracer.take_name(known_as);
     tracer.walk().await;
+    tracer.drop_tags();
     *left = tracer.left;
     dossier.observe_part(&destination.about, tracer.seen);
     dossier
@@ -151,6 +152,21 @@ impl Tracer<'_> {
         }
         further.push(Subject::ManifestAtCommit);
         self.settle(&further).await;
+    }
+
+    /// Drops the entity tags of settled answers: nobody asks for those again, and a tag is as long as a digest. Tags of the repository
+    /// are settled for one package and not for the next one.
+    fn drop_tags(&mut self) {
+        let settled = self
+            .seen
+            .iter()
+            .map(|seen| seen.subject != Subject::Tags && self.is_settled(seen));
+        let settled: Vec<bool> = settled.collect();
+        for (seen, is_settled) in self.seen.iter_mut().zip(settled) {
+            if let (Answer::Answered(response), true) = (&mut seen.answer, is_settled) {
+                response.etag = None;
+            }
+        }
     }
 
     /// Carries over what need not be asked, and asks the rest at once, in order, as far as the budget reaches.
