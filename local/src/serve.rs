@@ -108,8 +108,8 @@ pub(crate) async fn host(
     Ok(Exit::Acceptable)
 }
 
-/// Answers even who does not wait any more, as a function on AWS does: a look that was begun is recorded, and its lease given back,
-/// so that the next one who asks has it.
+/// Answers even who does not wait any more, as a function on AWS does: as long as the server runs, a look that was begun is recorded,
+/// so that the next one who asks has it, and nobody waits for a lease that nobody holds.
 async fn to_its_end(request: Request, next: Next) -> Response {
     tokio::spawn(next.run(request)).await.unwrap_or_else(|panicked| {
         tracing::error!(error = %panicked, "a request was not answered");

@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use serde::Serialize;
 
 use super::PeerAgreement;
-use super::testimony::{Seen, Testimony};
-use crate::check::CheckId;
+use super::testimony::{Seen, Testimony, Told};
+use crate::check::{CheckId, Family};
 use crate::verdict::Build;
 
 /// Two looks that are no further apart were at the same time: what both could have seen, both should have seen.
@@ -17,8 +17,8 @@ const SAME_TIME: SignedDuration = SignedDuration::from_hours(1);
 const SETTLED: SignedDuration = SignedDuration::from_hours(1);
 
 /// The most differences that are told, the weightiest first, and the most characters of each value.
-const TOLD: usize = 100;
-const VALUE: usize = 512;
+const MOST: usize = 20;
+const VALUE: usize = 200;
 
 /// How two verdicts lie to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +59,11 @@ enum Weight {
 /// Compares what two verifiers say of one version. What was seen is compared first, and what was made of it then:
 ///
 /// 1. Other bytes of a file are a split view, always.
-/// 2. Where nothing is different they agree, whatever rules each judges by.
+/// 2. Where nothing is different, and something was decided, they agree, whatever rules each judges by.
 /// 3. A difference between other rules, or between looks more than an hour apart, is a skew.
-/// 4. A split view is, of what is published for good: another build of the same bytes; another answer of a check on them to which no memory
-///    contributes; and no attestation where one had been signed an hour before. Silence of an upstream is none of these.
+/// 4. A split view is, of what is published for good: another build of the same bytes; another answer of a check on them to which no
+///    memory contributes; and authoritatively no attestation where there is one. What is of attestations had to be signed an hour
+///    before either look. Silence of an upstream is none of these.
 /// 5. Everything else is a skew.
 pub fn compare(ours: &Testimony, theirs: &Testimony) -> Comparison {
     let mut differences = Differences {
@@ -71,8 +72,12 @@ pub fn compare(ours: &Testimony, theirs: &Testimony) -> Comparison {
         found: Vec::new(),
     };
     if ours.evidence() != theirs.evidence() {
-        differences.of_files();
-        differences.of_builds();
+        if ours.lists_files() || theirs.lists_files() {
+            differences.of_files();
+        } else {
+            differences.of_the_only_file();
+            differences.of_builds();
+        }
     }
     differences.of_checks();
     let removed_at = |testimony: &Testimony| testimony.removed_at.map(|at| at.to_string());
@@ -89,12 +94,14 @@ pub fn compare(ours: &Testimony, theirs: &Testimony) -> Comparison {
     let is_comparable =
         ours.judges_like(theirs) && ours.checked_at.duration_since(theirs.checked_at).abs() <= SAME_TIME;
     let agreement = match differences.first().map(|difference| difference.weight) {
+        // Two who could not see anything have seen the same, and that is nothing.
+        None if !ours.status.is_settled() => PeerAgreement::Skew,
         None => PeerAgreement::Agree,
         Some(Weight::Bytes) => PeerAgreement::SplitView,
         Some(Weight::Observation) if is_comparable => PeerAgreement::SplitView,
         Some(Weight::Observation | Weight::Knowledge) => PeerAgreement::Skew,
     };
-    differences.truncate(TOLD);
+    differences.truncate(MOST);
     Comparison { agreement, differences }
 }
 
@@ -139,9 +146,7 @@ impl Differences<'_> {
             let of = Some(name.as_str());
             match (our_files.get(name), their_files.get(name)) {
                 (Some(our), Some(their)) => {
-                    let both_saw = our.sha512.is_some() && their.sha512.is_some();
-                    let weight = if both_saw { Weight::Bytes } else { Weight::Knowledge };
-                    self.note("file.sha512", of, (our.sha512.clone(), their.sha512.clone()), weight);
+                    self.of_bytes(of, our.sha512.clone(), their.sha512.clone());
                     let weight = self.of_attestations(of, our.run.is_some(), their.run.is_some());
                     self.note("file.run", of, (our.run.clone(), their.run.clone()), weight);
                 }
@@ -154,12 +159,20 @@ impl Differences<'_> {
         }
     }
 
+    fn of_the_only_file(&mut self) {
+        let sha512 = |testimony: &Testimony| testimony.only_file().and_then(|file| file.sha512.clone());
+        self.of_bytes(None, sha512(self.ours), sha512(self.theirs));
+    }
+
+    fn of_bytes(&mut self, file: Option<&str>, ours: Option<String>, theirs: Option<String>) {
+        let both_saw = ours.is_some() && theirs.is_some();
+        let weight = if both_saw { Weight::Bytes } else { Weight::Knowledge };
+        self.note("file.sha512", file, (ours, theirs), weight);
+    }
+
     /// What a version of one file says of its build. Where there may be several, that is of one of them, and each says its run.
     fn of_builds(&mut self) {
         let (ours, theirs) = (self.ours, self.theirs);
-        if ours.lists_files() || theirs.lists_files() {
-            return;
-        }
         let weight = self.of_attestations(None, ours.build.is_some(), theirs.build.is_some());
         match (&ours.build, &theirs.build) {
             (Some(our), Some(their)) => {
@@ -178,26 +191,26 @@ impl Differences<'_> {
 
     /// The weight of a difference between attestations that each of the two saw or did not see.
     fn of_attestations(&self, file: Option<&str>, ours: bool, theirs: bool) -> Weight {
-        let (with, without) = match (ours, theirs) {
-            (true, true) | (false, false) => return self.for_good(),
-            (true, false) => (self.ours, self.theirs),
-            (false, true) => (self.theirs, self.ours),
-        };
-        let was_there = with.signed_at(file).is_some_and(|signed_at| {
-            let age = without.checked_at.duration_since(signed_at);
-            age >= SETTLED
-        });
         // Nothing is what a registry answers that has none, and not what nobody answered.
-        if was_there && without.answer(CheckId::AttPresent, file) == Some("notApplicable") {
+        let has_none = |testimony: &Testimony| testimony.told(CheckId::AttPresent, file) == Told::NotApplicable;
+        let is_seen = (ours || has_none(self.ours)) && (theirs || has_none(self.theirs));
+        if is_seen && self.is_settled(file) {
             self.for_good()
         } else {
             Weight::Knowledge
         }
     }
 
+    /// Whether the attestations of a file had been signed long enough for everybody to see them when the first of the two looked.
+    fn is_settled(&self, file: Option<&str>) -> bool {
+        let signed_at = self.ours.signed_at(file).max(self.theirs.signed_at(file));
+        let first = self.ours.checked_at.min(self.theirs.checked_at);
+        signed_at.is_some_and(|signed_at| first.duration_since(signed_at) >= SETTLED)
+    }
+
     /// Checks that came to one result here and to another one there.
     fn of_checks(&mut self) {
-        let (ours, theirs, weight) = (self.ours, self.theirs, self.for_good());
+        let (ours, theirs) = (self.ours, self.theirs);
         let files: Vec<Option<&str>> = if ours.lists_files() && theirs.lists_files() {
             let names = ours.files().keys().filter(|name| theirs.files().contains_key(*name));
             names.map(|name| Some(name.as_str())).collect()
@@ -208,15 +221,18 @@ impl Differences<'_> {
             .iter()
             .filter(|check| follows_from_what_is_published(**check))
         {
-            for file in &files {
-                let answered = |testimony: &Testimony| {
-                    let answer = testimony.answer(check, *file);
-                    answer
-                        .filter(|answer| matches!(*answer, "pass" | "warn" | "fail"))
-                        .map(str::to_owned)
-                };
-                if let (Some(our), Some(their)) = (answered(ours), answered(theirs)) {
-                    self.note(check.as_str(), *file, (Some(our), Some(their)), weight);
+            for &file in &files {
+                let (our, their) = (ours.told(check, file).answer(), theirs.told(check, file).answer());
+                if let (Some(our), Some(their)) = (our, their) {
+                    let is_of_attestations = matches!(check.family(), Family::Attestation | Family::Log);
+                    let is_settled = !is_of_attestations || self.is_settled(file);
+                    let weight = if is_settled { self.for_good() } else { Weight::Knowledge };
+                    self.note(
+                        check.as_str(),
+                        file,
+                        (Some(our.to_owned()), Some(their.to_owned())),
+                        weight,
+                    );
                 }
             }
         }
@@ -426,7 +442,14 @@ mod tests {
                 v["artifact"]["sha512"] = json!("ab");
                 v["status"] = json!("indeterminate");
             }),
-            ("bytes that were not seen", Skew, &["file"], |v| {
+            ("other bytes under another name", SplitView, &["file.sha512"], |v| {
+                v["artifact"]["name"] = json!("a-1.0.0-x.tgz");
+                v["artifact"]["sha512"] = json!("ab");
+            }),
+            ("the same bytes under another name", Agree, &[], |v| {
+                v["artifact"]["name"] = json!("a-1.0.0-x.tgz");
+            }),
+            ("bytes that were not seen", Skew, &["file.sha512"], |v| {
                 v["artifact"] = Value::Null;
             }),
             ("another build", SplitView, &["build.commit", "build.logIndex"], |v| {
@@ -490,6 +513,10 @@ mod tests {
             }),
             ("one more attestation", SplitView, &["att.unique"], |v| {
                 v["findings"][2]["result"] = json!("warn");
+            }),
+            ("one more attestation, within the hour", Skew, &["att.unique"], |v| {
+                v["findings"][2]["result"] = json!("warn");
+                v["checkedAt"] = json!("2026-11-22T09:29:00Z");
             }),
             ("a stripped signature", Agree, &[], |v| {
                 v["findings"][0]["result"] = json!("unknown");
@@ -612,7 +639,7 @@ mod tests {
             &of_files(&["f"], |_| {}),
             &of_files(&names, |v| v["artifacts"][0]["name"] = json!("f")),
         );
-        assert_eq!((compared.agreement, compared.differences.len()), (Skew, TOLD));
+        assert_eq!((compared.agreement, compared.differences.len()), (Skew, MOST));
         let length = |difference: &Difference| difference.file.as_ref().map_or(0, String::len);
         assert_eq!(compared.differences.iter().map(length).max(), Some(VALUE));
         // What weighs most is told first, and is not crowded out.
@@ -630,6 +657,12 @@ mod tests {
             serde_json::from_value::<Testimony>(verdict)
         };
         assert!(read(|_, _| {}).is_ok());
+        // Words that are not known take no room, however often they are said.
+        let unknown = read(|v, long| {
+            let files: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+            v["findings"] = json!([{ "check": "att.unique", "result": long, "artifacts": files }]);
+        });
+        assert_eq!(unknown.unwrap().told(CheckId::AttUnique, Some("7")), Told::Unknown);
         assert!(read(|v, long| v["verifier"]["id"] = json!(long)).is_err());
         assert!(read(|v, long| v["policy"] = json!(long)).is_err());
         assert!(read(|v, _| v["schema"] = json!("urn:hekate:verdict:2")).is_err());
@@ -691,7 +724,8 @@ mod tests {
             let (there, back) = (compare(&one, &other), compare(&other, &one));
             prop_assert_eq!(there.agreement, back.agreement);
             prop_assert_eq!(whats(&there), whats(&back));
-            prop_assert_eq!(compare(&one, &one).agreement, Agree);
+            let is_settled = one.status.is_settled();
+            prop_assert_eq!(compare(&one, &one).agreement, if is_settled { Agree } else { Skew });
             // Who agrees says the same of the same.
             if there.agreement == Agree {
                 prop_assert_eq!(one.evidence(), other.evidence());

@@ -19,7 +19,7 @@ use crate::summary::PublicKey;
 use crate::verdict::{Status, VerifierIdentity};
 
 pub use compare::{Comparison, Difference, compare};
-pub use testimony::{Heard, Testimony, Unheard, UnheardReason, hear};
+pub use testimony::{Heard, Seen, Testimony, Told, Unheard, UnheardReason, hear};
 
 /// The stable spelling of the check.
 pub const CHECK: &str = "peer.agree";
@@ -212,13 +212,15 @@ impl Report {
             (PeerAgreement::Agree, agree)
         } else if skewed > 0 {
             let summary =
-                format!("{skewed} of {all} peers differ, by other rules, at another time or with another memory");
+                format!("{skewed} of {all} peers differ, by other rules, time or memory, or nothing is decided");
             (PeerAgreement::Skew, summary)
         } else {
             (PeerAgreement::Unknown, format!("none of {all} peers was heard"))
         };
         let mut room = ENVELOPES;
-        for peer in &mut peers {
+        let mut by_weight: Vec<&mut PeerAnswer> = peers.iter_mut().collect();
+        by_weight.sort_by_key(|peer| peer.agreement != PeerAgreement::SplitView);
+        for peer in by_weight {
             let size = peer
                 .envelope
                 .as_ref()

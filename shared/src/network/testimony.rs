@@ -67,11 +67,40 @@ pub struct Seen {
     pub run: Option<String>,
 }
 
+/// What a check came to, as far as it is told apart here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Told {
+    /// It was answered as it should be.
+    Pass,
+    /// It was answered as it must not be.
+    Fail,
+    /// It was answered in an unusual way.
+    Warn,
+    /// The question does not arise: there is nothing that it could be asked of.
+    NotApplicable,
+    /// It was not answered, or in a way that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Told {
+    /// The stable spelling of an answer; `None` if there was none.
+    pub fn answer(self) -> Option<&'static str> {
+        match self {
+            Self::Pass => Some("pass"),
+            Self::Fail => Some("fail"),
+            Self::Warn => Some("warn"),
+            Self::NotApplicable | Self::Unknown => None,
+        }
+    }
+}
+
 /// What a check came to: of each file by its name, and of the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Answers {
-    of: BTreeMap<String, String>,
-    others: Option<String>,
+    of: BTreeMap<String, Told>,
+    others: Option<Told>,
 }
 
 impl Testimony {
@@ -85,12 +114,18 @@ impl Testimony {
         self.lists_files
     }
 
-    /// What a check came to, of a file or of the only one, by its stable spelling: `pass`, `fail`, `warn`, `unknown` or
-    /// `notApplicable`.
-    pub fn answer(&self, check: CheckId, file: Option<&str>) -> Option<&str> {
-        let answers = self.answers.get(&check)?;
+    /// The only file, where a version has but one and its bytes were seen. What it is called is up to whoever serves it.
+    pub fn only_file(&self) -> Option<&Seen> {
+        self.files.values().next().filter(|_seen| !self.lists_files)
+    }
+
+    /// What a check came to, of a file or of the only one.
+    pub fn told(&self, check: CheckId, file: Option<&str>) -> Told {
+        let Some(answers) = self.answers.get(&check) else {
+            return Told::Unknown;
+        };
         let of_file = file.and_then(|file| answers.of.get(file));
-        of_file.or(answers.others.as_ref()).map(String::as_str)
+        of_file.copied().or(answers.others).unwrap_or(Told::Unknown)
     }
 
     /// When the provenance of a file was signed, or that of the only one, where it is told.
@@ -109,8 +144,11 @@ impl Testimony {
     /// Digest of what was seen: the bytes of the files and the runs that built them, or of the only one all that certificate and log
     /// entry say of its build. Two who saw the same have the same, whenever they looked and whatever they make of it.
     pub fn evidence(&self) -> Digest {
-        let build = self.build.as_ref().filter(|_| !self.lists_files);
-        let seen = json!({ "package": self.package, "files": self.files, "build": build });
+        let seen = if self.lists_files {
+            json!({ "package": self.package, "files": self.files })
+        } else {
+            json!({ "package": self.package, "file": self.only_file(), "build": self.build })
+        };
         Digest::sha256_of(seen.to_string().as_bytes())
     }
 
@@ -128,7 +166,7 @@ mod wire {
 
     use super::{
         Answers, Artifact, BTreeMap, Build, CheckId, Deserialize, NAME, PackageVersion, SCHEMA, Seen, Status,
-        Testimony, Timestamp, Trust, VerifierIdentity,
+        Testimony, Timestamp, Told, Trust, VerifierIdentity,
     };
 
     #[derive(Deserialize)]
@@ -165,7 +203,7 @@ mod wire {
     #[derive(Deserialize)]
     struct Finding {
         check: String,
-        result: String,
+        result: Told,
         #[serde(default)]
         artifacts: Vec<String>,
     }
@@ -205,7 +243,7 @@ mod wire {
                 if finding.artifacts.is_empty() {
                     of_check.others = Some(finding.result);
                 } else {
-                    let of = finding.artifacts.into_iter().map(|file| (file, finding.result.clone()));
+                    let of = finding.artifacts.into_iter().map(|file| (file, finding.result));
                     of_check.of.extend(of);
                 }
             }

@@ -63,8 +63,11 @@ impl Service {
             .verdict;
         let question = Question {
             package: verdict.package.clone(),
-            // Without them one that is named as its own peer goes unnoticed, and no more.
-            own: self.own_keys().await.unwrap_or_default(),
+            own: self.own_keys().await.unwrap_or_else(|fault| {
+                // One that is named as its own peer may go unnoticed then.
+                tracing::warn!(error = %fault, "the key of this verifier is not known while peers are asked");
+                self.signing.earlier.clone()
+            }),
             fresh_after,
             now,
         };
@@ -80,13 +83,13 @@ impl Service {
         let answers = self.peers.iter().zip(heard);
         let answers = answers.map(|(peer, heard)| PeerAnswer::of(peer, &ours, heard));
         let mut report = Report::new(&ours, answers.collect());
+        self.tell_of(&report, now);
         if report.result == PeerAgreement::SplitView && self.signing.signer.is_some() {
             match self.testify(&verdict).await {
                 Ok(envelope) => report.envelope = Some(envelope),
                 Err(fault) => tracing::warn!(error = %fault, "what peers differ from was not signed"),
             }
         }
-        self.tell_of(&report, now);
         Ok(report)
     }
 
@@ -149,8 +152,8 @@ impl Service {
             modified_since: None,
             post: None,
             uncached: fresh,
-            // A look may take a peer longer than one attempt waits; the next one finds what it came to.
-            insist: true,
+            // A first look may take a peer longer than one attempt waits; the next attempt finds what it came to.
+            insist: !fresh,
             redirects: 0,
         };
         let answer = Asking::new(&*self.fetch, self.until).fetch(request).await;

@@ -247,6 +247,16 @@ async fn an_attestation_that_one_of_two_is_not_shown_is_a_split_view() {
     }
 }
 
+#[tokio::test]
+async fn two_who_are_told_nothing_do_not_agree() {
+    let mut ours = Verifier::shown(at("1.0.0").tarball_answer(Answer::Status(503, None))).await;
+    let peer = ours.beside().await;
+    let peers = vec![peer.listen().await];
+    let report = ours.report(peers, day(0)).await;
+    assert_eq!(answers(&report), [("skew", "indeterminate")]);
+    assert_eq!((&report["result"], &report["agreeing"]), (&json!("skew"), &json!(0)));
+}
+
 /// Silence of an upstream, whichever it is, makes two who are shown the same no enemies.
 #[tokio::test]
 async fn silence_of_an_upstream_is_no_other_view() {
@@ -333,7 +343,8 @@ async fn versions_of_several_files_are_compared_file_by_file() {
         assert_eq!(report["result"], result, "{report}");
         assert!(what.is_empty() || differences(&report).contains(&what), "{report}");
     }
-    let bottles = Verifier::of(Scenario::new().release(Formula::honest("wget", "1.25.0"))).await;
+    let mut bottles = Verifier::of(Scenario::new().release(Formula::honest("wget", "1.25.0"))).await;
+    bottles.deployment.service.upstreams.bottles = Url::parse(&bottles.deployment.served.bottles_url()).unwrap();
     let other = bottles.beside().await;
     let mut service = bottles.deployment.service.clone();
     service.peers = vec![other.listen().await].into();
@@ -341,7 +352,7 @@ async fn versions_of_several_files_are_compared_file_by_file() {
         .compare_with_peers(&"pkg:brew/wget@1.25.0".parse().unwrap(), minutes(10), day(1))
         .await
         .unwrap();
-    assert_eq!((report.agreeing, report.peers.len()), (1, 1), "{report:?}");
+    assert_eq!((report.agreeing, report.peers.len()), (1, 1), "{:?}", report.ours);
 }
 
 #[tokio::test]
