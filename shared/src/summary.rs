@@ -217,7 +217,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// The summary of a verdict: its [`statement`].
+    /// The summary of a verdict.
     pub fn summary(verdict: &Verdict) -> Result<Self, NoSummary> {
         Ok(Self {
             kind: PAYLOAD_TYPE,

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::IntoResponse as _;
-use hekate::adapters::http::{HttpFetch, HttpFetchConfig};
+use hekate::adapters::http::{HttpFetch, HttpFetchConfig, Upstream};
 use hekate::adapters::judges::FixedJudge;
 use hekate::adapters::pem::PemSigner;
 use hekate::entrypoints::api::{Api, router};
@@ -60,7 +60,7 @@ impl Verifier {
         let (key, compared) = (P256Key::generate(), Arc::new(Compared::default()));
         deployment.service.signing.signer = Some(Arc::new(PemSigner::new(&key.pkcs8_pem()).unwrap()));
         deployment.service.meter = compared.clone();
-        deployment.service.fetch = Arc::new(patient());
+        deployment.service.fetch = Arc::new(patient(Vec::new()));
         Self {
             deployment,
             key,
@@ -138,12 +138,13 @@ async fn serve(router: Router) -> Url {
     Url::parse(&url).unwrap()
 }
 
-fn patient() -> HttpFetch {
+fn patient(upstreams: Vec<Upstream>) -> HttpFetch {
     let mut config = HttpFetchConfig::new("hekate-tests");
     config.use_proxies = false;
     config.read_timeout = Duration::from_secs(10);
     config.backoff_base = Duration::from_millis(1);
     config.attempts = 2;
+    config.upstreams = upstreams;
     HttpFetch::new(config).unwrap()
 }
 
@@ -344,8 +345,13 @@ async fn versions_of_several_files_are_compared_file_by_file() {
         assert!(what.is_empty() || differences(&report).contains(&what), "{report}");
     }
     let mut bottles = Verifier::of(Scenario::new().release(Formula::honest("wget", "1.25.0"))).await;
-    bottles.deployment.service.upstreams.bottles = Url::parse(&bottles.deployment.served.bottles_url()).unwrap();
-    let other = bottles.beside().await;
+    let registry = Url::parse(&bottles.deployment.served.bottles_url()).unwrap();
+    bottles.deployment.service.upstreams.bottles = registry.clone();
+    let mut other = bottles.beside().await;
+    for verifier in [&mut bottles, &mut other] {
+        let upstream = Upstream::bottles(registry.clone(), None);
+        verifier.deployment.service.fetch = Arc::new(patient(vec![upstream]));
+    }
     let mut service = bottles.deployment.service.clone();
     service.peers = vec![other.listen().await].into();
     let report = service
