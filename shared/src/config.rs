@@ -120,8 +120,8 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     ),
     (
         "HEKATE_PEERS",
-        "other verifiers whose verdicts are compared with ours: of each the base URL of its API, `#`, and the base64 of the DER form \
-         of its public key, blanks between them; one that changes its key is named once with each",
+        "other verifiers to compare with, each as URL#KEY, blanks between them: the base URL of its API, and the base64 of its \
+         public key's DER form; one that changes its key is named with each",
         "none",
     ),
     (
