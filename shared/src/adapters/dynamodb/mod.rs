@@ -130,6 +130,25 @@ struct Reading {
     consistent: bool,
 }
 
+/// What a row that has a revision was when it was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum AsRead {
+    /// It was not there.
+    #[default]
+    Absent,
+    /// It named no revision: rows of releases of schema 1 do not.
+    Unnamed,
+    /// It named this one.
+    Revision(String),
+}
+
+impl From<Option<&str>> for AsRead {
+    /// Of a row that names a revision wherever it is.
+    fn from(revision: Option<&str>) -> Self {
+        revision.map_or(Self::Absent, |revision| Self::Revision(revision.to_owned()))
+    }
+}
+
 impl DynamoDbStore {
     /// The store in the table of this name.
     ///
@@ -275,14 +294,20 @@ impl DynamoDbStore {
         }
     }
 
-    /// Writes a row that has a revision, on the condition that the row has still the one that was read, or still none.
-    async fn put_revision(&self, item: Item, before: Option<&str>) -> Result<bool, StoreFault> {
+    /// Writes a row that has a revision, on the condition that the row is still what was read, or still not there. What names no
+    /// revision may be a row of a newer version, and is written over only where it was read as one that is not.
+    async fn put_revision(&self, item: Item, before: &AsRead) -> Result<bool, StoreFault> {
         let request = self.client.put_item().table_name(&self.table).set_item(Some(item));
-        let request = request.expression_attribute_names("#revision", "revision");
         let request = match before {
-            None => request.condition_expression("attribute_not_exists(#revision)"),
-            Some(before) => request
+            AsRead::Absent => request.condition_expression("attribute_not_exists(pk)"),
+            AsRead::Unnamed => request
+                .condition_expression("attribute_not_exists(#revision) AND #schema <= :schema")
+                .expression_attribute_names("#revision", "revision")
+                .expression_attribute_names("#schema", "schema")
+                .expression_attribute_values(":schema", rows::number(SCHEMA)),
+            AsRead::Revision(before) => request
                 .condition_expression("#revision = :revision")
+                .expression_attribute_names("#revision", "revision")
                 .expression_attribute_values(":revision", rows::text(before)),
         };
         match request.send().await {

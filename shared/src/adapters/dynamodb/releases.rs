@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::bulk::Consistency;
 use super::keys::FILLED;
 use super::rows::{self, FILLED_TEXT, Item, PackedJson, PackedText, RELEASE_JSON, ReleasePlace};
-use super::{DynamoDbStore, Reading, bulk, contended, keys, lost_delete, unreachable};
+use super::{AsRead, DynamoDbStore, Reading, bulk, contended, keys, lost_delete, unreachable};
 use crate::history::{LIMIT, PastRelease};
 use crate::package::{Ecosystem, PackageName, PackageVersion};
 use crate::ports::StoreFault;
@@ -34,7 +34,7 @@ struct Known {
     /// Where the release is, by the row of the version.
     place: Option<ReleasePlace>,
     /// What the row at the place in question holds, by its revision.
-    revision: Option<String>,
+    release: AsRead,
     filled: Filled,
 }
 
@@ -147,10 +147,8 @@ impl DynamoDbStore {
                             .put_version(name, version, before.as_ref(), &place, &packed)
                             .await?;
                     is_noted
-                        && (known.revision.as_ref() == Some(&place.revision)
-                            || self
-                                .put_release(name, known.revision.as_deref(), &place, &packed)
-                                .await?)
+                        && (known.release == AsRead::Revision(place.revision.clone())
+                            || self.put_release(name, &known.release, &place, &packed).await?)
                 }
             };
             // 3.
@@ -321,7 +319,7 @@ impl DynamoDbStore {
         let packed = PackedText::of_json(&releases, &FILLED_TEXT)?;
         self.blobs.write(packed.elsewhere().into_iter().collect()).await?;
         let item = rows::filled_item(name, &packed);
-        self.put_revision(item, before.revision.as_deref()).await
+        self.put_revision(item, &before.revision.as_deref().into()).await
     }
 
     /// What is kept of a version, of which the release would be at this place. The reads are strongly consistent: the writes
@@ -339,9 +337,14 @@ impl DynamoDbStore {
             }
         }
         if known.place.is_some() {
-            let release = self.row(keys::name_key(name), &place.sort_key).await?;
-            // Rows of schema 1 have none, and are written once more.
-            known.revision = release.and_then(|item| rows::text_of(&item, "revision").ok().map(str::to_owned));
+            known.release = match self.row(keys::name_key(name), &place.sort_key).await? {
+                None => AsRead::Absent,
+                Some(item) => match rows::text_of(&item, "revision") {
+                    Ok(revision) => AsRead::Revision(revision.to_owned()),
+                    // Rows of schema 1 have none, and are written once more.
+                    Err(_unnamed) => AsRead::Unnamed,
+                },
+            };
         }
         Ok(known)
     }
@@ -356,15 +359,15 @@ impl DynamoDbStore {
         release: &PackedJson,
     ) -> Result<bool, StoreFault> {
         let item = rows::version_item(name, version, place, release);
-        self.put_revision(item, before.map(|before| before.revision.as_str()))
-            .await
+        let before = before.map(|before| before.revision.as_str()).into();
+        self.put_revision(item, &before).await
     }
 
     /// Writes the row of a release; false if that is no longer what was read.
     async fn put_release(
         &self,
         name: &PackageName,
-        before: Option<&str>,
+        before: &AsRead,
         place: &ReleasePlace,
         release: &PackedJson,
     ) -> Result<bool, StoreFault> {

@@ -167,7 +167,7 @@ impl DynamoDbStore {
         if let Some(looked_at) = looked_at {
             item.insert("looked_at".to_owned(), rows::text(keys::instant(looked_at)));
         }
-        self.put_revision(item, before.map(|before| before.revision.as_str()))
-            .await
+        let before = before.map(|before| before.revision.as_str()).into();
+        self.put_revision(item, &before).await
     }
 }

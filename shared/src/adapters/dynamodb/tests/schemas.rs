@@ -298,3 +298,50 @@ async fn a_row_of_a_newer_schema_is_a_clear_fault_and_is_left_as_it_is() {
         assert_eq!(fixture.row(pk, sk).await, item);
     }
 }
+
+#[tokio::test]
+async fn a_row_of_a_newer_schema_without_a_revision_is_not_written_over() {
+    let fixture = Fixture::new().await;
+    write(&fixture.store).await;
+    let mut before = Vec::new();
+    for mut item in fixture.all().await {
+        let (pk, sk) = (rows::text_of(&item, "pk").unwrap(), rows::text_of(&item, "sk").unwrap());
+        // Looks, and what else follows from its keys, are never asked for a revision.
+        let is_conditional = ["KEPT", "RELEASE#", "FILLED"].iter().any(|kind| sk.starts_with(kind));
+        if !is_conditional || !item.contains_key("revision") {
+            // The row of the version would give the release away.
+            if sk.starts_with("VERSION#") {
+                fixture.delete(pk, sk).await;
+            }
+            continue;
+        }
+        item.remove("revision");
+        item.insert("schema".to_owned(), rows::number(rows::SCHEMA + 1));
+        fixture.put(item.clone()).await;
+        before.push(item);
+    }
+    assert_eq!(
+        before.len(),
+        4,
+        "a run, one of a commit, a release, and those that were met"
+    );
+    let store = &fixture.store;
+    let package = package("1.0.0");
+    for is_first in [false, true] {
+        for key in [run(), built()] {
+            let look = [seen(20, 200), of(Subject::Commit, seen(20, 200))];
+            corrupt(store.remember(&key, &look, at(20), is_first).await);
+        }
+    }
+    assert!(!store.meet(&package, None, &[filled()]).await.unwrap());
+    corrupt(store.remember_release(&package, &release("1.0.0", 0)).await);
+    // Where the row of those that were met is missed, that of the release is.
+    let met = before.iter().find(|item| item["sk"] == rows::text("FILLED")).unwrap();
+    fixture.delete(rows::text_of(met, "pk").unwrap(), "FILLED").await;
+    corrupt(store.remember_release(&package, &release("1.0.0", 0)).await);
+    fixture.put(met.clone()).await;
+    for item in before {
+        let (pk, sk) = (rows::text_of(&item, "pk").unwrap(), rows::text_of(&item, "sk").unwrap());
+        assert_eq!(fixture.row(pk, sk).await, item);
+    }
+}
