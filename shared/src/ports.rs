@@ -343,12 +343,13 @@ pub trait VerdictStore: Send + Sync {
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault>;
 
     /// What is kept of a run and of its commit: [`keep`](crate::dossier::keep) of every look that was handed over. What is
-    /// [of the commit](crate::dossier::Scope) is found through whichever of its runs it was seen, of fifty at least; what is of a
-    /// run, through that one alone.
+    /// [of the commit](crate::dossier::Scope) is found through whichever of its runs it was seen, however many it has, where no more
+    /// than thirty that were never seen are looked at at once; what is of a run, through that one alone.
     async fn recall(&self, key: &TraceKey) -> Result<Vec<Observation>, StoreFault>;
 
     /// Keeps what a look at `at` saw of a run and of its commit. What is kept never expires, no later absence replaces it, and
-    /// each look is appended to those before. Handing the same look over twice changes nothing.
+    /// each look is appended to those before. Handing the same look over twice changes nothing. Whoever looks has
+    /// [recalled](Self::recall) before what there was: that makes sure of what was seen of a commit with many runs.
     ///
     /// `is_first` says that nothing was [recalled](Self::recall): it spares a read, and decides nothing.
     async fn remember(

@@ -84,6 +84,8 @@ macro_rules! store_conformance {
             the_same_look_twice_changes_nothing
             what_was_seen_of_a_commit_is_recalled_through_every_run_of_it
             what_was_seen_first_of_a_commit_stays_through_later_runs
+            what_was_seen_of_a_commit_is_recalled_however_many_runs_it_has
+            what_was_seen_of_a_commit_by_one_of_many_workers_is_recalled
             of_first_looks_at_once_all_are_kept
             runs_attempts_and_commits_do_not_see_each_other
             what_was_seen_comes_back_whole_at_any_length

@@ -2,7 +2,7 @@
 
 use super::{at, build, build_of, concurrently, noise, of, response, run, run_of, seen};
 use crate::dossier::{Answer, Body, Kept, Observation, Subject, keep};
-use crate::ports::Store;
+use crate::ports::{Store, TraceKey};
 
 pub(crate) async fn nothing_is_recalled_of_a_run_that_was_never_seen(store: &impl Store) {
     for key in [run(), build()] {
@@ -154,6 +154,76 @@ pub(crate) async fn what_was_seen_first_of_a_commit_stays_through_later_runs(sto
         assert_eq!(store.recall(&key).await.unwrap(), [seen(seconds, 200), commit.clone()]);
     }
     assert_eq!(store.recall(&of_run(20)).await.unwrap(), [run, commit]);
+}
+
+/// What a forge is asked about a commit here.
+const OF_COMMIT: [Subject; 3] = [Subject::Commit, Subject::OnDefaultBranch, Subject::Tags];
+
+/// What a look at `at(seconds)` sees of a run that is there, and of its commit, of which all is answered like this.
+fn whole_look(seconds: i64, status: u16) -> Vec<Observation> {
+    let of_commit = OF_COMMIT.map(|subject| of(subject, seen(seconds, status)));
+    [seen(seconds, 200)].into_iter().chain(of_commit).collect()
+}
+
+/// Recalls what there is, and keeps a look, as whoever looks does.
+async fn look_at(store: &impl Store, key: &TraceKey, look: &[Observation]) {
+    let recalled = store.recall(key).await.unwrap();
+    store
+        .remember(key, look, look[0].at, recalled.is_empty())
+        .await
+        .unwrap();
+}
+
+pub(crate) async fn what_was_seen_of_a_commit_is_recalled_however_many_runs_it_has(store: &impl Store) {
+    let build = |number: u64, commit: &str| build_of("12", number, 1, commit);
+    // The last of the runs by their numbers saw the commit, before all others or after them, at its first look or at a later one.
+    for (commit, first, last) in [
+        ("ab", Some(200), None),
+        ("cd", None, Some(200)),
+        ("ef", Some(404), Some(200)),
+    ] {
+        let (mut seconds, mut seen_at) = (0, 0);
+        if let Some(status) = first {
+            look_at(store, &build(999, commit), &whole_look(seconds, status)).await;
+        }
+        for number in 100..170 {
+            seconds += 1;
+            look_at(store, &build(number, commit), &whole_look(seconds, 404)).await;
+        }
+        if let Some(status) = last {
+            seen_at = seconds + 1;
+            look_at(store, &build(999, commit), &whole_look(seen_at, status)).await;
+        }
+        let expected = &whole_look(seen_at, 200)[1..];
+        for number in [1, 165, 500, 1000] {
+            let recalled = store.recall(&build(number, commit)).await.unwrap();
+            let of_commit = &recalled[usize::from(number == 165)..];
+            assert_eq!(of_commit, expected, "{commit} {number}");
+        }
+        let whole = keep(whole_look(0, first.unwrap_or(404)), &whole_look(seen_at, 200));
+        assert_eq!(store.recall(&build(999, commit)).await.unwrap(), whole, "{commit}");
+    }
+}
+
+pub(crate) async fn what_was_seen_of_a_commit_by_one_of_many_workers_is_recalled(
+    store: &(impl Store + Clone + 'static),
+) {
+    let build = |number: i64| build_of("12", u64::try_from(number).unwrap(), 1, "ab34");
+    // Thirty who do not know of each other, beside runs that were seen before; the last by its number saw the commit.
+    for number in 100..131 {
+        look_at(store, &build(number), &whole_look(number, 404)).await;
+    }
+    let looks = concurrently(30, |number| {
+        let store = store.clone();
+        let status = if number == 29 { 200 } else { 404 };
+        async move { look_at(&store, &build(900 + number), &whole_look(900 + number, status)).await }
+    });
+    looks.await;
+    for number in 200..240 {
+        look_at(store, &build(number), &whole_look(number + 1000, 404)).await;
+    }
+    let recalled = store.recall(&build(1)).await.unwrap();
+    assert_eq!(recalled, &whole_look(929, 200)[1..]);
 }
 
 pub(crate) async fn the_same_look_twice_changes_nothing(store: &impl Store) {

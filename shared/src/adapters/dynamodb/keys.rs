@@ -15,7 +15,8 @@ pub(super) const VERDICT: &str = "VERDICT";
 /// The sort key of a lease.
 pub(super) const LEASE: &str = "LEASE";
 
-/// The sort key of what is kept of a run of which no commit is named; and, as an earlier version wrote it, of any run or commit.
+/// The sort key of what is kept of a run of which no commit is named; of a commit, apart from its runs; and, as an earlier version
+/// wrote it, of any run.
 pub(super) const KEPT: &str = "KEPT";
 
 /// What the sort key begins with of what is kept of a run and its commit.
@@ -175,7 +176,7 @@ pub(super) fn is_of_another_run(sort_key: &str, key: &TraceKey) -> bool {
     sort_key.starts_with(KEPT_OF_RUN) && sort_key != kept_key(key)
 }
 
-/// What is kept of a run and of the commit that it was of, and through other runs; what an earlier version kept of the commit
+/// What is kept of a run and of the commit that it was of, and through other runs; what is kept of the commit apart from its runs
 /// comes first.
 pub(super) fn kept(key: &TraceKey) -> Range {
     Range {
@@ -185,9 +186,11 @@ pub(super) fn kept(key: &TraceKey) -> Range {
     }
 }
 
-/// The sort key of one look at a run and its commit. It follows from the look, so that writing it again changes nothing.
-pub(super) fn look_key(at: Timestamp, seen: &Digest) -> String {
-    format!("LOOK#{}#{}", instant(at), seen.to_hex())
+/// The sort key of one look, by that of the row in which all of its kind are kept: those at one run of a commit stand together. It
+/// follows from the look, so that writing it again changes nothing.
+pub(super) fn look_key(kept: &str, at: Timestamp, seen: &Digest) -> String {
+    let run = kept.strip_prefix(KEPT).unwrap_or_default();
+    format!("LOOK{run}#{}#{}", instant(at), seen.to_hex())
 }
 
 /// The partition of what is known of a package across its versions.
@@ -458,7 +461,15 @@ mod tests {
             assert!(*range.from <= *sort_key && *sort_key <= *range.to, "{sort_key}");
             assert_eq!(is_of_another_run(sort_key, &one), sort_key == kept_key(&other));
         }
-        assert!(range.to < look_key(Timestamp::UNIX_EPOCH, &Digest::sha256_of(b"")));
+        let look = |kept: &str| look_key(kept, Timestamp::UNIX_EPOCH, &Digest::sha256_of(b""));
+        assert!(look(&kept_key(&one)).starts_with("LOOK#3#1#1970-01-01T00:00:00.000000000Z#"));
+        assert!(look(KEPT).starts_with("LOOK#1970-01-01T00:00:00.000000000Z#"));
+        for sort_key in [KEPT, &kept_key(&one), &kept_key(&other)] {
+            let of_one = Range::beginning_with(range.partition.clone(), "LOOK#3#1#");
+            let look = look(sort_key);
+            assert!(range.to < look, "{sort_key}");
+            assert_eq!(of_one.from <= look && look <= of_one.to, sort_key == kept_key(&one));
+        }
         assert!(
             keys.iter()
                 .all(|key| key.matches('#').count() == if key.contains("RUN") { 4 } else { 3 })
@@ -517,19 +528,19 @@ mod tests {
             published_at: Timestamp::UNIX_EPOCH,
         };
         let (watch_partition, watch_key) = watch(&name);
-        let commit = trace_key(&TraceKey {
+        let run = TraceKey {
             repository: foreign.clone(),
             run: u64::MAX,
             attempt: u64::MAX,
             commit: Some(foreign.clone()),
-        });
+        };
         for partition in [
             package_key(&package),
             name_key(&name),
             publisher_key(&foreign),
             batch_key(&foreign),
             cursor_key(&foreign),
-            commit,
+            trace_key(&run),
             watch_partition,
         ] {
             assert!(partition.len() <= LONGEST.0, "{partition}");
@@ -539,6 +550,7 @@ mod tests {
             version_key(package.version()),
             sibling_key(&sibling),
             item_key(&package.to_purl()),
+            look_key(&kept_key(&run), Timestamp::UNIX_EPOCH, &Digest::sha256_of(b"")),
             watch_key,
         ] {
             assert!(sort_key.len() <= LONGEST.1, "{sort_key}");

@@ -9,8 +9,9 @@
 //! | `BODY#<sha256>` | `PART#<n>` | a large body, once however many dossiers refer to it | `data`, `size`, `parts` |
 //! | `TEXT#<sha256>` | `PART#<n>` | a verdict, what was seen first, of a run and its commit, or what releases proved, too large for its row | `data`, `size`, `parts` |
 //! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT#<run>#<attempt>` | what is kept of all looks at a run attempt, and through it at its commit | `revision`, `looked_at`; `seen`, `seen_size` or `seen_blob` |
-//! | `TRACE#COMMIT#<repository id>#<sha>` | `LOOK#<at>#<sha256>` | one look that is not what is kept | `revision`; `seen`, `seen_size` or `seen_blob` |
-//! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT` | what is kept of a commit apart from its runs; not written any more | as above |
+//! | `TRACE#COMMIT#<repository id>#<sha>` | `LOOK#<run>#<attempt>#<at>#<sha256>` | one look at a run attempt that is not what is kept | `revision`; `seen`, `seen_size` or `seen_blob` |
+//! | `TRACE#COMMIT#<repository id>#<sha>` | `KEPT` | what is kept of a commit apart from its runs: by an earlier version, and once it has many | as above |
+//! | `TRACE#COMMIT#<repository id>#<sha>` | `LOOK#<at>#<sha256>` | a look of an earlier version at a commit apart from its runs | as above |
 //! | `TRACE#RUN#<repository id>#<run>#<attempt>` | `KEPT`, `LOOK#<at>#<sha256>` | the same of a run attempt of which no commit is named; not written any more of others | as above |
 //! | `NAME#<purl without version>` | `RELEASE#<published_at>#<version>` | what a release proved, by time | `release` or `release_blob`; `revision` |
 //! | `NAME#<purl without version>` | `VERSION#<version>` | the same by version, and which row is its release | `release` or `release_blob`; `place`, `revision` |
@@ -48,7 +49,8 @@
 //! something is the current one, and gets its row of the history before another takes its place; the look at a run that is
 //! all that is kept of it gets its own in the same way. Whoever reads the history or the looks puts the two together. What a look
 //! saw of a run and of its commit is one row, in the partition of the commit: another run of it finds there what was seen of the
-//! commit, and most have one run.
+//! commit, and most have one run. Of a commit with so many that not all of their rows are read, what was seen of it is also kept in
+//! a row of its own.
 //!
 //! Parts of a key that come from certificates, registries or requests are percent-encoded; of long ones the SHA-256 stands for
 //! them.

@@ -459,8 +459,9 @@ pub(super) fn due_attributes(task: &Task, at: Timestamp) -> [(&'static str, Attr
     ]
 }
 
-/// A row of a trace: one look, or what is kept of all. `revision` is half of the digest of the text, since the row has hardly more
-/// than a kilobyte: as long as it is the same, whoever read the row read the same observations, whichever way they came there.
+/// A row of a trace: one look, or what is kept of all. `revision` is the beginning of the digest of the text, since the row has
+/// hardly more than a kilobyte: as long as it is the same, whoever read the row read the same observations, whichever way they came
+/// there.
 pub(super) fn trace_item(key: &TraceKey, sort_key: &str, seen: &PackedText) -> Item {
     let digest = seen.digest().to_hex();
     let revision = ("revision", text(digest.get(..16).unwrap_or(&digest)));

@@ -45,7 +45,7 @@ async fn the_first_look_at_a_run_and_its_commit_takes_one_write() {
     let fixture = Fixture::new().await;
     let (store, wire) = fixture.wired(|_, _| None);
     assert_eq!(store.recall(&build()).await.unwrap(), []);
-    assert_eq!(wire.take_operations(), ["Query", "BatchGetItem"]);
+    assert_eq!(wire.take_operations(), ["Query", "GetItem"]);
     let look = [seen(0, 200), of(Subject::Commit, seen(0, 200))];
     store.remember(&build(), &look, at(0), true).await.unwrap();
     let calls = wire.take_calls();
@@ -108,6 +108,157 @@ async fn of_a_commit_with_many_runs_each_finds_its_own_and_what_the_first_saw() 
         wire.take_calls();
         assert_eq!(store.recall(&of_run(number)).await.unwrap(), [own, commit.clone()]);
         assert!(wire.take_calls().len() <= 3);
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_version_adds_beside_this_one_is_found() {
+    let fixture = Fixture::new().await;
+    let (first, jobs) = (seen(0, 200), of(Subject::Jobs(1), seen(0, 200)));
+    fixture
+        .store
+        .remember(&build(), std::slice::from_ref(&first), at(0), true)
+        .await
+        .unwrap();
+    kept_apart(&fixture, std::slice::from_ref(&jobs), &[]).await;
+    // Copies that are asked for less than the latest have not heard of it yet.
+    let (store, _) = fixture.wired(|call, _| {
+        let is_stale = match call.operation.as_str() {
+            "GetItem" => call.input["ConsistentRead"] != true,
+            "BatchGetItem" => call.input["RequestItems"][TABLE]["ConsistentRead"] != true,
+            _ => false,
+        };
+        is_stale.then(|| (200, json!({ "Responses": { TABLE: [] }, "UnprocessedKeys": {} })))
+    });
+    assert_eq!(store.recall(&build()).await.unwrap(), [first, jobs]);
+}
+
+/// A look at the commit through so many runs, none of which saw it.
+async fn crowd(store: &DynamoDbStore, runs: std::ops::Range<u64>) {
+    for number in runs {
+        let look = [seen(5, 200), of(Subject::Commit, seen(5, 404))];
+        let key = build_of("12", number, 1, "ab34");
+        store.remember(&key, &look, at(5), false).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_commit_with_many_runs_is_written_once_to_its_own_row() {
+    let fixture = Fixture::new().await;
+    let (store, wire) = fixture.wired(|_, _| None);
+    let (commit, tags) = (of(Subject::Commit, seen(0, 200)), of(Subject::Tags, seen(0, 200)));
+    let look = [seen(0, 200), commit.clone(), tags.clone()];
+    store
+        .remember(&build_of("12", 200, 1, "ab34"), &look, at(0), true)
+        .await
+        .unwrap();
+    let another = build_of("12", 201, 1, "ab34");
+    let of_commit = [commit.clone(), tags.clone()];
+
+    crowd(&fixture.store, 100..130).await;
+    wire.take_calls();
+    assert_eq!(store.recall(&another).await.unwrap(), of_commit);
+    assert_eq!(wire.take_operations(), ["Query", "GetItem"], "31 rows");
+    crowd(&fixture.store, 130..131).await;
+    assert_eq!(store.recall(&another).await.unwrap(), of_commit);
+    let calls = wire.take_calls();
+    assert_eq!(calls.len(), 3);
+    assert_eq!(calls[2].input["ConditionExpression"], "attribute_not_exists(pk)");
+    // As an earlier version keeps it.
+    let row = fixture.row("TRACE#COMMIT#12#ab34", "KEPT").await;
+    let mut attributes: Vec<&str> = row.keys().map(String::as_str).collect();
+    attributes.sort_unstable();
+    assert_eq!(attributes, ["pk", "revision", "schema", "seen", "seen_size", "sk"]);
+    rows::check_schema(&row).unwrap();
+    let kept = rows::stored_text(&row, &rows::SEEN_TEXT).unwrap();
+    let kept: Vec<Observation> = serde_json::from_slice(&store.text(&kept).await.unwrap()).unwrap();
+    assert_eq!(kept, of_commit);
+
+    // What tells nothing new is not written again.
+    assert_eq!(store.recall(&another).await.unwrap(), of_commit);
+    assert_eq!(wire.take_operations(), ["Query", "GetItem"]);
+    let absent = [seen(10, 200), of(Subject::Commit, seen(10, 404))];
+    store.remember(&another, &absent, at(10), false).await.unwrap();
+    assert_eq!(wire.take_operations(), ["GetItem", "PutItem", "GetItem"]);
+    // A later answer of the same kind is left to whoever recalls it.
+    let absent = [seen(20, 200), of(Subject::Commit, seen(20, 404))];
+    store.remember(&another, &absent, at(20), false).await.unwrap();
+    assert_eq!(wire.take_operations(), ["GetItem", "PutItem", "PutItem"]);
+    let present = [seen(30, 200), of(Subject::Commit, seen(30, 200))];
+    store.remember(&another, &present, at(30), false).await.unwrap();
+    let calls = wire.take_calls();
+    let last = calls.last().unwrap();
+    assert_eq!(last.input["Item"]["sk"]["S"], "KEPT");
+    assert_eq!(last.input["ConditionExpression"], "#revision = :revision");
+}
+
+#[tokio::test]
+async fn of_two_who_write_the_row_of_a_commit_neither_loses_what_the_other_saw() {
+    let fixture = Fixture::new().await;
+    let (commit, tags) = (of(Subject::Commit, seen(0, 200)), of(Subject::Tags, seen(0, 200)));
+    crowd(&fixture.store, 100..140).await;
+    let key = build_of("12", 200, 1, "ab34");
+    fixture
+        .store
+        .remember(&key, std::slice::from_ref(&tags), at(0), false)
+        .await
+        .unwrap();
+    // The rows are answered without that of the commit, as if an earlier version wrote it right after.
+    let query = fixture.server.client().query().table_name(TABLE);
+    let query = query.key_condition_expression("pk = :pk");
+    let output = query
+        .expression_attribute_values(":pk", rows::text("TRACE#COMMIT#12#ab34"))
+        .send()
+        .await
+        .unwrap();
+    let items: Vec<Value> = output.items().iter().map(wire_item).collect();
+    let look = rows::PackedText::of_json(&[&commit], &rows::SEEN_TEXT).unwrap();
+    let mut item = rows::trace_item(&key, "KEPT", &look);
+    item.insert("looked_at".to_owned(), rows::text(keys::instant(at(0))));
+    fixture.put(item).await;
+    let (store, wire) = fixture.wired(move |call, _| {
+        (call.operation == "Query").then(|| (200, json!({ "Items": items, "Count": items.len() })))
+    });
+    store.recall(&key).await.unwrap();
+    assert_eq!(
+        wire.take_operations(),
+        ["Query", "GetItem", "PutItem", "GetItem", "PutItem", "PutItem"]
+    );
+    let another = build_of("12", 300, 1, "ab34");
+    assert_eq!(fixture.store.recall(&another).await.unwrap(), [commit, tags]);
+    let row = fixture.row("TRACE#COMMIT#12#ab34", "KEPT").await;
+    assert!(!row.contains_key("looked_at"));
+    // The look that was all of the row stays.
+    let digest = look.digest().to_hex();
+    let sort_key = format!("LOOK#2026-11-22T10:00:00.000000000Z#{digest}");
+    fixture.row("TRACE#COMMIT#12#ab34", &sort_key).await;
+}
+
+#[tokio::test]
+async fn the_looks_at_each_run_of_a_commit_can_be_told_from_others() {
+    let fixture = Fixture::new().await;
+    for (number, attempt) in [(3, 1), (3, 11), (31, 1)] {
+        let key = build_of("12", number, attempt, "ab34");
+        for seconds in [0, 10] {
+            let look = [seen(seconds + i64::try_from(number + attempt).unwrap(), 200)];
+            fixture.store.remember(&key, &look, look[0].at, false).await.unwrap();
+        }
+    }
+    for (run, seconds) in [("3#1", 4), ("3#11", 14), ("31#1", 32)] {
+        let query = fixture.server.client().query().table_name(TABLE);
+        let output = query
+            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
+            .expression_attribute_values(":pk", rows::text("TRACE#COMMIT#12#ab34"))
+            .expression_attribute_values(":sk", rows::text(format!("LOOK#{run}#")))
+            .send()
+            .await
+            .unwrap();
+        let [item] = output.items() else {
+            panic!("{run}: {:?}", output.items());
+        };
+        let text = rows::stored_text(item, &rows::SEEN_TEXT).unwrap();
+        let look: Vec<Observation> = serde_json::from_slice(&fixture.store.text(&text).await.unwrap()).unwrap();
+        assert_eq!(look, [seen(seconds, 200)]);
     }
 }
 
