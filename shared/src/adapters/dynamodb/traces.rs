@@ -48,7 +48,8 @@ impl DynamoDbStore {
     /// 3. where the commit has so many rows that soon not all of them will be read, what is known of it is folded into its own row,
     ///    which is read before all others. It is done here, where the rows have been read: whoever keeps a look has recalled what
     ///    there was, so that the commit has that row before there are too many. What a run whose row is beyond those that are read
-    ///    tells later is folded in with its look, and once more here whenever that run is recalled.
+    ///    tells later is folded in with its look, and once more here whenever that run is recalled: with a first look only if
+    ///    something was known of the commit before.
     ///
     /// The reads are strongly consistent: what another worker saw a moment ago may be all that is left of a run. Of a commit with
     /// many runs [`ROWS`] rows and that of this one are held at once, and merged one by one; of other runs nothing is taken but what
@@ -89,9 +90,10 @@ impl DynamoDbStore {
             kept = keep(kept, &self.seen_in(&KeptRow::from_item(&item)?).await?);
         }
         // 3.
-        if is_crowd {
-            let known: Vec<Observation> = kept.iter().filter(|seen| is_of_commit(seen)).cloned().collect();
-            self.fold(key, of_commit, &known).await?;
+        let known: Vec<Observation> = kept.iter().filter(|seen| is_of_commit(seen)).cloned().collect();
+        if is_crowd && !known.is_empty() {
+            // Where others wrote that row each time, nothing is lost: the next who recalls the run folds it in.
+            let _is_folded = self.fold(key, of_commit, &known).await?;
         }
         Ok(kept)
     }
@@ -175,30 +177,31 @@ impl DynamoDbStore {
     }
 
     /// Folds what was seen of a commit into the row that it has apart from its runs, which was read as this: with what that holds
-    /// by now if another worker wrote it, and only if it tells something else from then on. It is read before all others and by
-    /// earlier versions too. A look that is all it holds, as an earlier version left it, gets a row of its own before.
+    /// by now if another worker wrote it, and only if it tells something else from then on; false if others wrote it at every
+    /// attempt. It is read before all others and by earlier versions too. A look that is all it holds, as an earlier version left
+    /// it, gets a row of its own before.
     async fn fold(
         &self,
         key: &TraceKey,
         mut before: Option<(KeptRow, Vec<Observation>)>,
         seen: &[Observation],
-    ) -> Result<(), StoreFault> {
+    ) -> Result<bool, StoreFault> {
         let mut delays = bulk::backoff();
         loop {
             let (row, earlier) = before.unzip();
             let kept = keep(earlier.clone().unwrap_or_default(), seen);
             if earlier.as_ref() == Some(&kept) {
-                return Ok(());
+                return Ok(true);
             }
             if let (Some(earlier), Some(looked_at)) = (&earlier, row.as_ref().and_then(|row| row.looked_at)) {
                 self.append_look(key, KEPT, earlier, looked_at).await?;
             }
             if self.replace_kept(key, KEPT, row.as_ref(), &kept, None).await? {
-                return Ok(());
+                return Ok(true);
             }
-            let delay = delays
-                .next()
-                .ok_or_else(|| contended(format_args!("the row of the commit of {key:?}")))?;
+            let Some(delay) = delays.next() else {
+                return Ok(false);
+            };
             tokio::time::sleep(delay).await;
             before = self.commit_row(key).await?;
         }
@@ -219,9 +222,13 @@ impl DynamoDbStore {
         if key.commit.is_none() || kept.is_empty() {
             return Ok(());
         }
-        match self.commit_row(key).await? {
-            Some(row) => self.fold(key, Some(row), &kept).await,
-            None => Ok(()),
+        let Some(row) = self.commit_row(key).await? else {
+            return Ok(());
+        };
+        if self.fold(key, Some(row), &kept).await? {
+            Ok(())
+        } else {
+            Err(contended(format_args!("the row of the commit of {key:?}")))
         }
     }
 
