@@ -165,7 +165,7 @@ pub(super) fn commit_reachable(evidence: &Evidence<'_>) -> Finding {
         return finding(Outcome::Pass(None), "the commit is on the default branch");
     }
     let tags = trace.tags.as_ref().and_then(Availability::present);
-    if tags.is_some_and(|tags| tags.value.iter().any(|tag| tag.commit.sha == *sha)) {
+    if tags.is_some_and(|tags| tags.value.iter().any(|tag| tag.leads_to(sha))) {
         return finding(Outcome::Pass(None), "a tag leads to the commit");
     }
     let on_ref = contained(trace.on_ref.as_ref());
@@ -231,12 +231,12 @@ pub(super) fn ref_exists(evidence: &Evidence<'_>) -> Finding {
         && let Some(tags) = trace.tags.as_ref().and_then(Availability::present)
         && let Some(tag) = tags.value.iter().find(|tag| tag.name == name)
     {
-        let (outcome, summary) = if Some(tag.commit.sha.as_str()) == sha {
+        let (outcome, summary) = if sha.is_some_and(|sha| tag.leads_to(sha)) {
             (Outcome::Pass(None), "the tag is there and leads to the commit")
         } else {
             (Outcome::Warn(None), "the tag leads to another commit by now")
         };
-        return finding(outcome, summary).observing("tag", tag.commit.sha.clone());
+        return finding(outcome, summary).observing("tag", tag.target());
     }
     let default = trace.default_branch();
     let comparison = if full.strip_prefix("refs/heads/") == default && default.is_some() {
@@ -278,14 +278,14 @@ pub(super) fn tag_matches_version(evidence: &Evidence<'_>) -> Finding {
         .iter()
         .filter(|tag| names_version(&tag.name, package.name(), package.version()))
         .collect();
-    if let Some(tag) = named.iter().find(|tag| tag.commit.sha == sha).or(named.first()) {
+    if let Some(tag) = named.iter().find(|tag| tag.leads_to(sha)).or(named.first()) {
         // Projects whose run itself commits and tags have their tags beside what was built.
         let before: Vec<bool> = evidence
             .history()
             .filter_map(|release| release.tagged)
             .take(ESTABLISHED)
             .collect();
-        let (outcome, summary) = if tag.commit.sha == sha {
+        let (outcome, summary) = if tag.leads_to(sha) {
             (
                 Outcome::Pass(None),
                 "the version's tag leads to the commit that was built",
@@ -302,7 +302,7 @@ pub(super) fn tag_matches_version(evidence: &Evidence<'_>) -> Finding {
             )
         };
         return finding(outcome, summary)
-            .observing(format!("tag {}", tag.name), tag.commit.sha.clone())
+            .observing(format!("tag {}", tag.name), tag.target())
             .observing("certificate 1.13 commit", sha);
     }
     // Prereleases have tags of their own, or none.

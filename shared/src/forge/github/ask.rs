@@ -154,8 +154,9 @@ impl Tracer<'_> {
         self.settle(&further).await;
     }
 
-    /// Drops the entity tags of settled answers: nobody asks for those again, and a tag is as long as a digest. Tags of the repository
-    /// are settled for one package and not for the next one.
+    /// Drops the entity tags of settled answers: of this package nobody asks for those again, and a tag is as long as a digest. Another
+    /// package of the commit, published later, may ask once more whether it is on the default branch and which pull requests it has,
+    /// and gets whole answers. Lists of tags grow, and keep theirs.
     fn drop_tags(&mut self) {
         let settled = self
             .seen
@@ -488,10 +489,10 @@ impl Tracer<'_> {
     }
 
     fn is_tagged(&self) -> bool {
+        let tags = self.seen(Subject::Tags).and_then(parsed::<Vec<wire::Tag>>);
         let commit = self.destination.commit.as_deref();
-        self.seen(Subject::Tags)
-            .and_then(parsed::<Vec<wire::Tag>>)
-            .is_some_and(|tags| tags.iter().any(|tag| Some(tag.commit.sha.as_str()) == commit))
+        tags.zip(commit)
+            .is_some_and(|(tags, commit)| tags.iter().any(|tag| tag.leads_to(commit)))
     }
 
     fn seen(&self, subject: Subject) -> Option<&Observation> {
@@ -595,7 +596,7 @@ impl Tracer<'_> {
                     .is_versioned_by_its_source()
                     .then(|| format!("{repository}/tags?per_page=100")),
                 JSON,
-                reduced::<Vec<wire::Tag>>(),
+                reduced_tags(destination),
             ),
             Subject::PullRequests => (
                 here().map(|path| format!("{path}/pulls?per_page=10")),
@@ -717,6 +718,23 @@ fn may_pass(observation: &Observation) -> bool {
 
 fn reduced<T: DeserializeOwned + Serialize + 'static>() -> Keep {
     Keep::Excerpt(Arc::new(excerpt::<T>))
+}
+
+/// Keeps tags with the commits that they lead to: whole of those that lead to the commit, name the version, or are the ref that was
+/// built.
+fn reduced_tags(destination: &Destination) -> Keep {
+    let (commit, package) = (destination.commit.clone(), destination.package.clone());
+    let built = destination.r#ref.as_deref();
+    let built = built
+        .and_then(|built| built.strip_prefix("refs/tags/"))
+        .map(str::to_owned);
+    Keep::Excerpt(Arc::new(move |bytes: &[u8]| {
+        wire::excerpt_of_tags(bytes, |tag| {
+            commit.as_deref().is_some_and(|commit| tag.leads_to(commit))
+                || built.as_ref() == Some(&tag.name)
+                || names_version(&tag.name, package.name(), package.version())
+        })
+    }))
 }
 
 /// One comparison shows a page of commits and up to 300 files; one commit of them is the least that can be asked for.

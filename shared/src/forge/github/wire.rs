@@ -282,10 +282,24 @@ pub struct Tag {
     pub commit: TagCommit,
 }
 
+impl Tag {
+    /// Whether it leads to this commit.
+    pub fn leads_to(&self, commit: &str) -> bool {
+        !commit.is_empty() && self.commit.sha == commit
+    }
+
+    /// Where it leads to, for people: what was kept for another package of a commit may not say which other commit it is.
+    pub fn target(&self) -> &str {
+        Some(self.commit.sha.as_str())
+            .filter(|sha| !sha.is_empty())
+            .unwrap_or("another commit")
+    }
+}
+
 /// The commit of a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagCommit {
-    /// Its id.
+    /// Its id; empty in a list that is [kept](excerpt_of_tags), where it is another commit than is asked about.
     pub sha: String,
 }
 
@@ -327,6 +341,18 @@ pub(super) fn excerpt<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Option<V
     serde_json::to_vec(&document).ok()
 }
 
+/// Reduces a list of tags. The commits of those that are not asked about are left out: of a repository with many tags their digits
+/// would be most of what is kept, and no check reads more of them than that they are other commits.
+pub(super) fn excerpt_of_tags(bytes: &[u8], is_asked_about: impl Fn(&Tag) -> bool) -> Option<Vec<u8>> {
+    let mut tags: Vec<Tag> = serde_json::from_slice(bytes).ok()?;
+    for tag in &mut tags {
+        if !is_asked_about(tag) {
+            tag.commit.sha.clear();
+        }
+    }
+    serde_json::to_vec(&tags).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -348,6 +374,22 @@ mod tests {
         let once = excerpt::<Run>(run).unwrap();
         assert_eq!(excerpt::<Run>(&once).unwrap(), once);
         assert!(!String::from_utf8(once).unwrap().contains("left out"));
+    }
+
+    #[test]
+    fn of_tags_that_are_not_asked_about_the_names_are_kept() {
+        let tag = |name: &str, sha: &str| serde_json::json!({"name": name, "commit": {"sha": sha, "url": "x"}});
+        let tags = serde_json::json!([tag("v2.0.0", "ab12"), tag("v1.0.0", "cd34")]).to_string();
+        let is_asked_about = |tag: &Tag| tag.name == "v2.0.0";
+        let once = excerpt_of_tags(tags.as_bytes(), is_asked_about).unwrap();
+        assert_eq!(excerpt_of_tags(&once, is_asked_about).unwrap(), once);
+        let kept: Vec<Tag> = serde_json::from_slice(&once).unwrap();
+        let kept: Vec<(&str, &str)> = kept
+            .iter()
+            .map(|tag| (tag.name.as_str(), tag.commit.sha.as_str()))
+            .collect();
+        assert_eq!(kept, [("v2.0.0", "ab12"), ("v1.0.0", "")]);
+        assert!(excerpt_of_tags(b"{}", is_asked_about).is_none());
     }
 
     #[test]
