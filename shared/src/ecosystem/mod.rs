@@ -167,6 +167,9 @@ pub trait Registry: Send + Sync {
     /// As [`look_back`].
     async fn look_back(&self, dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier>;
 
+    /// As [`drop_proofs`].
+    fn drop_proofs(&self, _dossier: &mut Dossier, _known: &BTreeSet<String>) {}
+
     /// Asks which versions of a package there are, and which there were.
     async fn versions(&self, name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault>;
 
@@ -319,6 +322,13 @@ pub fn feeds(upstreams: &Upstreams) -> Vec<(Ecosystem, Url)> {
 pub async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
     let registry = dossier.package.ecosystem().registry();
     registry.look_back(dossier, look, known).await
+}
+
+/// Leaves out of a dossier what [`look_back`] needed to learn of earlier versions, for those whose releases are `known` by now: no
+/// check reads it.
+pub fn drop_proofs(dossier: &mut Dossier, known: &BTreeSet<String>) {
+    let registry = dossier.package.ecosystem().registry();
+    registry.drop_proofs(dossier, known);
 }
 
 /// Resolves, then collects.

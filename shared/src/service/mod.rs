@@ -156,6 +156,8 @@ struct Occasion {
 struct Recollection {
     memory: Memory,
     learnt: Learnt,
+    /// The versions whose releases are known by now, remembered or learnt.
+    known: BTreeSet<String>,
 }
 
 /// What a look teaches of earlier releases of the package.
@@ -394,7 +396,7 @@ impl Service {
                 Err(fault) => return self.gone(package, fault, now).await,
             },
         };
-        let dossier = ecosystem::collect(resolved, &look).await;
+        let mut dossier = ecosystem::collect(resolved, &look).await;
         let judge = self.judges.judge(now).await;
         let authenticated = judge.authenticate(&dossier, now);
         let mut recollection = self.recollect(&judge, &authenticated, &dossier, &look).await?;
@@ -402,7 +404,9 @@ impl Service {
             recollection.memory.first_seen = self.store.first_seen(package).await?;
         }
         let destinations = Destination::all_of(&authenticated);
-        let (mut dossier, mut left) = (dossier, github::BUDGET);
+        let mut left = github::BUDGET;
+        // What is learnt is remembered before the dossier is kept.
+        ecosystem::drop_proofs(&mut dossier, &recollection.known);
         let mut new = BTreeSet::new();
         for destination in &destinations {
             let mut known = Vec::new();
@@ -426,7 +430,7 @@ impl Service {
             began,
             asked: asking.asked().saturating_add(u32::try_from(before).unwrap_or(u32::MAX)),
         };
-        let Recollection { memory, learnt } = recollection;
+        let Recollection { memory, learnt, .. } = recollection;
         let before = Before {
             verdict: current,
             is_first,
@@ -515,6 +519,7 @@ impl Service {
             listed = releases;
             is_complete = answered;
         }
+        known.extend(found.iter().map(|past| past.version.clone()));
         supplement(&mut memory, found, is_complete);
         // 4.
         if let (Some(publisher), Some(published_at)) = (publisher(authenticated), published_at) {
@@ -535,7 +540,7 @@ impl Service {
             self.store.remember_publication(&publisher, &sibling).await?;
         }
         let learnt = Learnt { listed, met: past.met };
-        Ok(Recollection { memory, learnt })
+        Ok(Recollection { memory, learnt, known })
     }
 
     /// Remembers what a look taught of the releases of a package: what was read from the registry's list of versions, and what

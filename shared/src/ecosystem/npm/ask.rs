@@ -6,13 +6,12 @@ use std::sync::Arc;
 use futures::future::{join, join_all};
 use serde_json::Value;
 
-use super::packument::excerpt;
+use super::packument::{Packument, excerpt, without_proofs};
 use super::read;
-use super::rules::line;
 use crate::availability::Availability;
 use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Response, Subject};
 use crate::ecosystem::answer::{Ask, path_on, retry_after};
-use crate::ecosystem::{Look, LookFault, Resolved, evenly};
+use crate::ecosystem::{Look, LookFault, Resolved};
 use crate::package::{Coordinate, PackageName, PackageVersion, Selector};
 use crate::ports::{Keep, Request};
 
@@ -120,31 +119,24 @@ fn undecided(coordinate: &Coordinate, observations: Vec<Observation>, detail: &s
     }
 }
 
-/// Of how many earlier versions the attestations are asked for at a first look.
-const BACK_VERSIONS: usize = 12;
-
 /// Looks back at a dozen of the earlier versions that announce attestations, as far as they are not known.
 pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
-    let release = read::read(dossier);
-    let (Some(packument), Some(metadata)) = (dossier.observation(Subject::Packument), release.metadata.present())
+    let (name, version) = (dossier.package.name(), dossier.package.version());
+    let observed = dossier.observation(Subject::Packument);
+    let Some((observed, packument)) =
+        observed.and_then(|observed| Some((observed, Packument::parse(name, document(observed)?)?)))
     else {
         return Vec::new();
     };
-    let (name, version) = (dossier.package.name(), dossier.package.version());
-    let attested = metadata
-        .earlier
-        .iter()
-        .filter(|other| other.described.as_ref().is_some_and(|told| told.announces_attestations))
-        .map(|other| other.version.as_str());
     let look = Look {
         previous: None,
         ..*look
     };
-    let (look, back) = (&look, evenly(attested, version, BACK_VERSIONS, line));
+    let (look, back) = (&look, packument.back(version));
     let unknown = back.into_iter().filter(|version| !known.contains(*version));
     let dossiers = unknown.map(|version| async move {
         let package = PackageVersion::new(name.clone(), version).ok()?;
-        let packument = about(packument, &package)?;
+        let packument = about(observed, &package)?;
         let request = attestations_request(look, &package);
         let observations = [Some(packument), observe(look, request).await];
         Some(Dossier::new(package, observations.into_iter().flatten().collect()))
@@ -152,14 +144,33 @@ pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeS
     join_all(dossiers).await.into_iter().flatten().collect()
 }
 
+/// Leaves out what proves the releases of earlier versions that are known.
+pub(super) fn drop_proofs(dossier: &mut Dossier, known: &BTreeSet<String>) {
+    let package = &dossier.package;
+    for observation in &mut dossier.observations {
+        if observation.subject == Subject::Packument
+            && let Answer::Answered(response) = &mut observation.answer
+            && let Kept::Excerpt { body } = &mut response.kept
+            && let Some(bytes) = without_proofs(package.name(), package.version(), known, &body.0)
+        {
+            body.0 = bytes;
+        }
+    }
+}
+
+/// The document of an answer that said what was asked for.
+fn document(observation: &Observation) -> Option<&[u8]> {
+    match &observation.success()?.kept {
+        Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => Some(bytes),
+        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
+    }
+}
+
 /// What a packument says of another version than the one that it was asked for.
 fn about(packument: &Observation, package: &PackageVersion) -> Option<Observation> {
     let response = packument.success()?;
-    let (Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) }) = &response.kept else {
-        return None;
-    };
     let selector = Selector::Version(package.version().to_owned());
-    let body = Body(excerpt(package.name(), &selector, bytes)?);
+    let body = Body(excerpt(package.name(), &selector, document(packument)?)?);
     Some(Observation {
         answer: Answer::Answered(Response {
             kept: Kept::Excerpt { body },

@@ -80,6 +80,10 @@ impl Registry for Npm {
         ask::look_back(dossier, look, known).await
     }
 
+    fn drop_proofs(&self, dossier: &mut Dossier, known: &BTreeSet<String>) {
+        ask::drop_proofs(dossier, known);
+    }
+
     async fn versions(&self, name: &PackageName, look: &Look<'_>) -> Result<Listing, LookFault> {
         watch::versions(name, look).await
     }

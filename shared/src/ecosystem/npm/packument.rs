@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::read::announces_attestations;
 use super::rules::line;
 use crate::ecosystem::evenly;
 use crate::history::SETTLED;
@@ -19,6 +20,8 @@ use crate::package::{PackageName, Selector};
 const EARLIER: usize = 256;
 /// How many of them are kept with what the registry says of them.
 const DESCRIBED: usize = 32;
+/// Of how many of them the attestations are asked for at a first look.
+const BACK: usize = 12;
 /// How long after the requested version others are kept, by name and time alone: what was published at once.
 const SOON: SignedDuration = SignedDuration::from_mins(30);
 
@@ -122,6 +125,30 @@ impl Packument {
         described
     }
 
+    /// The earlier versions whose attestations are asked for, to learn what they prove: at most [`BACK`] of those that are described
+    /// and announce attestations, evenly of their lines.
+    pub(super) fn back(&self, version: &str) -> Vec<&str> {
+        let described = self.described(version);
+        let earlier = self.earlier(version).into_iter().map(|(_at, candidate)| candidate);
+        let announced = earlier.filter(|candidate| {
+            described.contains(candidate)
+                && self
+                    .manifest(candidate)
+                    .is_some_and(|manifest| announces_attestations(&manifest))
+        });
+        evenly(announced, version, BACK, line)
+    }
+
+    /// Reduces manifests: those of which it is said whether their digests and signatures stay.
+    fn reduce(&mut self, is_proven: impl Fn(&str) -> Option<bool>) {
+        for (version, manifest) in &mut self.versions {
+            // What cannot be read tells nothing, and stays as it is.
+            if let Some(reduced) = is_proven(version).and_then(|is_proven| reduced(manifest, is_proven)) {
+                *manifest = reduced;
+            }
+        }
+    }
+
     /// The manifest of a version.
     pub(super) fn manifest(&self, version: &str) -> Option<Value> {
         serde_json::from_str(self.versions.get(version)?.get()).ok()
@@ -133,18 +160,18 @@ fn time(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
 
-/// Of a manifest what tells how the version was published.
-fn reduced(manifest: &RawValue) -> Option<Box<RawValue>> {
+/// Of a manifest what tells how the version was published: by whom, and whether attestations are announced; and the digest and the
+/// registry's signatures, where those attestations are asked for.
+fn reduced(manifest: &RawValue, is_proven: bool) -> Option<Box<RawValue>> {
     let mut manifest: Value = serde_json::from_str(manifest.get()).ok()?;
     let members = manifest.as_object_mut()?;
-    members.retain(|name, _| {
-        matches!(
-            name.as_str(),
-            "name" | "version" | "gitHead" | "dist" | "_npmUser" | "approver"
-        )
-    });
+    members.retain(|name, _| matches!(name.as_str(), "version" | "dist" | "_npmUser" | "approver"));
     if let Some(dist) = members.get_mut("dist").and_then(Value::as_object_mut) {
-        dist.retain(|name, _| matches!(name.as_str(), "integrity" | "shasum" | "signatures" | "attestations"));
+        dist.retain(|name, _| match name.as_str() {
+            "attestations" => true,
+            "integrity" | "signatures" => is_proven,
+            _ => false,
+        });
     }
     RawValue::from_string(manifest.to_string()).ok()
 }
@@ -164,21 +191,28 @@ pub(super) fn excerpt(name: &PackageName, selector: &Selector, bytes: &[u8]) -> 
     let described = owned(packument.described(version));
     let around = [packument.earlier(version), packument.soon_after(version)].concat();
     let timed = owned(around.into_iter().map(|(_at, candidate)| candidate).collect());
+    let back = owned(packument.back(version));
     packument
         .versions
         .retain(|candidate, _manifest| candidate == version || described.contains(candidate));
-    for (candidate, manifest) in &mut packument.versions {
-        // What cannot be read tells nothing, and stays as it is.
-        if candidate != version
-            && let Some(reduced) = reduced(manifest)
-        {
-            *manifest = reduced;
-        }
-    }
+    packument.reduce(|candidate| (candidate != version).then(|| back.contains(candidate)));
     packument
         .time
         .retain(|candidate, _time| candidate == version || timed.contains(candidate));
     packument.dist_tags.retain(|_tag, target| target == version);
+    serde_json::to_vec(&packument).ok()
+}
+
+/// An [`excerpt`] without what proves the releases of other versions that are known: nobody asks for their attestations again, and
+/// digests and signatures are most of what cannot be compressed.
+pub(super) fn without_proofs(
+    name: &PackageName,
+    version: &str,
+    known: &BTreeSet<String>,
+    bytes: &[u8],
+) -> Option<Vec<u8>> {
+    let mut packument = Packument::parse(name, bytes)?;
+    packument.reduce(|candidate| (candidate != version && known.contains(candidate)).then_some(false));
     serde_json::to_vec(&packument).ok()
 }
 
@@ -205,22 +239,50 @@ mod tests {
         assert!(text.contains("2020") && text.contains(r#""version":"1.0.0""#) && !text.contains("created"));
     }
 
+    /// A packument with a version that announces attestations and one that does not, before version 3.0.0.
+    const PUBLISHED: &[u8] = br#"{"name":"a","time":{"1.0.0":"2020-01-01T00:00:00Z","2.0.0":"2021-01-01T00:00:00Z",
+        "3.0.0":"2022-01-01T00:00:00Z"},"versions":{"3.0.0":{"version":"3.0.0","scripts":{"test":"x"},"dist":{"shasum":"e"}},
+        "2.0.0":{"version":"2.0.0","gitHead":"b","_npmUser":{"name":"c"},"approver":{},"dist":{"integrity":"d","shasum":"e",
+        "signatures":[],"tarball":"g"}},"1.0.0":{"name":"a","version":"1.0.0","scripts":{"test":"x"},"_npmUser":{"name":"c"},
+        "dist":{"integrity":"d","shasum":"e","signatures":[],"attestations":{"url":"f"},"fileCount":1}}}}"#;
+
     #[test]
-    fn of_an_earlier_version_only_how_it_was_published_is_kept() {
-        let packument = br#"{"name":"a","time":{"1.0.0":"2020-01-01T00:00:00Z","2.0.0":"2021-01-01T00:00:00Z"},
-            "versions":{"2.0.0":{"version":"2.0.0","scripts":{"test":"x"}},"1.0.0":{"name":"a","version":"1.0.0",
-            "scripts":{"test":"x"},"gitHead":"b","_npmUser":{"name":"c"},"maintainers":[],"dist":{"integrity":"d",
-            "shasum":"e","signatures":[],"attestations":{"url":"f"},"fileCount":1,"tarball":"g"}}}}"#;
-        let selector = Selector::Version("2.0.0".to_owned());
-        let kept = excerpt(&name("a"), &selector, packument).unwrap();
-        assert_eq!(excerpt(&name("a"), &selector, &kept).unwrap(), kept);
-        let kept = Packument::parse(&name("a"), &kept).unwrap();
+    fn of_an_earlier_version_how_it_was_published_is_kept_and_what_proves_what_it_announces() {
+        let selector = Selector::Version("3.0.0".to_owned());
+        let bytes = excerpt(&name("a"), &selector, PUBLISHED).unwrap();
+        assert_eq!(excerpt(&name("a"), &selector, &bytes).unwrap(), bytes);
+        let kept = Packument::parse(&name("a"), &bytes).unwrap();
+        assert_eq!(kept.back("3.0.0"), ["1.0.0"]);
         assert_eq!(
             kept.manifest("1.0.0").unwrap(),
-            serde_json::json!({"name": "a", "version": "1.0.0", "gitHead": "b", "_npmUser": {"name": "c"}, "dist":
-                {"integrity": "d", "shasum": "e", "signatures": [], "attestations": {"url": "f"}}})
+            serde_json::json!({"version": "1.0.0", "_npmUser": {"name": "c"}, "dist":
+                {"integrity": "d", "signatures": [], "attestations": {"url": "f"}}})
         );
-        assert!(kept.manifest("2.0.0").unwrap().get("scripts").is_some());
+        assert_eq!(
+            kept.manifest("2.0.0").unwrap(),
+            serde_json::json!({"version": "2.0.0", "_npmUser": {"name": "c"}, "approver": {}, "dist": {}})
+        );
+        assert!(kept.manifest("3.0.0").unwrap().get("scripts").is_some());
+    }
+
+    #[test]
+    fn what_proves_an_earlier_version_is_left_out_once_that_is_known() {
+        let selector = Selector::Version("3.0.0".to_owned());
+        let whole = excerpt(&name("a"), &selector, PUBLISHED).unwrap();
+        let known = |versions: &[&str]| versions.iter().map(|version| (*version).to_owned()).collect();
+        let none = without_proofs(&name("a"), "3.0.0", &known(&["2.0.0"]), &whole).unwrap();
+        assert_eq!(none, whole);
+        let bytes = without_proofs(&name("a"), "3.0.0", &known(&["1.0.0", "3.0.0"]), &whole).unwrap();
+        assert_eq!(excerpt(&name("a"), &selector, &bytes).unwrap(), bytes);
+        let kept = Packument::parse(&name("a"), &bytes).unwrap();
+        assert_eq!(
+            kept.manifest("1.0.0").unwrap()["dist"],
+            serde_json::json!({"attestations": {"url": "f"}})
+        );
+        assert_eq!(
+            kept.manifest("3.0.0").unwrap()["dist"],
+            serde_json::json!({"shasum": "e"})
+        );
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn signatures(manifest: &Value) -> Vec<RegistrySignature> {
         .collect()
 }
 
-fn announces_attestations(manifest: &Value) -> bool {
+pub(super) fn announces_attestations(manifest: &Value) -> bool {
     manifest
         .pointer("/dist/attestations")
         .is_some_and(|value| !value.is_null())
