@@ -24,17 +24,23 @@ pub struct Demo {
     pub cases: Vec<DemoCase>,
 }
 
-/// The three releases of a package as a lockfile has many, the oldest first: all published weeks ago, by the pipeline, with a
-/// provenance for even numbers, and by hand for odd ones.
-pub fn dependency(number: usize) -> [Release; 3] {
-    [("1.0.0", 60), ("1.1.0", 50), ("1.2.0", 40)].map(|(version, days)| {
+/// How many releases a [dependency] had before its last.
+const EARLIER: i64 = 12;
+
+/// The thirteen releases of a package as a lockfile has many, the oldest first: one every ten days until weeks ago, by the pipeline
+/// with a provenance for even numbers, and by hand for odd ones.
+pub fn dependency(number: usize) -> Vec<Release> {
+    let release = |minor: i64| {
+        let version = format!("1.{minor}.0");
+        let days = 40 + 10 * (EARLIER - minor);
         let at = BASE_TIME - SignedDuration::from_hours(24 * days);
         if number.is_multiple_of(2) {
-            Release::honest(&format!("@acme/part-{number}"), version).at(at)
+            Release::honest(&format!("@acme/part-{number}"), &version).at(at)
         } else {
-            Release::honest(&format!("part-{number}"), version).unattested().at(at)
+            Release::honest(&format!("part-{number}"), &version).unattested().at(at)
         }
-    })
+    };
+    (0..=EARLIER).map(release).collect()
 }
 
 impl Demo {
@@ -42,8 +48,11 @@ impl Demo {
     #[must_use]
     pub fn with_dependencies(mut self, count: usize) -> Self {
         for number in 0..count {
-            let [first, second, last] = dependency(number);
-            self.scenario = self.scenario.release(first).release(second);
+            let mut releases = dependency(number);
+            let Some(last) = releases.pop() else { continue };
+            for release in releases {
+                self.scenario = self.scenario.release(release);
+            }
             self = if number.is_multiple_of(2) {
                 self.case(last, "a dependency, built and published by GitHub Actions", "verified")
             } else {
