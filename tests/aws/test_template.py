@@ -399,6 +399,21 @@ class ExpandedTemplate(unittest.TestCase):
         self.assertEqual(stage["AccessLogSettings"]["DestinationArn"], {"Fn::GetAtt": ["ApiAccessLogGroup", "Arn"]})
         json.loads(stage["AccessLogSettings"]["Format"])
 
+    def test_the_route_that_waits_for_peers_cannot_use_up_the_accounts_concurrency(self):
+        stage = self.only("AWS::ApiGatewayV2::Stage")
+        # Settings of a route that is not there yet are refused.
+        self.assertEqual(stage["DependsOn"], "NetworkRoute")
+        route = self.resources["NetworkRoute"]["Properties"]["RouteKey"]
+        ((key, settings),) = stage["Properties"]["RouteSettings"].items()
+        self.assertEqual(key, route)
+        self.assertIs(settings["DetailedMetricsEnabled"], True)
+        rate, burst = settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]
+        self.assertLess(rate, self.parameters["ThrottlingRate"]["Default"])
+        self.assertLess(burst, self.parameters["ThrottlingBurst"]["Default"])
+        at_once = burst + rate * self.function("VerifyApiFunction")["Timeout"]
+        self.assertEqual(at_once, 34)
+        self.assertIn(f"{at_once} executions", RUNBOOK.read_text())
+
     def test_the_api_function_answers_before_the_gateway_gives_up(self):
         self.assertEqual(self.only("AWS::ApiGatewayV2::Integration")["Properties"]["PayloadFormatVersion"], "2.0")
         self.assertLess(self.function("VerifyApiFunction")["Timeout"], 30)
