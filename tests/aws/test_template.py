@@ -76,6 +76,7 @@ GRANTS = {
         "due": {"dynamodb:Query"},
         "table": {
             "dynamodb:BatchGetItem",
+            "dynamodb:BatchWriteItem",
             "dynamodb:DeleteItem",
             "dynamodb:GetItem",
             "dynamodb:PutItem",
