@@ -1,9 +1,10 @@
 """The whole stack on an emulated AWS: what `sam build` left, deployed by `sam deploy`, with real bootstraps as host processes.
 
 What it proves: the template deploys as it is; routes, event source mapping, dead-letter queue and schedule are wired to the right
-functions; the roles grant what the functions use (`enforce_permissions`). What it cannot prove: expiry, throttling, encryption,
-point-in-time recovery and concurrency limits, which the emulator ignores: test_template.py asserts those on the template. Nor does
-it know `StartMessageMoveTask`, with which a dead-letter queue is redriven.
+functions; the roles grant what the functions themselves ask for (`enforce_permissions`). What it cannot prove: expiry, throttling,
+encryption, point-in-time recovery and concurrency limits, which the emulator ignores, and what AWS needs a role for besides (an event
+source to read its queue, the schedule to start its target, Lambda to write logs and traces), about which it asks no role:
+test_template.py asserts those on the template. Nor does it know `StartMessageMoveTask`, with which a dead-letter queue is redriven.
 
     emulator.py BUILD SAM       deploys what `sam build` left in the folder BUILD and prints the stack's outputs
 """
@@ -54,12 +55,17 @@ class Emulator:
         return Path(self.log).read_text(errors="replace")
 
     def get(self, api_url, path, timeout=60):
-        """Status, headers and body of a request through the deployed API.
+        """Status, headers and body of a reading request through the deployed API."""
+        return self.ask(api_url, "GET", path, timeout=timeout)
+
+    def ask(self, api_url, method, path, body=None, timeout=60):
+        """Status, headers and body of a request through the deployed API, of which nobody says whose it is.
 
         The API is told by the host name of its own; the request goes to the loopback address whatever that name resolves to.
         """
         host = api_url.split("://", 1)[1].rstrip("/")
-        request = urllib.request.Request(self.url + path, headers={"Host": host, "Accept": "application/json"})
+        headers = {"Host": host, "Accept": "application/json", "Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data=body, headers=headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
                 return response.status, response.headers, response.read()
@@ -235,6 +241,30 @@ def name_batches_apart(emulator, roles):
                 if statement["Action"] == "sqs:SendMessage":
                     statement["Action"] = ["sqs:SendMessage", "sqs:SendMessageBatch"]
             iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
+
+
+@contextmanager
+def taken_away(emulator, role, action):
+    """Takes an action away from a role, wherever its policies grant it, for as long as the context lasts."""
+    iam = emulator.client("iam")
+    granted, found = [], False
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        granted.append((name, json.dumps(document)))
+        left = []
+        for statement in document["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            found = found or action in actions
+            if rest := [granted_action for granted_action in actions if granted_action != action]:
+                left.append(statement | {"Action": rest})
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document | {"Statement": left}))
+    if not found:
+        raise RuntimeError(f"{role} has no {action} that could be taken away")
+    try:
+        yield
+    finally:
+        for name, document in granted:
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
 
 
 def repair_concurrency(emulator):

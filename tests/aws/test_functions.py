@@ -10,8 +10,8 @@ input closes or it is terminated. It prints one line of JSON when it is ready:
 
 `expected` is the status of the verdict; or `absent`, the
 registry has no such version; or `unavailable`, the registry fails for it as often as it is asked. A file of expectations is a
-JSON list that stands in for `packages`. At least one package each must be `attested`, `absent` and `unavailable`, or nothing
-would be proved.
+JSON list that stands in for `packages`. At least one package each must be `attested`, `absent` and `unavailable`, and two
+of those of which everybody is told, or nothing would be proved.
 """
 
 import argparse
@@ -59,6 +59,9 @@ PARAMETERS = {
     "HEKATE_TRUSTED_ROOT": "TrustedRoot",
     "HEKATE_NPM_KEYS": "NpmKeys",
 }
+
+# Of a first verdict with one of these everybody is told.
+TOLD = ("downgraded", "suspicious", "mismatch")
 
 OPTIONS = argparse.Namespace()
 CLEANUP = []
@@ -110,6 +113,8 @@ def setUpModule():
     missing = {"attested", "absent", "unavailable"} - {package["expected"] for package in World.packages}
     if missing:
         raise RuntimeError(f"no package is expected to be {sorted(missing)}: nothing would be proved")
+    if len(expected_to_be(*TOLD)) < 2:
+        raise RuntimeError(f"fewer than two packages are expected to be one of {TOLD}: nothing would be proved")
 
     upstreams = {variable: line[key] for key, variable in UPSTREAMS.items() if key in line}
     running = emulator.start(enforce_permissions=True)
@@ -206,6 +211,19 @@ def until(condition, seconds):
     while not (answer := condition()) and time.monotonic() < deadline:
         time.sleep(0.5)
     return answer
+
+
+def batch_when_done(url):
+    """How far a batch of the deployed stack is, as soon as it is done; nothing if it is not within a minute."""
+
+    def done():
+        status, _, body = World.aws.get(World.outputs["ApiUrl"], url)
+        if status != 200:
+            raise RuntimeError(f"{status}: {body}")
+        batch = json.loads(body)
+        return batch if batch["done"] else None
+
+    return until(done, 60)
 
 
 def public_key(listed):
@@ -356,14 +374,7 @@ class Alone(Verdicts, unittest.TestCase):
         self.assertEqual(answer["statusCode"], 202, answer["body"])
         created = json.loads(answer["body"])
         self.assertEqual(created["total"], 1)
-
-        def done():
-            status, _, body = World.aws.get(World.outputs["ApiUrl"], created["url"])
-            self.assertEqual(status, 200, body)
-            batch = json.loads(body)
-            return batch if batch["done"] else None
-
-        batch = until(done, 60)
+        batch = batch_when_done(created["url"])
         self.assertTrue(batch, "the batch was never done")
         self.assertEqual(batch["counts"], {package["expected"]: 1})
 
@@ -399,6 +410,18 @@ class Wired(Verdicts, unittest.TestCase):
 
     def get(self, path):
         return World.aws.get(World.outputs["ApiUrl"], path)
+
+    def invoke(self, asked):
+        """What the deployed API function answers to an event of the gateway: the status, and the JSON of the body if there is one."""
+        answer = World.aws.client("lambda").invoke(FunctionName=World.resources["VerifyApiFunction"], Payload=json.dumps(asked))
+        payload = json.loads(answer["Payload"].read())
+        self.assertNotIn("FunctionError", answer, payload)
+        return payload["statusCode"], json.loads(payload["body"]) if payload.get("body") else None
+
+    def watch(self, method, name):
+        """What the deployed API function answers about an entry of the watch list."""
+        text = (EVENTS / "api-gateway-v2-watch.json").read_text()
+        return self.invoke(json.loads(text.replace("PUT", method).replace("@scope/name", name)))
 
     def test_the_api_answers_over_http(self):
         for package in with_verdict():
@@ -466,6 +489,45 @@ class Wired(Verdicts, unittest.TestCase):
         self.assertEqual(status, 200, body)
         self.assertIn("next", json.loads(body))
         self.assertIn(self.get("/v1/watch")[0], (401, 403))
+
+    def test_the_api_sends_a_batch_to_the_workers_with_its_own_role(self):
+        package = [package for package in with_verdict() if package["expected"] != "indeterminate"][-1]
+        status, created = self.invoke(event("api-gateway-v2-batch.json", package["purl"]))
+        self.assertEqual((status, created["total"]), (202, 1))
+        # What could not be sent a sweep would hand over, but only after two minutes.
+        batch = batch_when_done(created["url"])
+        self.assertTrue(batch, "the batch was never done")
+        self.assertEqual(batch["counts"], {package["expected"]: 1})
+
+    def test_the_api_puts_packages_on_the_watch_list_and_takes_them_off_with_its_own_role(self):
+        status, entry = self.watch("PUT", "watched-for-a-while")
+        self.assertEqual((status, entry["package"]), (200, "pkg:npm/watched-for-a-while"))
+        self.assertEqual(self.watch("GET", "watched-for-a-while"), (200, entry))
+        self.assertEqual(self.watch("DELETE", "watched-for-a-while"), (204, None))
+        self.assertEqual(self.watch("GET", "watched-for-a-while")[0], 404)
+
+    def test_what_is_not_granted_is_refused(self):
+        """Without this, every other test of this class would pass under roles that grant nothing."""
+        self.assertEqual(self.watch("PUT", "watched-by-force")[0], 200)
+        with emulator.taken_away(World.aws, World.resources["VerifyApiRole"], "dynamodb:DeleteItem"):
+            self.assertEqual(self.watch("DELETE", "watched-by-force")[0], 503)
+            self.assertEqual(self.watch("GET", "watched-by-force")[0], 200)
+        self.assertEqual(self.watch("DELETE", "watched-by-force")[0], 204)
+
+    def test_who_does_not_say_who_he_is_changes_nothing(self):
+        self.assertEqual(self.watch("PUT", "watched-by-somebody")[0], 200)
+        package = json.dumps({"packages": [with_verdict()[0]["purl"]]}).encode()
+        for method, path, body in (
+            ("POST", "/v1/batches", package),
+            ("POST", "/v1/watch", package),
+            ("PUT", "/v1/watch/npm/watched-by-nobody", None),
+            ("DELETE", "/v1/watch/npm/watched-by-somebody", None),
+        ):
+            with self.subTest(method=method, path=path):
+                status, _, answer = World.aws.ask(World.outputs["ApiUrl"], method, path, body)
+                self.assertIn(status, (401, 403), answer)
+        self.assertEqual(self.watch("GET", "watched-by-nobody")[0], 404)
+        self.assertEqual(self.watch("DELETE", "watched-by-somebody")[0], 204)
 
     def test_the_worker_takes_ten_messages_and_only_the_failing_one_is_given_up(self):
         queue = World.aws.client("sqs")
@@ -576,6 +638,73 @@ class Token(unittest.TestCase):
 
     def test_without_its_secret_a_function_asks_without_a_token(self):
         self.assertEqual(self.credentials(lambda address: address[:-6] + "000000"), {None})
+
+
+class Bus(unittest.TestCase):
+    """A stack of its own whose parameter names an event bus, each function with its own role enforced."""
+
+    def setUp(self):
+        running = emulator.start(enforce_permissions=True)
+        self.aws = running.__enter__()
+        self.addCleanup(running.__exit__, None, None, None)
+        events, self.sqs = self.aws.client("events"), self.aws.client("sqs")
+        bus = events.create_event_bus(Name="verdicts")["EventBusArn"]
+        self.heard = self.sqs.create_queue(QueueName="heard")["QueueUrl"]
+        (arn,) = self.sqs.get_queue_attributes(QueueUrl=self.heard, AttributeNames=["QueueArn"])["Attributes"].values()
+        pattern = {"source": ["hekate"], "detail-type": ["Hekate Verdict Changed"]}
+        events.put_rule(Name="all", EventBusName="verdicts", EventPattern=json.dumps(pattern))
+        events.put_targets(Rule="all", EventBusName="verdicts", Targets=[{"Id": "heard", "Arn": arn}])
+        upstreams = {variable: World.registry[key] for key, variable in UPSTREAMS.items()}
+        self.outputs, self.resources = emulator.deploy(self.aws, built(), parameters(upstreams) | {"EventBusArn": bus})
+
+    def events(self):
+        """The details of the events that came since the last time."""
+        received = self.sqs.receive_message(QueueUrl=self.heard, MaxNumberOfMessages=10).get("Messages", [])
+        for message in received:
+            self.sqs.delete_message(QueueUrl=self.heard, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"])["detail"] for message in received]
+
+    def assert_heard(self, purl):
+        heard = until(self.events, 60)
+        self.assertEqual({event["subject"] for event in heard}, {purl})
+        for event in heard:
+            self.assertEqual((event["type"], event["data"]["package"]), ("dev.hekate.verdict.changed", purl))
+
+    def look(self, purl):
+        status, _, body = self.aws.get(self.outputs["ApiUrl"], f"/v1/verdicts?purl={quote(purl, safe='')}")
+        self.assertEqual(status, 200, body)
+
+    def owed(self):
+        """The announcements that nobody has delivered yet, as rows of the table."""
+        items = self.aws.client("dynamodb").scan(TableName=self.outputs["TableName"], ConsistentRead=True)["Items"]
+        return [item for item in items if item["pk"]["S"].startswith("OWED#")]
+
+    def age(self, row):
+        """Makes an announcement that is owed one of long ago: a sweep leaves those of the last two minutes to whoever made them."""
+        dynamodb, table = self.aws.client("dynamodb"), self.outputs["TableName"]
+        dynamodb.put_item(TableName=table, Item=row | {"sk": {"S": "2000" + row["sk"]["S"][4:]}})
+        dynamodb.delete_item(TableName=table, Key={"pk": row["pk"], "sk": row["sk"]})
+
+    def test_every_function_announces_on_the_bus_that_is_named_with_its_own_role(self):
+        calm = expected_to_be("unavailable")[0]
+        asked, worked = expected_to_be(*TOLD)[:2]
+        with self.subTest("the API"):
+            self.look(asked)
+            self.assert_heard(asked)
+            self.assertEqual(self.owed(), [])
+        with self.subTest("the worker"):
+            message = {"schema": 1, "package": worked, "reason": "sweep"}
+            self.sqs.send_message(QueueUrl=self.outputs["QueueUrl"], MessageBody=json.dumps(message))
+            self.assert_heard(worked)
+        with self.subTest("the sweeper"):
+            with emulator.taken_away(self.aws, self.resources["VerifyApiRole"], "events:PutEvents"):
+                self.look(calm)
+            (row,) = self.owed()
+            self.assertEqual(self.events(), [])
+            self.age(row)
+            # The schedule may have been first.
+            self.aws.client("lambda").invoke(FunctionName=self.resources["SweeperFunction"], Payload=(EVENTS / "schedule.json").read_bytes())
+            self.assert_heard(calm)
 
 
 @contextmanager
