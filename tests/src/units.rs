@@ -13,11 +13,13 @@ use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context as _, Result, ensure};
+use hekate::adapters::pem::PemSigner;
 use hekate::package::PackageVersion;
 use hekate::ports::{Target, VerdictStore as _, WatchStore as _, WorkItem, WorkReason};
 use hekate::verdict::Status;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use testbed::keys::P256Key;
 use testbed::{BASE_TIME, Release, Scenario, dependency};
 
 use crate::cloud::{Cloud, Spent};
@@ -139,7 +141,10 @@ pub async fn measure() -> Result<Vec<Taken>> {
     let scenario = Arc::new(scenario());
     let fetch = Arc::new(ScenarioFetch::new(Arc::clone(&scenario)).with_token("token"));
     let cloud = Cloud::start(0.0).await?;
-    let deployment = Deployment::new(Arc::clone(&cloud), fetch, shared_judge()?)?;
+    let mut deployment = Deployment::new(Arc::clone(&cloud), fetch, shared_judge()?)?;
+    let signer = PemSigner::new(&P256Key::generate().pkcs8_pem())?;
+    deployment.service.signing.signer = Some(Arc::new(signer));
+    let deployment = deployment;
     let (service, store) = (&deployment.service, cloud.store());
     let mut all = Vec::new();
     let mut count = |work| {
@@ -163,6 +168,11 @@ pub async fn measure() -> Result<Vec<Taken>> {
     let verdict = service.verdict(&package.clone().into(), false, day(-3)).await?.verdict;
     count("a verdict that is remembered");
     ensure!(verdict.status.as_str() == "verified", "{}", verdict.status);
+    for signed in ["a verdict that is signed", "a verdict that was signed before"] {
+        let verdict = service.verdict(&package.clone().into(), false, day(-3)).await?.verdict;
+        service.testify(&verdict).await?;
+        count(signed);
+    }
     work(&deployment, &look(WorkReason::Recheck, day(-2)), day(-2)).await?;
     count("another look that changes nothing");
     ensure!(

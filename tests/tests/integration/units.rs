@@ -16,6 +16,14 @@ async fn a_verdict_takes_no_more_units_than_it_should() {
     let remembered = of("a verdict that is remembered");
     assert_eq!(remembered.requests, [("GetItem".to_owned(), 1)].into());
     assert!(remembered.reads <= 4.0 && remembered.writes == 0.0, "{remembered:?}");
+    // Of one that is signed the signature is looked for besides, and kept.
+    let signed = of("a verdict that is signed");
+    let expected = [("GetItem".to_owned(), 2), ("PutItem".to_owned(), 1)];
+    assert_eq!(signed.requests, expected.into());
+    assert!(signed.reads <= 5.0 && signed.writes <= 1.0, "{signed:?}");
+    let before = of("a verdict that was signed before");
+    assert_eq!(before.requests, [("GetItem".to_owned(), 2)].into());
+    assert!(before.reads <= 5.0 && before.writes == 0.0, "{before:?}");
     // And one note.
     let of_batch = of("a version of a batch alone, remembered");
     let expected = [("GetItem".to_owned(), 2), ("PutItem".to_owned(), 1)];
