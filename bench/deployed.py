@@ -240,11 +240,10 @@ def verdict_of(answer):
 def sent(answer):
     """How many bytes an answer of the API has on its way to the caller: its head, as HTTP/1.1 writes it, and its body.
 
-    What the gateway adds, its `date`, a `content-length` and an id, and encryption are not in it.
+    What the gateway adds, its `date` and an id, and encryption are not in it.
     """
     head = [f"HTTP/1.1 {answer['statusCode']}"]
-    head += [f"{name}: {value}" for name, value in answer.get("headers", {}).items()]
-    head += [f"{name}: {value}" for name, values in answer.get("multiValueHeaders", {}).items() for value in values if name not in answer.get("headers", {})]
+    head += [f"{name}: {value}" for name, value in answer["headers"].items()]
     body = base64.b64decode(answer["body"]) if answer.get("isBase64Encoded") else answer["body"].encode()
     return sum(len(line.encode()) + 2 for line in head) + 2 + len(body)
 

@@ -74,7 +74,7 @@ class Measurements(unittest.TestCase):
 
 class Sizes(unittest.TestCase):
     def test_what_is_sent_is_the_head_and_the_body(self):
-        answer = {"statusCode": 200, "headers": {"etag": '"x"'}, "multiValueHeaders": {"etag": ['"x"']}, "body": "{}", "isBase64Encoded": False}
+        answer = {"statusCode": 200, "headers": {"etag": '"x"'}, "body": "{}", "isBase64Encoded": False}
         self.assertEqual(deployed.sent(answer), len('HTTP/1.1 200\r\netag: "x"\r\n\r\n{}'))
         self.assertEqual(deployed.sent(answer | {"body": "e30=", "isBase64Encoded": True}), deployed.sent(answer))
 
