@@ -732,8 +732,8 @@ def front_of_the_deployed_api():
         server.server_close()
 
 
-class NamedKey(Verdicts, unittest.TestCase):
-    """A stack of its own: one that signs with a key that was there before, after another one, and one that has a peer."""
+class Peers(Verdicts, unittest.TestCase):
+    """A stack of its own: one that has the deployed one as its peer."""
 
     def test_two_deployed_verifiers_compare_what_they_say(self):
         key = World.aws.client("kms").get_public_key(KeyId=World.outputs["SigningKeyArn"])["PublicKey"]
@@ -757,6 +757,10 @@ class NamedKey(Verdicts, unittest.TestCase):
                     self.assert_verdict(200, json.dumps(said), package)
         status, _, body = World.aws.get(World.outputs["ApiUrl"], f"/v1/network/{path}")
         self.assertEqual((status, json.loads(body)["error"]["code"]), (404, "no_peers"))
+
+
+class NamedKey(Verdicts, unittest.TestCase):
+    """A stack of its own: one that signs with a key that was there before, after another one."""
 
     def test_a_stack_signs_with_the_key_that_is_named_and_publishes_the_one_before(self):
         with emulator.start(enforce_permissions=True) as aws:
