@@ -442,12 +442,14 @@ impl Config {
 
 /// Reads `URL#KEY URL#KEY …`. One URL may come with several keys, and each key is one verifier's: who counts voices has to count
 /// different ones.
+///
+/// What is refused is named by its place in the list and not by its text, in which there may be a password.
 fn peers(text: &str) -> Result<Vec<Peer>, Vec<String>> {
     let mut peers: Vec<Peer> = Vec::new();
     let mut errors = Vec::new();
-    for entry in text.split_whitespace() {
+    for (place, entry) in (1..).zip(text.split_whitespace()) {
         let Some((url, key)) = entry.split_once('#') else {
-            errors.push(format!("names {entry:?} without a public key: write URL#KEY"));
+            errors.push(format!("names peer {place} without a public key: write URL#KEY"));
             continue;
         };
         let (url, key) = match (base_url(url), PublicKey::from_base64(key)) {
@@ -459,13 +461,13 @@ fn peers(text: &str) -> Result<Vec<Peer>, Vec<String>> {
                 (url, key)
             }
             (url, key) => {
-                errors.extend(url.err().map(|error| format!("names {entry:?}, whose URL {error}")));
-                errors.extend(key.err().map(|error| format!("names {entry:?}, whose key {error}")));
+                errors.extend(url.err().map(|error| format!("names peer {place}, whose URL {error}")));
+                errors.extend(key.err().map(|error| format!("names peer {place}, whose key {error}")));
                 continue;
             }
         };
         if peers.iter().any(|peer| peer.keys.contains(&key)) {
-            errors.push(format!("names the key of {entry:?} twice"));
+            errors.push(format!("names the key of peer {place} twice"));
             continue;
         }
         match peers.iter_mut().find(|peer| peer.url == url) {
@@ -479,7 +481,8 @@ fn peers(text: &str) -> Result<Vec<Peer>, Vec<String>> {
 fn base_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|source| format!("is no URL: {source}"))?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        return Err(format!("must begin with https:// or http://, not {:?}", url.scheme()));
+        // What stands before the first colon may be half of a password.
+        return Err("must begin with https:// or http://".to_owned());
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("must have neither a query nor a fragment".to_owned());
@@ -664,19 +667,50 @@ mod tests {
             ])
         );
         for (text, says) in [
-            ("https://a.example/".to_owned(), "without a public key"),
-            ("https://a.example/#".to_owned(), "whose key is not the DER form"),
-            ("https://a.example/#nonsense!".to_owned(), "whose key is not base64"),
-            (format!("a.example#{one}"), "whose URL is no URL"),
-            (format!("https://me:secret@a.example#{one}"), "credentials"),
-            (format!("https://a.example/#{one} https://b.example/#{one}"), "twice"),
-            (format!("https://a.example/#{one} https://a.example/#{one}"), "twice"),
+            ("https://a.example/".to_owned(), "peer 1 without a public key"),
+            (
+                "https://a.example/#".to_owned(),
+                "peer 1, whose key is not the DER form",
+            ),
+            (
+                "https://a.example/#nonsense!".to_owned(),
+                "peer 1, whose key is not base64",
+            ),
+            (format!("a.example#{one}"), "peer 1, whose URL is no URL"),
+            (
+                format!("https://me:secret@a.example#{one}"),
+                "peer 1, whose URL must not carry credentials",
+            ),
+            (
+                format!("https://a.example/#{one} https://b.example/#{one}"),
+                "the key of peer 2 twice",
+            ),
+            (
+                format!("https://a.example/#{one} https://a.example/#{one}"),
+                "the key of peer 2 twice",
+            ),
         ] {
             let errors = peers(text).unwrap_err().to_string();
-            assert!(
-                errors.contains("HEKATE_PEERS names") && errors.contains(says),
-                "{errors}"
-            );
+            assert!(errors.contains(&format!("HEKATE_PEERS names {says}")), "{errors}");
+        }
+        // Errors are shown and logged.
+        for url in [
+            "https://me:secret@a.example",
+            "https://secret@a.example",
+            "secret:me@a.example",
+            "https://a.example:secret@",
+            "https://a.example/?token=secret",
+        ] {
+            let texts = [
+                url.to_owned(),
+                format!("{url}#"),
+                format!("{url}#{one}"),
+                format!("{url}#secret"),
+            ];
+            for text in texts {
+                let errors = peers(text.clone()).unwrap_err().to_string();
+                assert!(!errors.contains("secret"), "{text}: {errors}");
+            }
         }
         assert_eq!(peers("nonsense ftp://x#nonsense".to_owned()).unwrap_err().0.len(), 3);
     }
