@@ -145,6 +145,9 @@ pub struct JudgedArtifact {
     /// Run invocation URI of the build that its certificate names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
+    /// The trusted time at which its provenance was signed; `None` in verdicts of before it was told, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<Timestamp>,
 }
 
 /// The build, as the authenticated certificate and log entry describe it.

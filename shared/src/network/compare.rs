@@ -351,7 +351,7 @@ mod tests {
             "package": "pkg:npm/a@1.0.0",
             "status": "verified",
             "artifact": { "name": "a-1.0.0.tgz", "sha512": "aa", "sha256": "bb", "size": 8 },
-            "build": { "run": "r", "commit": "c1", "logIndex": "7", "signedAt": "2026-11-22T08:30:00Z" },
+            "build": { "run": "r", "commit": "c1", "logIndex": "7", "signedAt": SIGNED },
             "findings": [
                 { "check": "reg.signature", "result": "pass" },
                 { "check": "att.present", "result": "pass" },
@@ -384,7 +384,7 @@ mod tests {
             let artifact = json!({ "name": "x", "sha512": "aa", "sha256": "bb", "size": 8 });
             let files = names
                 .iter()
-                .map(|name| json!({ "name": name, "run": "r", "artifact": artifact }));
+                .map(|name| json!({ "name": name, "run": "r", "signedAt": SIGNED, "artifact": artifact }));
             verdict["artifacts"] = files.collect();
             edit(verdict);
         })
@@ -398,6 +398,7 @@ mod tests {
             .collect()
     }
 
+    const SIGNED: &str = "2026-11-22T08:30:00Z";
     const LATER: &str = "2026-11-22T10:59:00Z";
     const MUCH_LATER: &str = "2026-11-22T11:00:01Z";
 
@@ -627,6 +628,26 @@ mod tests {
                 .map(|difference| format!("{} {}", difference.what, difference.file.as_deref().unwrap()))
                 .collect();
             assert_eq!(told, *differences, "{case}");
+        }
+    }
+
+    #[test]
+    fn each_file_has_a_time_of_its_own_whichever_of_several_builds_is_told() {
+        let of_two_runs = |signed_at: Value, run: &str| {
+            of_files(&["f", "g"], |v| {
+                v["artifacts"][1]["run"] = json!(run);
+                v["artifacts"][1]["signedAt"] = signed_at;
+            })
+        };
+        for (signed_at, agreement) in [
+            (json!(SIGNED), SplitView),
+            (json!("2026-11-22T09:30:00Z"), Skew),
+            // As verdicts are that were made before it was told.
+            (Value::Null, Skew),
+        ] {
+            let [ours, theirs] = ["s", "t"].map(|run| of_two_runs(signed_at.clone(), run));
+            let compared = compare(&ours, &theirs);
+            assert_eq!((compared.agreement, whats(&compared)), (agreement, vec!["file.run"]));
         }
     }
 

@@ -65,6 +65,9 @@ pub struct Seen {
     pub sha512: Option<String>,
     /// The run that its certificate names, where a version may have several files.
     pub run: Option<String>,
+    /// When its provenance was signed, where that is told of each file. It follows from what was seen, and is no part of the digest.
+    #[serde(skip)]
+    pub signed_at: Option<Timestamp>,
 }
 
 /// What a check came to, as far as it is told apart here.
@@ -130,15 +133,10 @@ impl Testimony {
 
     /// When the provenance of a file was signed, or that of the only one, where it is told.
     pub fn signed_at(&self, file: Option<&str>) -> Option<Timestamp> {
-        let build = self.build.as_ref()?;
-        let is_of_file = match file {
-            Some(file) => self
-                .files
-                .get(file)
-                .is_some_and(|seen| seen.run.is_some() && seen.run == build.run),
-            None => true,
-        };
-        build.signed_at.filter(|_| is_of_file)
+        match file {
+            Some(file) => self.files.get(file)?.signed_at,
+            None => self.build.as_ref()?.signed_at,
+        }
     }
 
     /// Digest of what was seen: the bytes of the files and the runs that built them, or of the only one all that certificate and log
@@ -192,12 +190,15 @@ mod wire {
     }
 
     #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
     struct File {
         name: String,
         #[serde(default)]
         artifact: Option<Artifact>,
         #[serde(default)]
         run: Option<String>,
+        #[serde(default)]
+        signed_at: Option<Timestamp>,
     }
 
     #[derive(Deserialize)]
@@ -226,12 +227,14 @@ mod wire {
                 name: artifact.name.clone(),
                 artifact: Some(artifact),
                 run: None,
+                signed_at: None,
             });
             let lists_files = !wire.artifacts.is_empty();
             let files = only.into_iter().chain(wire.artifacts).map(|file| {
                 let seen = Seen {
                     sha512: file.artifact.map(|artifact| artifact.sha512),
                     run: file.run,
+                    signed_at: file.signed_at,
                 };
                 (file.name, seen)
             });

@@ -317,12 +317,14 @@ pub fn decide(judged: &[Judged<'_>], inputs: &Inputs<'_>) -> Verdict {
 }
 
 fn judged_artifact(judged: &Judged<'_>, decision: Decision) -> JudgedArtifact {
+    let Build { run, signed_at, .. } = build(judged.authenticated).unwrap_or_default();
     JudgedArtifact {
         name: judged.about().to_owned(),
         status: decision.status,
         decided_by: decision.decided_by,
         artifact: artifact(judged.authenticated),
-        run: build(judged.authenticated).and_then(|build| build.run),
+        run,
+        signed_at,
     }
 }
 
