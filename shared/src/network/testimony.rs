@@ -18,7 +18,8 @@ use crate::verdict::{Artifact, Build, SCHEMA, Status, VerifierIdentity};
 /// By how much a peer's clock may be ahead.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(10);
 
-/// The most characters of a name, a version or a digest.
+/// The most bytes of what the report repeats of a verdict: the name and the version of who says it, the set of checks, and the digest
+/// of the policy.
 const NAME: usize = 512;
 
 /// A verdict, as far as it is compared. Verdicts of other versions of Hekate are read, too: what they say besides, and checks that
