@@ -8,6 +8,8 @@
 mod compare;
 mod testimony;
 
+use std::iter;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use sigstore::types::DsseEnvelope;
@@ -26,8 +28,9 @@ pub const CHECK: &str = "peer.agree";
 /// How much its `split_view` weighs.
 pub const SEVERITY: Severity = Severity::High;
 
-/// The most bytes of signed verdicts in one report: with base64 and all else it fits into what a function may answer.
-const ENVELOPES: usize = 2 << 20;
+/// The most bytes of signed verdicts in one report, as they are written in it: this verifier's own and one of the longest that is
+/// read of a peer. With all else it fits into the 6 MB that a function may answer.
+const ENVELOPES: usize = 4 << 20;
 
 /// Another verifier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +203,7 @@ pub struct Report {
 
 impl Report {
     /// Sums up: one split view is one, whoever else agrees; one that agrees outweighs those that could not be compared.
-    pub fn new(ours: &Testimony, mut peers: Vec<PeerAnswer>) -> Self {
+    pub fn new(ours: &Testimony, peers: Vec<PeerAnswer>) -> Self {
         let count = |wanted| peers.iter().filter(|peer| peer.agreement == wanted).count();
         let (agreeing, split) = (count(PeerAgreement::Agree), count(PeerAgreement::SplitView));
         let (skewed, all) = (count(PeerAgreement::Skew), peers.len());
@@ -217,19 +220,6 @@ impl Report {
         } else {
             (PeerAgreement::Unknown, format!("none of {all} peers was heard"))
         };
-        let mut room = ENVELOPES;
-        let mut by_weight: Vec<&mut PeerAnswer> = peers.iter_mut().collect();
-        by_weight.sort_by_key(|peer| peer.agreement != PeerAgreement::SplitView);
-        for peer in by_weight {
-            let size = peer
-                .envelope
-                .as_ref()
-                .map_or(0, |envelope| envelope.payload.as_bytes().len());
-            match room.checked_sub(size) {
-                Some(left) => room = left,
-                None => peer.envelope = None,
-            }
-        }
         Self {
             package: ours.package.clone(),
             check: CHECK,
@@ -241,5 +231,84 @@ impl Report {
             envelope: None,
             peers,
         }
+    }
+
+    /// Without the envelopes for which there is no room. This verifier's own goes first, and those of split views before others: what is
+    /// to be proved.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        let mut by_weight: Vec<&mut PeerAnswer> = self.peers.iter_mut().collect();
+        by_weight.sort_by_key(|peer| peer.agreement != PeerAgreement::SplitView);
+        let mut room = ENVELOPES;
+        for envelope in iter::once(&mut self.envelope).chain(by_weight.into_iter().map(|peer| &mut peer.envelope)) {
+            match room.checked_sub(envelope.as_ref().map_or(0, written)) {
+                Some(left) => room = left,
+                None => *envelope = None,
+            }
+        }
+        self
+    }
+}
+
+/// How many bytes an envelope takes as it is written.
+fn written(envelope: &DsseEnvelope) -> usize {
+    // What cannot be written takes no room that there is.
+    serde_json::to_vec(envelope).map_or(usize::MAX, |bytes| bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sigstore::types::{DsseSignature, KeyId, PayloadBytes, SignatureBytes};
+
+    use super::*;
+
+    fn envelope(payload: usize) -> DsseEnvelope {
+        let signature = DsseSignature::new(SignatureBytes::new(vec![0; 72]), KeyId::new("0".repeat(64)));
+        DsseEnvelope::new("type", PayloadBytes::new(vec![0; payload]), signature)
+    }
+
+    fn answer(agreement: PeerAgreement, payload: usize) -> PeerAnswer {
+        PeerAnswer {
+            peer: String::new(),
+            agreement,
+            unheard: None,
+            says: None,
+            differences: Vec::new(),
+            key_id: None,
+            envelope: Some(envelope(payload)),
+        }
+    }
+
+    #[test]
+    fn a_report_has_room_for_what_is_to_be_proved_first() {
+        let ours: Testimony = serde_json::from_value(json!({
+            "schema": crate::verdict::SCHEMA,
+            "package": "pkg:npm/a@1.0.0",
+            "status": "verified",
+            "findings": [],
+            "checkedAt": "2026-11-22T10:00:00Z",
+            "checkSet": "2026.11",
+            "policy": "sha256:00",
+            "trust": { "trustedRoot": "sha256:01", "npmKeys": "sha256:02" },
+            "verifier": { "id": "urn:one", "version": "1.0.0" },
+        }))
+        .unwrap();
+        // Two of these fit, as they are written.
+        let payload = 1 << 20;
+        let kept = |of_its_own: bool, agreements: &[PeerAgreement]| -> Vec<bool> {
+            let answers = agreements.iter().map(|agreement| answer(*agreement, payload));
+            let mut report = Report::new(&ours, answers.collect());
+            report.envelope = of_its_own.then(|| envelope(payload));
+            let report = report.bounded();
+            assert!(serde_json::to_vec(&report).unwrap().len() < 5 << 20);
+            assert_eq!(report.envelope.is_some(), of_its_own);
+            report.peers.iter().map(|peer| peer.envelope.is_some()).collect()
+        };
+        let (agree, split) = (PeerAgreement::Agree, PeerAgreement::SplitView);
+        assert_eq!(kept(false, &[agree, agree]), [true, true]);
+        assert_eq!(kept(false, &[agree, agree, split]), [true, false, true]);
+        assert_eq!(kept(true, &[agree, split]), [false, true]);
+        assert_eq!(kept(true, &[split, split]), [true, false]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sigstore::types::DsseEnvelope;
+use sigstore::types::{DsseEnvelope, DsseSignature, KeyId};
 
 use super::Peer;
 use crate::availability::UnavailableReason;
@@ -324,6 +324,8 @@ impl UnheardReason {
 /// 2. one of the peer's keys signed it, and none of this verifier's `own`;
 /// 3. the verdict is about the version that was asked about, and of no look to come.
 ///
+/// What is kept is what was signed, under the id of that key: the `keyid` of an envelope is a hint that nobody signs.
+///
 /// # Errors
 ///
 /// Why it was not heard.
@@ -354,9 +356,10 @@ pub fn hear(peer: &Peer, own: &[PublicKey], package: &PackageVersion, answer: &O
         let detail = "the verdict is of a look to come: one of the two clocks is wrong";
         return Err(UnheardReason::Unsupported.because(detail));
     }
+    let signature = DsseSignature::new(envelope.signature.sig, KeyId::new(key.id().to_hex()));
     Ok(Heard {
         testimony,
-        envelope,
+        envelope: DsseEnvelope::new(VERDICT_TYPE, envelope.payload, signature),
         key: key.id().clone(),
     })
 }

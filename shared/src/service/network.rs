@@ -90,7 +90,7 @@ impl Service {
                 Err(fault) => tracing::warn!(error = %fault, "what peers differ from was not signed"),
             }
         }
-        Ok(report)
+        Ok(report.bounded())
     }
 
     /// Makes looks again that are old and differ: asks those peers for new ones, and returns the verdict of its own, if that was

@@ -130,6 +130,18 @@ impl Verifier {
     }
 }
 
+/// One that gives this answer to everything.
+async fn answering(answer: Value, keys: Vec<PublicKey>) -> Peer {
+    let router = Router::new().fallback(move || {
+        let answer = answer.to_string();
+        async move { ([("content-type", "application/json")], answer).into_response() }
+    });
+    Peer {
+        url: serve(router).await,
+        keys,
+    }
+}
+
 /// Serves on the loopback interface until the test ends.
 async fn serve(router: Router) -> Url {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -314,6 +326,23 @@ async fn what_differs_by_the_time_of_two_looks_is_looked_at_again() {
     assert_eq!(*ours.compared.0.lock().unwrap(), ["skew", "agree"]);
 }
 
+/// Nobody signs what an envelope says of its key.
+#[tokio::test]
+async fn a_key_is_named_by_this_verifier_and_not_by_the_envelope() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let peer = ours.beside().await;
+    set_clock(day(0));
+    let mut envelope = peer.get(&format!("/v1/verdicts/{PATH}/signed")).await.1;
+    envelope["signatures"][0]["keyid"] = json!("x".repeat(1_000_000));
+    let peers = vec![answering(envelope, peer.listen().await.keys).await];
+    let report = ours.report(peers, day(0)).await;
+    assert_eq!(answers(&report), [("agree", "verified")]);
+    let answer = &report["peers"][0];
+    assert_eq!(answer["envelope"]["signatures"][0]["keyid"], answer["keyId"]);
+    proved(&answer["envelope"], &peer.key);
+    assert!(report.to_string().len() < 100_000);
+}
+
 #[tokio::test]
 async fn versions_of_several_files_are_compared_file_by_file() {
     let project = || PypiRelease::honest("acme-widget", "1.2.3");
@@ -396,19 +425,7 @@ async fn nobody_is_believed_without_a_key_that_is_known_of_them() {
     let (_, bare) = peer.get(&format!("/v1/verdicts/{PATH}")).await;
     let mut tampered = peer.get(&format!("/v1/verdicts/{PATH}/signed")).await.1;
     tampered["payload"] = elsewhere["payload"].clone();
-    let answering = |answer: Value| {
-        let router = Router::new().fallback(move || {
-            let answer = answer.to_string();
-            async move { ([("content-type", "application/json")], answer).into_response() }
-        });
-        let keys = known.keys.clone();
-        async move {
-            Peer {
-                url: serve(router).await,
-                keys,
-            }
-        }
-    };
+    let answering = |answer| answering(answer, known.keys.clone());
     let mut keyless = ours.beside().await;
     keyless.deployment.service.signing = Signing::default();
     let mut own = ours.beside().await;
