@@ -32,7 +32,8 @@ pub struct Comparison {
 /// In what two verdicts differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What is different: `status`, `removedAt`, `file`, `file.sha512`, `file.run`, `build`, a field of the build, or a check.
+    /// What is different: `status`, `removedAt`, `artifacts`, `file`, `file.sha512`, `file.run`, `build`, a field of the build, or a
+    /// check.
     pub what: String,
     /// Of which file, where a version may have several.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,6 +73,9 @@ pub fn compare(ours: &Testimony, theirs: &Testimony) -> Comparison {
         found: Vec::new(),
     };
     if ours.evidence() != theirs.evidence() {
+        // One tells the run of each file and the other one a build: what built the file cannot be put against each other.
+        let listed = |testimony: &Testimony| testimony.lists_files().then(|| "listed".to_owned());
+        differences.note("artifacts", None, (listed(ours), listed(theirs)), Weight::Knowledge);
         if ours.lists_files() || theirs.lists_files() {
             differences.of_files();
         } else {
@@ -652,6 +656,38 @@ mod tests {
     }
 
     #[test]
+    fn one_that_lists_files_does_not_agree_with_one_that_tells_a_build() {
+        type Case = (PeerAgreement, &'static [&'static str], fn(&mut Value));
+        let only = |edit: fn(&mut Value)| {
+            testimony(|v| {
+                v["artifact"]["name"] = json!("f");
+                edit(v);
+            })
+        };
+        let listed = |edit: fn(&mut Value)| of_files(&["f"], edit);
+        let cases: &[Case] = &[
+            (Skew, &["artifacts"], |v| v["artifacts"][0]["run"] = Value::Null),
+            (Skew, &["artifacts"], |v| {
+                v["artifacts"][0]["run"] = Value::Null;
+                v["build"]["commit"] = json!("c2");
+            }),
+            (SplitView, &["file.sha512", "artifacts"], |v| {
+                v["artifacts"][0]["run"] = Value::Null;
+                v["artifacts"][0]["artifact"]["sha512"] = json!("ab");
+            }),
+        ];
+        for (agreement, differences, edit) in cases {
+            for (ours, theirs) in [(only(|_| {}), listed(*edit)), (listed(*edit), only(|_| {}))] {
+                let compared = compare(&ours, &theirs);
+                assert_eq!(
+                    (compared.agreement, whats(&compared)),
+                    (*agreement, differences.to_vec())
+                );
+            }
+        }
+    }
+
+    #[test]
     fn what_a_peer_says_is_told_within_bounds() {
         let long = "x".repeat(10_000);
         let names: Vec<String> = (0..1000).map(|number| format!("{number}{long}")).collect();
@@ -689,12 +725,8 @@ mod tests {
         assert!(read(|v, _| v["schema"] = json!("urn:hekate:verdict:2")).is_err());
     }
 
-    /// The ecosystem decides whether versions list their files.
-    fn any_two() -> impl Strategy<Value = (Testimony, Testimony)> {
-        any::<bool>().prop_flat_map(|is_listed| (any_testimony(is_listed), any_testimony(is_listed)))
-    }
-
-    fn any_testimony(is_listed: bool) -> impl Strategy<Value = Testimony> {
+    /// Whether versions list their files is up to the ecosystem, for a peer that does not lie.
+    fn any_testimony() -> impl Strategy<Value = Testimony> {
         let files = proptest::collection::btree_map("[fg]", proptest::option::of("[ab]"), 0..3);
         let build = proptest::option::of(("[cd]", "[rs]"));
         let status = proptest::sample::select(Status::ALL);
@@ -705,8 +737,8 @@ mod tests {
             ),
             0..4,
         );
-        (files, build, status, findings, 0_u32..120, any::<bool>()).prop_map(
-            move |(files, build, status, findings, minute, is_old)| {
+        (files, build, status, findings, 0_u32..120, any::<bool>(), any::<bool>()).prop_map(
+            |(files, build, status, findings, minute, is_old, is_listed)| {
                 testimony(|verdict| {
                     let seen =
                         |name: &str, sha512: &str| json!({ "name": name, "sha512": sha512, "sha256": "", "size": 1 });
@@ -740,7 +772,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_two_see_of_each_other_is_the_same_from_both_sides(
-            (one, other) in any_two(),
+            (one, other) in (any_testimony(), any_testimony()),
         ) {
             let (there, back) = (compare(&one, &other), compare(&other, &one));
             prop_assert_eq!(there.agreement, back.agreement);
