@@ -152,8 +152,8 @@ impl Service {
             modified_since: None,
             post: None,
             uncached: fresh,
-            // A first look may take a peer longer than one attempt waits; the next attempt finds what it came to.
-            insist: !fresh,
+            // A look may take a peer longer than one attempt waits; the next attempt finds what it came to.
+            insist: true,
             redirects: 0,
         };
         let answer = Asking::new(&*self.fetch, self.until).fetch(request).await;

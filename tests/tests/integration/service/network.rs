@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
 use hekate::adapters::http::{HttpFetch, HttpFetchConfig, Upstream};
 use hekate::adapters::judges::FixedJudge;
@@ -324,6 +325,47 @@ async fn what_differs_by_the_time_of_two_looks_is_looked_at_again() {
         assert_eq!(said["checkedAt"], json!(now), "both looked again");
     }
     assert_eq!(*ours.compared.0.lock().unwrap(), ["skew", "agree"]);
+}
+
+/// The look is made, and its answer does not come through: whoever asks for it again gets what it came to.
+#[tokio::test]
+async fn a_second_look_whose_answer_is_lost_is_asked_for_again() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let mut peer = Verifier::shown(at("1.0.0").unattested()).await;
+    let looked = day(0) + minutes(90);
+    for verifier in [&ours, &peer] {
+        verifier.look(day(0)).await;
+        verifier.look(looked).await;
+    }
+    peer.deployment.service.upstreams = ours.deployment.service.upstreams.clone();
+    let (api, asked) = (peer.api(), Arc::new(Mutex::new(0)));
+    let counted = asked.clone();
+    let losing = Router::new().fallback(move |request: Request| {
+        let is_fresh = request.uri().query().is_some_and(|query| query.contains("fresh=true"));
+        let (api, asked) = (api.clone(), counted.clone());
+        async move {
+            let response = api.oneshot(request).await.unwrap();
+            let is_lost = is_fresh && {
+                let mut asked = asked.lock().unwrap();
+                *asked += 1;
+                *asked == 1
+            };
+            if is_lost {
+                StatusCode::GATEWAY_TIMEOUT.into_response()
+            } else {
+                response
+            }
+        }
+    });
+    let peers = vec![Peer {
+        url: serve(losing).await,
+        ..peer.listen().await
+    }];
+    let now = looked + minutes(15);
+    let report = ours.report(peers, now).await;
+    assert_eq!(answers(&report), [("agree", "verified")], "{report}");
+    assert_eq!(report["peers"][0]["says"]["checkedAt"], json!(now));
+    assert_eq!(*asked.lock().unwrap(), 2);
 }
 
 /// Nobody signs what an envelope says of its key.
