@@ -218,6 +218,10 @@ pub struct Payload {
 
 impl Payload {
     /// The summary of a verdict.
+    ///
+    /// # Errors
+    ///
+    /// Why a verdict has none: its status is neither a pass nor a failure, or not every file was seen.
     pub fn summary(verdict: &Verdict) -> Result<Self, NoSummary> {
         Ok(Self {
             kind: PAYLOAD_TYPE,

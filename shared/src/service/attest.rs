@@ -44,11 +44,19 @@ impl PublishedKey {
 
 impl Service {
     /// The signed summary of a verdict.
+    ///
+    /// # Errors
+    ///
+    /// That there is nothing to sign with, or no summary of such a verdict; that the key or the store is in trouble.
     pub async fn attest(&self, verdict: &Verdict) -> Result<DsseEnvelope, ServiceFault> {
         self.signed(|| Ok(Payload::summary(verdict)?)).await
     }
 
     /// A verdict, signed, whatever it says: what other verifiers compare with theirs.
+    ///
+    /// # Errors
+    ///
+    /// That there is nothing to sign with; that the key or the store is in trouble.
     pub async fn testify(&self, verdict: &Verdict) -> Result<DsseEnvelope, ServiceFault> {
         self.signed(|| Ok(Payload::verdict(verdict))).await
     }
