@@ -20,13 +20,22 @@ const SETTLED: SignedDuration = SignedDuration::from_hours(1);
 const MOST: usize = 20;
 const VALUE: usize = 200;
 
-/// How two verdicts lie to each other.
+/// How two verdicts compare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
     /// In one word.
     pub agreement: PeerAgreement,
     /// In what they differ, the weightiest first.
     pub differences: Vec<Difference>,
+}
+
+impl Comparison {
+    /// Whether it is a split view for good: of other bytes, which no later look makes one view again.
+    pub fn is_final(&self) -> bool {
+        self.differences
+            .first()
+            .is_some_and(|difference| difference.weight == Weight::Bytes)
+    }
 }
 
 /// In what two verdicts differ.
@@ -684,6 +693,21 @@ mod tests {
                     (*agreement, differences.to_vec())
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_split_view_is_final_by_bytes_alone() {
+        type Case = (bool, fn(&mut Value));
+        let cases: [Case; 4] = [
+            (false, |_| {}),
+            (false, |v| v["build"]["commit"] = json!("c2")),
+            (false, |v| v["artifact"] = Value::Null),
+            (true, |v| v["artifact"]["sha512"] = json!("ab")),
+        ];
+        for (is_final, edit) in cases {
+            let compared = compare(&testimony(|_| {}), &testimony(edit));
+            assert_eq!(compared.is_final(), is_final, "{compared:?}");
         }
     }
 

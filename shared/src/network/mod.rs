@@ -63,7 +63,7 @@ impl Peer {
     }
 }
 
-/// How what two verifiers say lies to each other, and how what all of them say does.
+/// How what one verifier says compares with what another one says, and with what all others say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerAgreement {
@@ -95,7 +95,7 @@ impl PeerAgreement {
 pub struct PeerAnswer {
     /// The base URL of its API.
     pub peer: String,
-    /// How what it says lies to what this verifier says.
+    /// How what it says compares with what this verifier says.
     pub agreement: PeerAgreement,
     /// Why it was not heard.
     #[serde(skip_serializing_if = "Option::is_none")]

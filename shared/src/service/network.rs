@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::asking::Asking;
 use super::{Freshness, Service, ServiceFault};
 use crate::dossier::Subject;
-use crate::network::{Heard, Peer, PeerAgreement, PeerAnswer, Report, Testimony, Unheard, compare, hear};
+use crate::network::{Comparison, Heard, Peer, PeerAgreement, PeerAnswer, Report, Testimony, Unheard, compare, hear};
 use crate::package::{Coordinate, PackageVersion};
 use crate::ports::{Fetch as _, Keep, Measurement, Request, StoreFault};
 use crate::summary::{Payload, PublicKey};
@@ -43,10 +43,14 @@ impl Service {
     /// 1. takes its own verdict, which is made if there is none;
     /// 2. asks all peers for theirs, at the same time;
     /// 3. where a peer says something else, has those looks made again, here and there, that are older than `fresh_after`: another
-    ///    time is no other view;
+    ///    time is no other view, but of other bytes;
     /// 4. compares, and signs its own verdict where a peer was shown something else, so that both words can be proved.
     ///
     /// What peers say is not remembered, and no verdict depends on it.
+    ///
+    /// # Errors
+    ///
+    /// That there is no peer, or no verdict of its own. A peer that is not heard is no error, and neither is a signature that is not made.
     pub async fn compare_with_peers(
         &self,
         coordinate: &Coordinate,
@@ -75,7 +79,7 @@ impl Service {
         let asked = self.peers.iter().map(|peer| self.ask(peer, &question, false));
         let mut heard = join_all(asked).await;
         // 3.
-        if let Some(again) = self.look_again(&read(&verdict)?, &mut heard, &question).await {
+        if let Some(again) = self.look_again(&read(&verdict)?, &mut heard, &question).await? {
             verdict = again;
         }
         // 4.
@@ -93,38 +97,63 @@ impl Service {
         Ok(report.bounded())
     }
 
-    /// Makes looks again that are old and differ: asks those peers for new ones, and returns the verdict of its own, if that was
-    /// one of them. What was heard before stands where nothing comes of it.
+    /// Makes looks again that are old, where a peer differs, and returns the verdict of its own, if that was one of them:
+    ///
+    /// 1. Other bytes are a split view whatever comes after. That peer is not asked again, and this verifier stays with the verdict from
+    ///    which it differs.
+    /// 2. Its own look is made again where anything else differs, and at the same time every old one of a peer: who agreed with the
+    ///    former verdict may differ from the next one by time alone.
+    /// 3. What was said before stands where nothing comes of looking again, or where it proves other bytes by now.
     async fn look_again(
         &self,
         ours: &Testimony,
         heard: &mut [Result<Heard, Unheard>],
         question: &Question,
-    ) -> Option<Verdict> {
+    ) -> Result<Option<Verdict>, StoreFault> {
         let is_time = self
             .until
             .is_none_or(|until| until.asking.saturating_duration_since(Instant::now()) >= WORTHWHILE);
-        let differing: Vec<(&Peer, &mut Heard)> = self
-            .peers
-            .iter()
-            .zip(heard)
-            .filter_map(|(peer, heard)| Some((peer, heard.as_mut().ok()?)))
-            .filter(|(_, heard)| compare(ours, &heard.testimony).agreement != PeerAgreement::Agree)
-            .collect();
-        if differing.is_empty() || !is_time {
-            return None;
+        let compared = self.peers.iter().zip(heard).filter_map(|(peer, heard)| {
+            let heard = heard.as_mut().ok()?;
+            let comparison = compare(ours, &heard.testimony);
+            Some((peer, heard, comparison))
+        });
+        // 1.
+        let (proved, open): (Vec<_>, Vec<_>) = compared.partition(|(_, _, comparison)| comparison.is_final());
+        let agrees = |comparison: &Comparison| comparison.agreement == PeerAgreement::Agree;
+        if !is_time || open.iter().all(|(_, _, comparison)| agrees(comparison)) {
+            return Ok(None);
         }
-        let own_look = OptionFuture::from(question.is_old(ours).then(|| self.look_of_its_own(question)));
-        let theirs = differing
+        // 2.
+        let is_own_look = proved.is_empty() && question.is_old(ours);
+        let own_look = OptionFuture::from(is_own_look.then(|| self.look_of_its_own(question)));
+        let theirs = open
             .into_iter()
-            .filter(|(_, heard)| question.is_old(&heard.testimony))
-            .map(|(peer, heard)| async move {
-                if let Ok(again) = self.ask(peer, question, true).await {
-                    *heard = again;
-                }
-            });
-        let (own_look, _) = join(own_look, join_all(theirs)).await;
-        own_look.flatten()
+            .filter(|(_, heard, comparison)| question.is_old(&heard.testimony) && (is_own_look || !agrees(comparison)));
+        let theirs = theirs.map(|(peer, heard, comparison)| async move {
+            let again = self.ask(peer, question, true).await.ok()?;
+            Some((heard, again, comparison))
+        });
+        let (own_look, theirs) = join(own_look, join_all(theirs)).await;
+        // 3.
+        let theirs: Vec<_> = theirs.into_iter().flatten().collect();
+        let is_split_from = |ours: &Testimony, word: &Heard| compare(ours, &word.testimony).is_final();
+        // One that could not be decided leaves the former verdict.
+        let verdict = own_look
+            .flatten()
+            .filter(|verdict| verdict.checked_at > ours.checked_at)
+            .filter(|_| !theirs.iter().any(|(_, again, _)| is_split_from(ours, again)));
+        let next = verdict.as_ref().map(read).transpose()?;
+        for (heard, again, comparison) in theirs {
+            let stands = match &next {
+                Some(next) => is_split_from(next, heard),
+                None => agrees(&comparison) && !is_split_from(ours, &again),
+            };
+            if !stands {
+                *heard = again;
+            }
+        }
+        Ok(verdict)
     }
 
     async fn look_of_its_own(&self, question: &Question) -> Option<Verdict> {

@@ -161,7 +161,7 @@ fn patient(upstreams: Vec<Upstream>) -> HttpFetch {
     HttpFetch::new(config).unwrap()
 }
 
-/// Of each peer, how it lies to the verifier and what it says or why it was not heard.
+/// Of each peer, how what it says compares with what the verifier says, and that or why it was not heard.
 fn answers(report: &Value) -> Vec<(&str, &str)> {
     let peers = report["peers"].as_array().unwrap().iter();
     peers
@@ -231,6 +231,82 @@ async fn other_bytes_are_a_split_view() {
         (&json!("split_view"), &json!(1))
     );
     assert_eq!(*ours.compared.0.lock().unwrap(), ["split_view"]);
+}
+
+/// Whichever of the two was shown other bytes, and however equal these are by now.
+#[tokio::test]
+async fn other_bytes_stay_a_split_view_when_everybody_is_shown_the_same_again() {
+    for is_ours in [false, true] {
+        let honest = Verifier::shown(at("1.0.0")).await;
+        let mut swapped = Verifier::shown(at("1.0.0").tarball_swapped_by_one_byte()).await;
+        let stripped = Verifier::shown(at("1.0.0").unattested()).await;
+        let same = if is_ours {
+            swapped.beside().await
+        } else {
+            honest.beside().await
+        };
+        let looked = day(0) + minutes(90);
+        for verifier in [&honest, &swapped, &stripped, &same] {
+            verifier.look(day(0)).await;
+            verifier.look(looked).await;
+        }
+        swapped.deployment.service.upstreams = honest.deployment.service.upstreams.clone();
+        let (mut ours, peer, said) = if is_ours {
+            (swapped, honest, "verified")
+        } else {
+            (honest, swapped, "mismatch")
+        };
+        // Another one that differs is no reason to look again either.
+        let peers = vec![peer.listen().await, same.listen().await, stripped.listen().await];
+        let report = ours.report(peers, looked + minutes(15)).await;
+        assert_eq!(answers(&report)[0], ("split_view", said));
+        assert!(differences(&report).contains(&"file.sha512"), "{report}");
+        assert_eq!(report["result"], "split_view");
+        assert_eq!(report["peers"][1]["agreement"], "agree", "{report}");
+        assert_eq!(*ours.compared.0.lock().unwrap(), ["split_view"]);
+        // Both words of that moment can be proved.
+        let ours = proved(&report["envelope"], &ours.key);
+        let theirs = proved(&report["peers"][0]["envelope"], &peer.key);
+        for word in [&ours, &theirs] {
+            assert_eq!(word["checkedAt"], json!(looked));
+        }
+        assert_ne!(ours["artifact"]["sha512"], theirs["artifact"]["sha512"]);
+    }
+}
+
+/// A peer that saw no bytes at first sees those that this verifier did not see before.
+#[tokio::test]
+async fn what_a_second_look_shows_does_not_take_back_what_was_seen_before() {
+    let mut ours = Verifier::shown(at("1.0.0").tarball_swapped_by_one_byte()).await;
+    let silent = Verifier::shown(at("1.0.0").tarball_answer(Answer::Status(503, None))).await;
+    let mut honest = Verifier::shown(at("1.0.0")).await;
+    honest.deployment.service.signing = silent.deployment.service.signing.clone();
+    let looked = day(0) + minutes(90);
+    for verifier in [&ours, &silent] {
+        verifier.look(day(0)).await;
+        verifier.look(looked).await;
+    }
+    let before = silent.get(&format!("/v1/verdicts/{PATH}/signed")).await.1;
+    ours.deployment.service.upstreams = honest.deployment.service.upstreams.clone();
+    let api = honest.api();
+    let changing = Router::new().fallback(move |request: Request| {
+        let (api, before) = (api.clone(), before.to_string());
+        async move {
+            if request.uri().query().is_some_and(|query| query.contains("fresh=true")) {
+                api.oneshot(request).await.unwrap()
+            } else {
+                before.into_response()
+            }
+        }
+    });
+    let peers = vec![Peer {
+        url: serve(changing).await,
+        ..silent.listen().await
+    }];
+    let report = ours.report(peers, looked + minutes(15)).await;
+    assert_eq!(answers(&report), [("split_view", "verified")], "{report}");
+    assert_eq!(report["ours"]["checkedAt"], json!(looked));
+    assert_eq!(proved(&report["envelope"], &ours.key)["status"], "mismatch");
 }
 
 #[tokio::test]
@@ -325,6 +401,35 @@ async fn what_differs_by_the_time_of_two_looks_is_looked_at_again() {
         assert_eq!(said["checkedAt"], json!(now), "both looked again");
     }
     assert_eq!(*ours.compared.0.lock().unwrap(), ["skew", "agree"]);
+}
+
+/// An attestation that nobody but a third verifier was shown in time, and then everybody, or everybody but this one.
+#[tokio::test]
+async fn who_agreed_is_asked_again_when_this_verifier_looks_again() {
+    let stripped = || Verifier::shown(at("1.0.0").unattested());
+    for silence in [false, true] {
+        let (mut ours, third) = (stripped().await, Verifier::shown(at("1.0.0")).await);
+        let mut agreeing = ours.beside().await;
+        let looked = day(0) + minutes(90);
+        for verifier in [&ours, &agreeing, &third] {
+            verifier.look(day(0)).await;
+            verifier.look(looked).await;
+        }
+        agreeing.deployment.service.upstreams = third.deployment.service.upstreams.clone();
+        let silent = Verifier::shown(at("1.0.0").attestation_answer(Answer::Status(503, None))).await;
+        let next = if silence { &silent } else { &third };
+        ours.deployment.service.upstreams = next.deployment.service.upstreams.clone();
+        let peers = vec![third.listen().await, agreeing.listen().await];
+        let now = looked + minutes(15);
+        let report = ours.report(peers, now).await;
+        if silence {
+            // Nothing came of its own look: what agreed with the former one is not put against it.
+            assert_eq!(answers(&report)[1], ("agree", "unattested"), "{report}");
+        } else {
+            assert_eq!(answers(&report), [("agree", "verified"), ("agree", "verified")]);
+            assert_eq!(report["peers"][1]["says"]["checkedAt"], json!(now));
+        }
+    }
 }
 
 /// The look is made, and its answer does not come through: whoever asks for it again gets what it came to.
