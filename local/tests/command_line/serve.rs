@@ -5,8 +5,12 @@ use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use axum::Router;
+use axum::http::Uri;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::{Bed, hekate};
@@ -382,19 +386,50 @@ async fn changes_are_listed_after_a_while_and_places_are_checked() {
     }
 }
 
+/// npm behind a door: whoever asks waits until it is open.
+struct Door {
+    url: String,
+    asked: watch::Receiver<bool>,
+    open: watch::Sender<bool>,
+}
+
+impl Door {
+    async fn before(npm: String) -> Self {
+        let (asks, asked) = watch::channel(false);
+        let (open, opened) = watch::channel(false);
+        let router = Router::new().fallback(move |uri: Uri| {
+            let (url, mut opened) = (format!("{}{uri}", npm.trim_end_matches('/')), opened.clone());
+            asks.send_replace(true);
+            async move {
+                opened.wait_for(|is_open| *is_open).await.unwrap();
+                let answer = reqwest::get(url).await.unwrap();
+                (answer.status(), answer.bytes().await.unwrap())
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        Self { url, asked, open }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_comes_to_its_end_though_nobody_waits_for_it() {
     let bed = Bed::demo().await;
-    let server = Server::start(&bed);
+    let mut door = Door::before(bed.served.npm_url()).await;
+    let mut command = bed.hekate();
+    command.env("HEKATE_NPM_URL", &door.url);
+    let server = Server::of(command.args(["serve", "--listen", "127.0.0.1:0"]));
     let path = "/v1/verdicts/npm/@acme/widget/1.2.3";
     let address = server.base.trim_start_matches("http://");
     let mut caller = TcpStream::connect(address).unwrap();
     write!(caller, "GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
-    // It has begun when the registry is asked.
-    while bed.served.npm_paths().is_empty() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    // It has begun when the registry is asked, and is not over before the server knows that the caller is gone.
+    let asked = door.asked.wait_for(|is_asked| *is_asked);
+    timeout(Duration::from_secs(20), asked).await.unwrap().unwrap();
     drop(caller);
+    sleep(Duration::from_secs(1)).await;
+    door.open.send_replace(true);
     let seen = async {
         while server.get(&format!("{path}/history")).await.0 != 200 {
             sleep(Duration::from_millis(20)).await;
