@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use hekate::adapters::announcements::LogAnnouncer;
 use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::in_process::{self, Receiver};
 use hekate::config::Config;
-use hekate::entrypoints::api::{Api, router};
+use hekate::entrypoints::api::{self, Api, router};
 use hekate::ports::WorkItem;
 use hekate::service::{Service, Worked};
 use hekate::wiring;
@@ -111,9 +110,9 @@ pub(crate) async fn host(
 /// Answers even who does not wait any more, as a function on AWS does: as long as the server runs, a look that was begun is recorded,
 /// so that the next one who asks has it, and nobody waits for a lease that nobody holds.
 async fn to_its_end(request: Request, next: Next) -> Response {
-    tokio::spawn(next.run(request)).await.unwrap_or_else(|panicked| {
-        tracing::error!(error = %panicked, "a request was not answered");
-        StatusCode::INTERNAL_SERVER_ERROR.into_response()
+    tokio::spawn(next.run(request)).await.unwrap_or_else(|fault| {
+        tracing::error!(error = %fault, "a request was not answered");
+        api::fault()
     })
 }
 
@@ -221,5 +220,31 @@ async fn sweep(service: Arc<Service>, stopped: watch::Receiver<bool>) {
                 Err(fault) => tracing::error!(error = %fault, "the sweep failed"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_whose_handling_panics_is_answered_in_the_error_envelope() {
+        async fn panics() -> &'static str {
+            panic!("a secret of ours")
+        }
+        let router = Router::new().route("/", get(panics)).layer(from_fn(to_its_end));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, router).into_future());
+        let answer = reqwest::get(url).await.unwrap();
+        assert_eq!(answer.status(), 500);
+        let body: Value = answer.json().await.unwrap();
+        let error = json!({ "code": "internal", "message": "this verifier failed to answer" });
+        assert_eq!(body, json!({ "error": error }));
     }
 }

@@ -147,6 +147,11 @@ impl ApiError {
     }
 }
 
+/// What a host answers to a request whose handling has failed altogether: the error envelope, and nothing of the reason.
+pub fn fault() -> Response {
+    ApiError::ours("this verifier failed to answer").into_response()
+}
+
 impl From<CoordinateError> for ApiError {
     fn from(error: CoordinateError) -> Self {
         let code = match &error {
