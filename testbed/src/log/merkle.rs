@@ -2,40 +2,46 @@
 
 use crate::encoding::{Hash, sha256};
 
-/// An append-only tree that keeps every hash of every complete subtree.
+/// An append-only tree that keeps every hash of every complete subtree; of the entries that were there before it begins, hashes of
+/// whole subtrees that nobody has seen the inside of.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// `levels[0]` are leaf hashes; entry `i` of level `k` covers the leaves `i·2ᵏ .. (i+1)·2ᵏ`.
+    earlier: u64,
+    /// `levels[0]` are leaf hashes; entry `i` of level `k` covers the leaves `j·2ᵏ .. (j+1)·2ᵏ`, where `j = i + earlier/2ᵏ`.
     levels: Vec<Vec<Hash>>,
 }
 
 impl Tree {
+    /// A tree that has so many entries already. Nothing can be proved of those.
+    pub fn after(earlier: u64) -> Self {
+        Self {
+            earlier,
+            levels: Vec::new(),
+        }
+    }
+
     /// Appends an entry and returns its index.
     pub fn append(&mut self, entry: &[u8]) -> u64 {
         let index = self.size();
-        let mut hash = leaf_hash(entry);
-        for level in 0.. {
-            if self.levels.len() <= level {
-                self.levels.push(Vec::new());
+        let (mut hash, mut position) = (leaf_hash(entry), index);
+        for height in 0.. {
+            match self.levels.get_mut(height) {
+                Some(hashes) => hashes.push(hash),
+                None => self.levels.push(vec![hash]),
             }
-            let Some(hashes) = self.levels.get_mut(level) else {
-                break;
-            };
-            hashes.push(hash);
-            match hashes.as_slice() {
-                [.., left, right] if hashes.len() % 2 == 0 => hash = node_hash(left, right),
-                _ => break,
-            }
+            let left = (position % 2 == 1).then(|| self.node(height, position - 1)).flatten();
+            let Some(left) = left else { break };
+            (hash, position) = (node_hash(&left, &hash), position / 2);
         }
         index
     }
 
     /// The number of entries.
     pub fn size(&self) -> u64 {
-        self.levels.first().map_or(0, |leaves| leaves.len() as u64)
+        self.earlier + self.levels.first().map_or(0, |leaves| leaves.len() as u64)
     }
 
-    /// The root of the tree of the first `size` entries.
+    /// The root of the tree of the first `size` entries, which are at least those that were there before.
     pub fn root(&self, size: u64) -> Hash {
         if size == 0 { sha256(&[]) } else { self.range(0, size) }
     }
@@ -58,9 +64,10 @@ impl Tree {
         path
     }
 
-    /// The proof that the tree of `old` entries is a prefix of the tree of `new` entries (RFC 6962, 2.1.2).
+    /// The proof that the tree of `old` entries is a prefix of the tree of `new` entries (RFC 6962, 2.1.2); nothing where `old` is
+    /// before what is known.
     pub fn consistency(&self, old: u64, new: u64) -> Vec<Hash> {
-        if old == 0 || old >= new {
+        if old == 0 || old < self.earlier || old >= new {
             return Vec::new();
         }
         let (mut low, mut high) = (0, new);
@@ -87,8 +94,12 @@ impl Tree {
     }
 
     /// Hash `index` of the complete subtrees of height `height`.
-    pub fn node(&self, height: usize, index: usize) -> Option<&Hash> {
-        self.levels.get(height)?.get(index)
+    pub fn node(&self, height: usize, index: u64) -> Option<Hash> {
+        let earlier = self.earlier.checked_shr(u32::try_from(height).ok()?).unwrap_or(0);
+        match index.checked_sub(earlier) {
+            Some(own) => self.levels.get(height)?.get(usize::try_from(own).ok()?).copied(),
+            None => Some(sha256(format!("earlier {height} {index}").as_bytes())),
+        }
     }
 
     /// The hash over the leaves `low..high`, where `low` is a multiple of the smallest power of two not below the width.
@@ -96,8 +107,7 @@ impl Tree {
         let width = high - low;
         if width.is_power_of_two() {
             let height = usize::try_from(width.trailing_zeros()).unwrap_or(usize::MAX);
-            let index = usize::try_from(low / width).unwrap_or(usize::MAX);
-            return self.node(height, index).copied().unwrap_or_default();
+            return self.node(height, low / width).unwrap_or_default();
         }
         let middle = low + split(width);
         node_hash(&self.range(low, middle), &self.range(middle, high))
@@ -158,9 +168,26 @@ mod tests {
 
     #[test]
     fn every_audit_path_leads_to_the_root() {
-        let tree = tree(23);
-        for size in 1..=23_u64 {
-            for index in 0..size {
+        assert_every_audit_path_leads_to_the_root(&tree(23), 0);
+    }
+
+    #[test]
+    fn audit_paths_are_as_long_as_the_entries_before_make_them() {
+        for earlier in [1, 6, 7, 8, 1755 << 13] {
+            let mut tree = Tree::after(earlier);
+            for index in earlier..earlier + 23 {
+                assert_eq!(tree.append(&index.to_be_bytes()), index);
+            }
+            assert_every_audit_path_leads_to_the_root(&tree, earlier);
+        }
+        let mut tree = Tree::after(1755 << 13);
+        let index = tree.append(b"entry");
+        assert_eq!(tree.inclusion(index, tree.size()).len(), 8);
+    }
+
+    fn assert_every_audit_path_leads_to_the_root(tree: &Tree, earlier: u64) {
+        for size in earlier + 1..=earlier + 23 {
+            for index in earlier..size {
                 let mut hash = leaf_hash(&index.to_be_bytes());
                 // RFC 9162, section 2.1.3.2.
                 let (mut node, mut last) = (index, size - 1);
@@ -183,9 +210,18 @@ mod tests {
 
     #[test]
     fn every_consistency_proof_joins_both_roots() {
-        let tree = tree(23);
-        for new in 1..=23_u64 {
-            for old in 1..new {
+        for earlier in [0, 1, 6, 7, 8, 1755 << 13] {
+            let mut tree = Tree::after(earlier);
+            for index in earlier..earlier + 23 {
+                tree.append(&index.to_be_bytes());
+            }
+            assert_every_consistency_proof_joins_both_roots(&tree, earlier);
+        }
+    }
+
+    fn assert_every_consistency_proof_joins_both_roots(tree: &Tree, earlier: u64) {
+        for new in earlier + 1..=earlier + 23 {
+            for old in earlier.max(1)..new {
                 // RFC 9162, section 2.1.4.2.
                 let mut proof = tree.consistency(old, new).into_iter();
                 let first = if old.is_power_of_two() {

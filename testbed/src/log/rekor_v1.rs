@@ -15,9 +15,9 @@ use std::{
 
 /// Entries of the shards before the active one, so that a global index is never a shard index.
 const EARLIER_ENTRIES: u64 = 4_096_000;
-/// Entries that are there before the first release: as many as make proofs as long as those of the public log, which have eleven to
-/// thirteen hashes.
-const SEED_ENTRIES: u64 = 0b11_1111_1100_0000;
+/// Entries of the active shard before the first that is generated: proofs are as long as those of the public log, which have eleven
+/// to thirteen hashes.
+const EARLIER_OF_SHARD: u64 = 0b110_1101_1011 << 13;
 
 /// One recorded entry.
 #[derive(Debug, Clone)]
@@ -50,18 +50,16 @@ impl RekorV1 {
     pub(crate) fn generate(host: &str, tree_id: &str) -> Self {
         let key = P256Key::generate();
         let log_id = sha256(key.spki());
-        let log = Self {
+        Self {
             host: host.to_owned(),
             tree_id: tree_id.to_owned(),
             key,
             log_id,
-            contents: Mutex::default(),
-        };
-        for number in 0..SEED_ENTRIES {
-            let body = format!(r#"{{"apiVersion":"0.0.1","kind":"seed","spec":{{"number":{number}}}}}"#);
-            log.record(body.as_bytes(), Timestamp::UNIX_EPOCH, &[]);
+            contents: Mutex::new(Contents {
+                tree: Tree::after(EARLIER_OF_SHARD),
+                ..Contents::default()
+            }),
         }
-        log
     }
 
     /// The host name that the trusted root gives for this log.
@@ -190,7 +188,7 @@ impl RekorV1 {
     pub(crate) fn consistency(&self, old: u64, new: u64) -> Option<Value> {
         let contents = self.contents();
         let tree = &contents.tree;
-        (old > 0 && old <= new && new <= tree.size()).then(|| {
+        (old >= EARLIER_OF_SHARD && old <= new && new <= tree.size()).then(|| {
             let hashes: Vec<_> = tree.consistency(old, new).iter().map(hex::encode).collect();
             json!({"rootHash": hex::encode(tree.root(new)), "hashes": hashes})
         })
@@ -201,7 +199,7 @@ impl RekorV1 {
         let contents = self.contents();
         let Contents { tree, entries, .. } = &*contents;
         let index = log_index.checked_sub(EARLIER_ENTRIES)?;
-        let entry = entries.get(usize::try_from(index).ok()?)?;
+        let entry = entries.get(position(index)?)?;
         let size = tree.size();
         let hashes: Vec<_> = tree.inclusion(index, size).iter().map(hex::encode).collect();
         let mut answer = serde_json::Map::new();
@@ -234,7 +232,7 @@ impl RekorV1 {
             known == uuid || known.get(16..) == Some(uuid)
         };
         let position = self.contents().entries.iter().position(is_wanted)?;
-        self.entry(EARLIER_ENTRIES + u64::try_from(position).ok()?)
+        self.entry(EARLIER_ENTRIES + EARLIER_OF_SHARD + u64::try_from(position).ok()?)
     }
 
     /// `POST /api/v1/index/retrieve`: the entries that the search index has for `key`.
@@ -242,7 +240,7 @@ impl RekorV1 {
         let contents = self.contents();
         let indexes = contents.index.get(key).into_iter().flatten();
         indexes
-            .filter_map(|index| Some(self.uuid(contents.entries.get(usize::try_from(*index).ok()?)?)))
+            .filter_map(|index| Some(self.uuid(contents.entries.get(position(*index)?)?)))
             .collect()
     }
 
@@ -256,4 +254,9 @@ impl RekorV1 {
     fn contents(&self) -> MutexGuard<'_, Contents> {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where the entry of a shard index is among those that were generated.
+fn position(index: u64) -> Option<usize> {
+    usize::try_from(index.checked_sub(EARLIER_OF_SHARD)?).ok()
 }

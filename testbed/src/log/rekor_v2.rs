@@ -131,7 +131,7 @@ impl RekorV2 {
             .checked_mul(TILE_HEIGHT)?;
         let mut tile = Vec::new();
         for position in first..first + width {
-            tile.extend_from_slice(tree.node(height, usize::try_from(position).ok()?)?);
+            tile.extend_from_slice(&tree.node(height, position)?);
         }
         Some(tile)
     }
