@@ -24,9 +24,10 @@ static DICTIONARY: &[u8] = include_bytes!("dictionary-1.zstd");
 static ENCODER: LazyLock<EncoderDictionary<'static>> = LazyLock::new(|| EncoderDictionary::copy(DICTIONARY, LEVEL));
 static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(DICTIONARY));
 
-/// Makes verdicts and bundles a tenth smaller than zstd's default does, in a fifth of a millisecond; the next tenth, at 15, takes
-/// eight times as long.
-const LEVEL: i32 = 12;
+/// A unit of writing, a kilobyte, costs as much as 94 milliseconds of a function of 512 MB. Of dossiers and verdicts with attestations
+/// level 15 leaves a seventh less than zstd's default, and a twentieth less than 12, in some two milliseconds for each; 19 takes
+/// four times as long, and leaves hardly less.
+const LEVEL: i32 = 15;
 
 /// Shorter runs of base64 gain nothing.
 const SHORTEST: usize = 40;
