@@ -15,24 +15,29 @@ use hekate::adapters::embedded::EmbeddedDynamoDb;
 use hekate::adapters::emf::EmfMeter;
 use hekate::adapters::http::HttpFetch;
 use hekate::adapters::judges::FixedJudge;
+use hekate::adapters::pem::PemSigner;
 use hekate::dossier::{Answer, Observation, Subject};
 use hekate::ecosystem::Upstreams;
 use hekate::entrypoints::api::{Api, router};
 use hekate::entrypoints::sweep::SweepFault;
 use hekate::entrypoints::{Deadline, batch, of_invocation, sweep};
+use hekate::network::{Peer, PeerAgreement, Report};
 use hekate::package::PackageVersion;
 use hekate::ports::{
     BatchStore as _, Fetch, Judges, Progress, QueueFault, Request, Target, VerdictStore as _, WatchStore as _,
     WorkItem, WorkQueue, WorkReason,
 };
 use hekate::service::{Service, ServiceFault, Signing, Until};
+use hekate::summary::PublicKey;
 use hekate::verdict::Status;
 use hekate::verifier::Judge;
 use hekate::wiring;
 use hekate_tests::path::no_address;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use testbed::keys::P256Key;
 use testbed::{BASE_TIME, Release, Scenario, Served};
+use tokio::net::TcpListener;
 use tokio::sync::Barrier;
 use tokio::time::Instant;
 use tower::ServiceExt as _;
@@ -259,6 +264,39 @@ impl Deployment {
     async fn status(&self, package: &PackageVersion) -> Option<Status> {
         let verdict = self.embedded.store().current(package).await.unwrap();
         verdict.map(|verdict| verdict.status)
+    }
+
+    /// This deployment as somebody's peer, which has a verdict on the first widget.
+    async fn as_peer(&self) -> Peer {
+        let key = P256Key::generate();
+        let mut service = (*self.service).clone();
+        service.signing.signer = Some(Arc::new(PemSigner::new(&key.pkcs8_pem()).unwrap()));
+        service.verdict(&version(0).into(), false, now()).await.unwrap();
+        let api = Api {
+            service: Arc::new(service),
+            clock: now,
+            fresh_after: SignedDuration::from_mins(10),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(axum::serve(listener, router(api)).into_future());
+        Peer {
+            url: Url::parse(&url).unwrap(),
+            keys: vec![PublicKey::from_der(key.spki()).unwrap()],
+        }
+    }
+
+    /// What comes of comparing the first widget with these.
+    async fn compare(&self, peers: Vec<Peer>) -> Report {
+        let service = Service {
+            peers: peers.into(),
+            ..(*self.service).clone()
+        };
+        let fresh_after = SignedDuration::from_mins(10);
+        service
+            .compare_with_peers(&version(0).into(), fresh_after, now())
+            .await
+            .unwrap()
     }
 
     /// What the API answers to `path` within a time.
@@ -776,6 +814,92 @@ async fn a_sweep_tells_how_late_what_is_due_is_and_fails_where_a_part_of_it_did(
     assert!(began.elapsed() < seconds(3));
 }
 
+/// The fields of an event, without those that every line has.
+fn fields(line: &Value) -> BTreeSet<&str> {
+    let everywhere = ["timestamp", "level", "target", "message", "spans", "event"];
+    let all = line.as_object().unwrap().keys().map(String::as_str);
+    all.filter(|name| !everywhere.contains(name)).collect()
+}
+
+#[tokio::test]
+async fn the_log_has_a_line_for_each_comparison_and_one_for_each_peer_that_was_shown_something_else() {
+    let deployment = Deployment::with_widgets(1).await;
+    let other = Deployment::of(Scenario::new().release(widget(0).tarball_swapped_by_one_byte())).await;
+    let (same, other) = (deployment.as_peer().await, other.as_peer().await);
+    let (logs, _guard) = logs();
+    deployment.compare(vec![same.clone()]).await;
+    assert_eq!(logs.events("peer.splitView"), [Value::Null; 0]);
+    let report = deployment.compare(vec![same, other.clone()]).await;
+
+    let compared: Vec<Value> = logs.events("peers.compared");
+    let said: Vec<_> = compared
+        .iter()
+        .map(|line| {
+            assert_eq!(
+                fields(line),
+                ["agreeing", "agreement", "package", "peers"].into(),
+                "{line}"
+            );
+            assert_eq!(line["package"], "pkg:npm/%40acme/widget-0@1.0.0");
+            (&line["level"], &line["agreement"], &line["agreeing"], &line["peers"])
+        })
+        .collect();
+    let (info, one, two) = (&json!("INFO"), &json!(1), &json!(2));
+    assert_eq!(
+        said,
+        [
+            (info, &json!("agree"), one, one),
+            (info, &json!("split_view"), one, two)
+        ]
+    );
+
+    let split = logs.events("peer.splitView");
+    assert_eq!(split.len(), 1, "{split:#?}");
+    let (line, says) = (&split[0], report.peers[1].says.as_ref().unwrap());
+    let named: Vec<&str> = report.peers[1]
+        .differences
+        .iter()
+        .map(|difference| &*difference.what)
+        .collect();
+    assert!(named.contains(&"file.sha512"), "{named:?}");
+    assert_ne!(report.ours.evidence, says.evidence);
+    let expected = json!({
+        "package": "pkg:npm/%40acme/widget-0@1.0.0",
+        "peer": other.url.as_str(),
+        "differences": named.join(","),
+        "evidence": report.ours.evidence,
+        "checkedAt": report.ours.checked_at,
+        "peerEvidence": says.evidence,
+        "peerCheckedAt": says.checked_at,
+    });
+    assert_eq!(line["level"], "WARN");
+    let expected = expected.as_object().unwrap();
+    for (name, value) in expected {
+        assert_eq!(&line[name], value, "{name}");
+    }
+    assert_eq!(fields(line), expected.keys().map(String::as_str).collect(), "{line}");
+
+    // What an operator is told to ask for is there.
+    let runbook = include_str!("../../../docs/runbook.md");
+    let query = "filter event = \"peer.splitView\" | fields @timestamp, ";
+    let (_, asked) = runbook.split_once(query).unwrap();
+    let (asked, _) = asked.split_once(" | ").unwrap();
+    for field in asked.split(", ") {
+        assert!(expected.contains_key(field), "{field}");
+    }
+    let documented = include_str!("../../../docs/operations.md");
+    for line in [line, &compared[0]] {
+        let name = line["event"].as_str().unwrap();
+        let row = documented
+            .lines()
+            .find(|row| row.starts_with(&format!("| `{name}` |")))
+            .unwrap();
+        for field in fields(line) {
+            assert!(row.contains(&format!("`{field}`")), "{field} of {name} is documented");
+        }
+    }
+}
+
 /// The units that CloudWatch knows (API reference, `MetricDatum`).
 const UNITS: [&str; 27] = [
     "Seconds",
@@ -813,9 +937,11 @@ fn is_name(value: &Value) -> bool {
         .is_some_and(|text| (1..=1024).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic() || c == ' '))
 }
 
-/// Holds a line to the rules of the embedded metric format, and returns its metrics with the values of each set of their
-/// dimensions.
-fn metrics_of(line: &Value) -> BTreeSet<(String, Vec<(String, String)>)> {
+/// A metric: its name, its unit, and the values of one set of its dimensions.
+type Metric = (String, String, Vec<(String, String)>);
+
+/// Holds a line to the rules of the embedded metric format, and returns its metrics, once for each set of their dimensions.
+fn metrics_of(line: &Value) -> BTreeSet<Metric> {
     let members = line.as_object().unwrap();
     let metadata = members["_aws"].as_object().unwrap();
     assert_eq!(
@@ -853,17 +979,19 @@ fn metrics_of(line: &Value) -> BTreeSet<(String, Vec<(String, String)>)> {
                 .collect();
             for metric in metrics {
                 assert!(is_name(&metric["Name"]), "{line}");
-                assert!(UNITS.contains(&metric["Unit"].as_str().unwrap()), "{line}");
+                let unit = metric["Unit"].as_str().unwrap();
+                assert!(UNITS.contains(&unit), "{line}");
                 let name = metric["Name"].as_str().unwrap();
                 let value = members[name].as_f64().expect("a metric is a number");
                 assert!(value.is_finite() && value.abs() < 2_f64.powi(360), "{line}");
-                assert!(found.insert((name.to_owned(), values.clone())), "twice: {line}");
+                let is_new = found.insert((name.to_owned(), unit.to_owned(), values.clone()));
+                assert!(is_new, "twice: {line}");
             }
         }
     }
     let named: BTreeSet<&str> = found
         .iter()
-        .flat_map(|(metric, values)| values.iter().map(|(name, _)| name.as_str()).chain([metric.as_str()]))
+        .flat_map(|(metric, _, values)| values.iter().map(|(name, _)| name.as_str()).chain([metric.as_str()]))
         .chain(["_aws"])
         .collect();
     let there: BTreeSet<&str> = members.keys().map(String::as_str).collect();
@@ -896,39 +1024,90 @@ async fn every_metric_is_a_line_of_the_embedded_metric_format_with_bounded_dimen
         .await
         .unwrap();
 
+    let other = Deployment::of(Scenario::new().release(widget(0).tarball_swapped_by_one_byte())).await;
+    let (same, other) = (deployment.as_peer().await, other.as_peer().await);
+    for (peers, result) in [
+        (vec![same], PeerAgreement::Agree),
+        (vec![other], PeerAgreement::SplitView),
+    ] {
+        assert_eq!(deployment.compare(peers).await.result, result);
+    }
+
     let lines = deployment.metrics.lines();
-    let found: BTreeSet<(String, Vec<(String, String)>)> = lines.iter().flat_map(metrics_of).collect();
-    let names: BTreeSet<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
-    let all = [
-        "AnnouncementsDelivered",
-        "AnnouncementsOwed",
-        "CachedAnswers",
-        "MessagesHopeless",
-        "MessagesPoison",
-        "MessagesReturned",
-        "OldestDueAge",
-        "SweepTasks",
-        "SweepTroubles",
-        "UpstreamRequests",
-        "VerdictDuration",
-        "VerdictsMade",
+    let found: BTreeSet<Metric> = lines.iter().flat_map(metrics_of).collect();
+    // Of each metric its unit and the dimensions by which it is there besides the function.
+    let all: [(&str, &str, &[&str]); 14] = [
+        ("AnnouncementsDelivered", "Count", &[]),
+        ("AnnouncementsOwed", "Count", &[]),
+        ("CachedAnswers", "Count", &["Ecosystem"]),
+        ("MessagesHopeless", "Count", &[]),
+        ("MessagesPoison", "Count", &["Reason"]),
+        ("MessagesReturned", "Count", &[]),
+        ("OldestDueAge", "Seconds", &[]),
+        ("PeerComparisons", "Count", &["Agreement"]),
+        ("SplitViews", "Count", &[]),
+        ("SweepTasks", "Count", &[]),
+        ("SweepTroubles", "Count", &[]),
+        ("UpstreamRequests", "Count", &["Ecosystem"]),
+        ("VerdictDuration", "Milliseconds", &["Ecosystem"]),
+        ("VerdictsMade", "Count", &["Ecosystem", "Status"]),
     ];
-    assert_eq!(names, all.into());
-    // Each is there under the function alone, which is what the alarms of the template ask for.
-    let function = ("Function".to_owned(), "stack-Function-1".to_owned());
-    for name in all {
-        assert!(found.contains(&(name.to_owned(), vec![function.clone()])), "{name}");
+    // Each is there under the function alone, which is what the alarms of the template ask for. Nothing of what a registry or a
+    // caller writes is a dimension.
+    let expected: BTreeSet<(&str, &str, Vec<&str>)> = all
+        .iter()
+        .flat_map(|(name, unit, by)| {
+            let with: Vec<&str> = ["Function"].into_iter().chain(by.iter().copied()).collect();
+            [(*name, *unit, vec!["Function"]), (*name, *unit, with)]
+        })
+        .collect();
+    let named: BTreeSet<(&str, &str, Vec<&str>)> = found
+        .iter()
+        .map(|(name, unit, values)| {
+            (
+                &**name,
+                &**unit,
+                values.iter().map(|(dimension, _)| &**dimension).collect(),
+            )
+        })
+        .collect();
+    assert_eq!(named, expected);
+    for (name, value) in found.iter().flat_map(|(_, _, values)| values) {
+        assert!(name != "Function" || value == "stack-Function-1", "{value}");
+        assert!(!value.contains("widget"), "{value}");
     }
-    // Nothing of what a registry or a caller writes is a dimension.
-    let known: BTreeSet<&str> = ["Function", "Ecosystem", "Status", "Reason"].into();
-    for (_, values) in &found {
-        for (name, value) in values {
-            assert!(known.contains(name.as_str()), "{name}");
-            assert!(!value.contains("widget"), "{value}");
-        }
-    }
+    // Every comparison is counted by what came of it, and what the alarm waits for by itself.
+    let compared: BTreeSet<&str> = found
+        .iter()
+        .filter(|(name, ..)| name == "PeerComparisons")
+        .filter_map(|(_, _, values)| values.iter().find(|(dimension, _)| dimension == "Agreement"))
+        .map(|(_, agreement)| &**agreement)
+        .collect();
+    assert_eq!(compared, ["agree", "split_view"].into());
+    let sums = ["PeerComparisons", "SplitViews"].map(|name| deployment.metrics.sum(name));
+    assert_eq!(sums, [Some(2), Some(1)]);
+
     let documented = include_str!("../../../docs/operations.md");
-    for name in all {
+    for (name, ..) in all {
         assert!(documented.contains(&format!("`{name}`")), "{name} is documented");
+    }
+    // An alarm on a metric that nobody writes is never raised.
+    let template = include_str!("../../../template.yaml");
+    let watched: BTreeSet<&str> = template
+        .split("Namespace: Hekate\n")
+        .skip(1)
+        .map(|alarm| {
+            alarm
+                .lines()
+                .next()
+                .unwrap()
+                .trim()
+                .strip_prefix("MetricName: ")
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(watched, ["MessagesPoison", "OldestDueAge", "SplitViews"].into());
+    for name in watched {
+        assert!(all.iter().any(|(known, ..)| *known == name), "{name}");
     }
 }
