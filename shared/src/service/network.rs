@@ -1,17 +1,18 @@
 //! What other verifiers say of a version.
 
+use std::future::Future;
 use std::time::Duration;
 
 use futures::future::{OptionFuture, join, join_all};
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::asking::Asking;
 use super::{Freshness, Service, ServiceFault};
-use crate::dossier::Subject;
+use crate::dossier::{Observation, Subject};
 use crate::network::{Comparison, Heard, Peer, PeerAgreement, PeerAnswer, Report, Testimony, Unheard, compare, hear};
 use crate::package::{Coordinate, PackageVersion};
-use crate::ports::{Fetch as _, Keep, Measurement, Request, StoreFault};
+use crate::ports::{Fetch as _, Keep, Measurement, Request, SignFault, StoreFault};
 use crate::summary::{Payload, PublicKey};
 use crate::verdict::Verdict;
 
@@ -24,8 +25,6 @@ const WORTHWHILE: Duration = Duration::from_secs(10);
 /// What is asked of peers.
 struct Question {
     package: PackageVersion,
-    /// The keys of this verifier, which no other one signs with.
-    own: Vec<PublicKey>,
     /// How old a look has to be to be made again.
     fresh_after: SignedDuration,
     now: Timestamp,
@@ -37,16 +36,30 @@ impl Question {
     }
 }
 
+/// What comes of something that its own key or store may let hang, by the end of the time that there is for it.
+async fn in_time<T>(
+    until: Option<Instant>,
+    work: impl Future<Output = Result<T, ServiceFault>>,
+) -> Result<T, ServiceFault> {
+    match until {
+        Some(until) => timeout_at(until, work)
+            .await
+            .unwrap_or_else(|elapsed| Err(SignFault::Unreachable(Box::new(elapsed)).into())),
+        None => work.await,
+    }
+}
+
 impl Service {
     /// What the peers say of a version, and whether they agree with this verifier:
     ///
     /// 1. takes its own verdict, which is made if there is none;
-    /// 2. asks all peers for theirs, at the same time;
+    /// 2. asks all peers for theirs, at the same time, and for its own keys, which no other one signs with;
     /// 3. where a peer says something else, has those looks made again, here and there, that are older than `fresh_after`: another
     ///    time is no other view, but of other bytes;
     /// 4. compares, and signs its own verdict where a peer was shown something else, so that both words can be proved.
     ///
-    /// What peers say is not remembered, and no verdict depends on it.
+    /// What peers say is not remembered, and no verdict depends on it. A key that does not answer in time costs what it is for, and
+    /// not the answers of the peers.
     ///
     /// # Errors
     ///
@@ -67,19 +80,24 @@ impl Service {
             .verdict;
         let question = Question {
             package: verdict.package.clone(),
-            own: self.own_keys().await.unwrap_or_else(|fault| {
-                // One that is named as its own peer may go unnoticed then.
-                tracing::warn!(error = %fault, "the key of this verifier is not known while peers are asked");
-                self.signing.earlier.clone()
-            }),
             fresh_after,
             now,
         };
         // 2.
+        let own = in_time(self.until.map(|until| until.asking), self.own_keys());
         let asked = self.peers.iter().map(|peer| self.ask(peer, &question, false));
-        let mut heard = join_all(asked).await;
+        let (own, answers) = join(own, join_all(asked)).await;
+        let own = own.unwrap_or_else(|fault| {
+            // One that is named as its own peer may go unnoticed then.
+            tracing::warn!(error = %fault, "the key of this verifier is not known while peers are asked");
+            self.signing.earlier.clone()
+        });
+        let answers = self.peers.iter().zip(&answers);
+        let mut heard: Vec<_> = answers
+            .map(|(peer, answer)| hear(peer, &own, &question.package, answer))
+            .collect();
         // 3.
-        if let Some(again) = self.look_again(&read(&verdict)?, &mut heard, &question).await? {
+        if let Some(again) = self.look_again(&read(&verdict)?, &mut heard, &question, &own).await? {
             verdict = again;
         }
         // 4.
@@ -89,7 +107,8 @@ impl Service {
         let mut report = Report::new(&ours, answers.collect());
         self.tell_of(&report, now);
         if report.result == PeerAgreement::SplitView && self.signing.signer.is_some() {
-            match self.testify(&verdict).await {
+            let until = self.until.map(|until| until.answering);
+            match in_time(until, self.testify(&verdict)).await {
                 Ok(envelope) => report.envelope = Some(envelope),
                 Err(fault) => tracing::warn!(error = %fault, "what peers differ from was not signed"),
             }
@@ -109,6 +128,7 @@ impl Service {
         ours: &Testimony,
         heard: &mut [Result<Heard, Unheard>],
         question: &Question,
+        own: &[PublicKey],
     ) -> Result<Option<Verdict>, StoreFault> {
         let is_time = self
             .until
@@ -131,7 +151,8 @@ impl Service {
             .into_iter()
             .filter(|(_, heard, comparison)| question.is_old(&heard.testimony) && (is_own_look || !agrees(comparison)));
         let theirs = theirs.map(|(peer, heard, comparison)| async move {
-            let again = self.ask(peer, question, true).await.ok()?;
+            let answer = self.ask(peer, question, true).await;
+            let again = hear(peer, own, &question.package, &answer).ok()?;
             Some((heard, again, comparison))
         });
         let (own_look, theirs) = join(own_look, join_all(theirs)).await;
@@ -168,8 +189,8 @@ impl Service {
         }
     }
 
-    /// What a peer says of a version.
-    async fn ask(&self, peer: &Peer, question: &Question, fresh: bool) -> Result<Heard, Unheard> {
+    /// What a peer answers.
+    async fn ask(&self, peer: &Peer, question: &Question, fresh: bool) -> Observation {
         let request = Request {
             subject: Subject::PeerVerdict,
             url: peer.address(&question.package, fresh),
@@ -185,8 +206,7 @@ impl Service {
             insist: true,
             redirects: 0,
         };
-        let answer = Asking::new(&*self.fetch, self.until).fetch(request).await;
-        hear(peer, &question.own, &question.package, &answer)
+        Asking::new(&*self.fetch, self.until).fetch(request).await
     }
 
     fn tell_of(&self, report: &Report, now: Timestamp) {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -11,9 +12,10 @@ use axum::response::IntoResponse as _;
 use hekate::adapters::http::{HttpFetch, HttpFetchConfig, Upstream};
 use hekate::adapters::judges::FixedJudge;
 use hekate::adapters::pem::PemSigner;
+use hekate::entrypoints::Deadline;
 use hekate::entrypoints::api::{Api, router};
 use hekate::network::Peer;
-use hekate::ports::{Measurement, Meter};
+use hekate::ports::{Measurement, Meter, Sign, SignFault};
 use hekate::service::{Signing, Until};
 use hekate::summary::PublicKey;
 use hekate_tests::deployment::{clock, set_clock};
@@ -45,6 +47,23 @@ impl Meter for Compared {
                 self.0.lock().unwrap().push(agreement.as_str());
             }
         }
+    }
+}
+
+/// A key that never signs, and may not even say which it is.
+struct Hanging(Option<PublicKey>);
+
+#[async_trait]
+impl Sign for Hanging {
+    async fn public_key(&self) -> Result<PublicKey, SignFault> {
+        match &self.0 {
+            Some(key) => Ok(key.clone()),
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn sign(&self, _message: &[u8]) -> Result<Vec<u8>, SignFault> {
+        std::future::pending().await
     }
 }
 
@@ -111,7 +130,17 @@ impl Verifier {
     }
 
     async fn get(&self, path: &str) -> (u16, Value) {
-        let request = Request::get(path).body(Body::empty()).unwrap();
+        self.answer(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    /// What it answers to somebody who can wait so long.
+    async fn get_within(&self, path: &str, time: Duration) -> (u16, Value) {
+        let mut request = Request::get(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Deadline::after(time));
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: Request) -> (u16, Value) {
         let (parts, body) = self.api().oneshot(request).await.unwrap().into_parts();
         let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
         (parts.status.as_u16(), serde_json::from_slice(&body).unwrap())
@@ -633,6 +662,52 @@ async fn a_peer_that_hangs_holds_nobody_up_for_longer_than_there_is_time() {
     let report = ours.report(vec![hanging, peer.listen().await], day(0)).await;
     assert_eq!(answers(&report), [("unknown", "unreachable"), ("agree", "verified")]);
     assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// Of these ten seconds three are for asking, and eight for all that comes before the answer.
+const TIME: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_peer_that_hangs_leaves_the_api_the_time_for_its_answer() {
+    let mut ours = Verifier::shown(at("1.0.0")).await;
+    let peer = ours.beside().await;
+    ours.look(day(0)).await;
+    peer.look(day(0)).await;
+    let hanging = Peer {
+        url: serve(Router::new().fallback(std::future::pending::<&'static str>)).await,
+        ..ours.beside().await.listen().await
+    };
+    ours.deployment.service.peers = vec![hanging, peer.listen().await].into();
+    let began = Instant::now();
+    let (status, report) = ours.get_within(&format!("/v1/network/{PATH}"), TIME).await;
+    assert_eq!(status, 200, "{report}");
+    assert_eq!(answers(&report), [("unknown", "unreachable"), ("agree", "verified")]);
+    assert_eq!((&report["result"], &report["agreeing"]), (&json!("agree"), &json!(1)));
+    assert!(began.elapsed() < TIME);
+}
+
+#[tokio::test]
+async fn a_key_that_hangs_keeps_back_nothing_that_peers_say() {
+    let compared = async |names_itself: bool| {
+        let mut ours = Verifier::shown(at("1.0.0")).await;
+        let peer = Verifier::shown(at("1.0.0").tarball_swapped_by_one_byte()).await;
+        ours.look(day(0)).await;
+        peer.look(day(0)).await;
+        let key = PublicKey::from_der(ours.key.spki()).unwrap();
+        ours.deployment.service.signing.signer = Some(Arc::new(Hanging(names_itself.then_some(key))));
+        ours.deployment.service.peers = vec![peer.listen().await].into();
+        let began = Instant::now();
+        let (status, report) = ours.get_within(&format!("/v1/network/{PATH}"), TIME).await;
+        assert_eq!(status, 200, "{report}");
+        assert!(began.elapsed() < TIME);
+        assert_eq!(answers(&report), [("split_view", "mismatch")]);
+        assert_eq!(report["result"], "split_view");
+        // What the peer says can be proved, and of its own word there is no proof.
+        assert_eq!(proved(&report["peers"][0]["envelope"], &peer.key)["package"], PURL);
+        assert!(report["envelope"].is_null(), "{report}");
+        assert_eq!(*ours.compared.0.lock().unwrap(), ["split_view"]);
+    };
+    futures::future::join(compared(true), compared(false)).await;
 }
 
 #[tokio::test]
