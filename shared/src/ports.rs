@@ -336,8 +336,14 @@ pub trait VerdictStore: Send + Sync {
         is_first: bool,
     ) -> Result<Recorded, StoreFault>;
 
-    /// The verdicts of a version at each change of its status or deciding checks, newest first, at most `limit`.
-    async fn history(&self, package: &PackageVersion, limit: usize) -> Result<Vec<Verdict>, StoreFault>;
+    /// The verdicts of a version at each change of its status or deciding checks, of those not later than `until`, newest first, at
+    /// most `limit`.
+    async fn history(
+        &self,
+        package: &PackageVersion,
+        until: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Verdict>, StoreFault>;
 
     /// The dossier with this digest, with its bodies.
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault>;

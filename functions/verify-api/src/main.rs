@@ -10,8 +10,9 @@ use lambda_http::http::Uri;
 use lambda_http::{Body, Error, Request, RequestExt as _, Response, service_fn};
 use tower::ServiceExt as _;
 
-/// The most that one answer may have, in bytes: what Lambda returns to API Gateway is limited to this.
-const ANSWER_LIMIT: usize = 6 << 20;
+/// The most that one answer may have, in bytes: what Lambda returns to API Gateway is limited to 6 MiB, of which so much is left to
+/// the status and the headers, where the body is a string of JSON.
+const ANSWER_LIMIT: usize = (6 << 20) - (16 << 10);
 
 fn main() -> Result<(), Error> {
     wiring::function_runtime()?.block_on(serve())
@@ -36,7 +37,7 @@ async fn serve() -> Result<(), Error> {
             request.extensions_mut().insert(deadline);
             let answer = router.oneshot(request);
             let answer = of_invocation(&context.request_id, context.xray_trace_id.as_deref(), answer);
-            let (parts, body) = answer.await?.into_parts();
+            let (parts, body) = api::fitting(answer.await?, ANSWER_LIMIT).await.into_parts();
             let bytes = to_bytes(body, ANSWER_LIMIT).await?;
             Ok::<_, Error>(Response::from_parts(parts, Body::from(bytes.to_vec())))
         }

@@ -344,7 +344,7 @@ async fn every_dependency_of_a_lockfile_is_watched_at_once() {
         {"entry": "node_modules/elsewhere", "because": "it comes from https://host/o/r/tarball/abc"},
     ]);
     for new in [2, 0] {
-        let expected = serde_json::json!({"total": 2, "new": new, "skipped": skipped});
+        let expected = serde_json::json!({"total": 2, "new": new, "skipped": skipped, "unlisted": 0});
         assert_eq!(send(lockfile).await, (200, expected));
     }
     let (status, answer) = send(r#"{"packages": ["npm:b", "pkg:npm/c@1.0.0"]}"#).await;

@@ -392,7 +392,7 @@ mod tests {
             store.current(&package("1.0.0")).await.unwrap().unwrap().checked_at,
             at(last)
         );
-        for verdict in store.history(&package("1.0.0"), 100).await.unwrap() {
+        for verdict in store.history(&package("1.0.0"), None, 100).await.unwrap() {
             assert!(store.dossier(&verdict.dossier).await.unwrap().is_some());
         }
     }

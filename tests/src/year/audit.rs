@@ -90,7 +90,7 @@ pub async fn audit(plan: &Plan, earth: &Earth, store: &dyn Store) -> Result<Audi
         let name = PackageName::new(Ecosystem::Npm, population.name(release))?;
         let package = PackageVersion::new(name, &release.version)?;
         let current = store.current(&package).await?;
-        let history = store.history(&package, HISTORY).await?;
+        let history = store.history(&package, None, HISTORY).await?;
         audit.look_at(plan, earth, &oracle, release, current.as_ref(), &history);
         let purl = package.to_purl();
         for verdict in &history {

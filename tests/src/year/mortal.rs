@@ -312,8 +312,13 @@ impl VerdictStore for Mortal {
         .await
     }
 
-    async fn history(&self, package: &PackageVersion, limit: usize) -> Result<Vec<Verdict>, StoreFault> {
-        self.of_store(self.store().history(package, limit)).await
+    async fn history(
+        &self,
+        package: &PackageVersion,
+        until: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Verdict>, StoreFault> {
+        self.of_store(self.store().history(package, until, limit)).await
     }
 
     async fn dossier(&self, digest: &Digest) -> Result<Option<Dossier>, StoreFault> {

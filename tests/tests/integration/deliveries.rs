@@ -128,7 +128,7 @@ async fn the_same_message_twice_at_once_is_looked_at_once() {
     let asked = upstreams.asked();
     let distinct: BTreeSet<&String> = asked.iter().collect();
     assert!(!asked.is_empty() && asked.len() == distinct.len(), "{asked:?}");
-    assert_eq!(store.history(&version(WIDGET), 10).await.unwrap().len(), 1);
+    assert_eq!(store.history(&version(WIDGET), None, 10).await.unwrap().len(), 1);
     assert_eq!(deployment.cloud.heard().len(), 1);
 }
 
@@ -183,7 +183,7 @@ async fn a_look_that_outlives_its_lease_replaces_no_newer_verdict() {
     assert_eq!(slow.await.unwrap().unwrap().returned, 0);
     assert_eq!(store.current(&package).await.unwrap().unwrap(), current);
     // What it found out is not lost, and stands before the newer one.
-    let history = store.history(&package, 10).await.unwrap();
+    let history = store.history(&package, None, 10).await.unwrap();
     let statuses: Vec<Status> = history.iter().map(|verdict| verdict.status).collect();
     assert_eq!(statuses, [Status::Mismatch, Status::Verified]);
     // And it teaches nothing that the newer one refuses.

@@ -27,6 +27,7 @@ use crate::shape::{judge, over_http};
 
 mod network;
 mod signing;
+mod sizes;
 
 /// Keeps what is handed over.
 #[derive(Default)]

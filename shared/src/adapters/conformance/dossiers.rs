@@ -80,7 +80,7 @@ pub(crate) async fn a_verdict_of_any_length_comes_back_whole(store: &impl Store)
         "the current verdict differs"
     );
     assert!(
-        store.history(&long.package, 1).await.unwrap().first() == Some(&long),
+        store.history(&long.package, None, 1).await.unwrap().first() == Some(&long),
         "the history differs"
     );
 

@@ -9,7 +9,7 @@ use crate::verdict::{Status, Verdict};
 pub(crate) async fn nothing_is_known_of_a_version_that_was_never_recorded(store: &impl Store) {
     assert_eq!(store.current(&package("1.0.0")).await.unwrap(), None);
     assert_eq!(store.past(&package("1.0.0"), None).await.unwrap(), Past::default());
-    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), []);
+    assert_eq!(store.history(&package("1.0.0"), None, 10).await.unwrap(), []);
     assert_eq!(due(store, at(0)).await, []);
 }
 
@@ -42,14 +42,20 @@ pub(crate) async fn a_verdict_that_comes_late_is_still_in_the_history(store: &im
     let (late, _) = record(store, Status::Mismatch, &["run.conclusion"], 30).await;
     record(store, Status::Verified, &[], 20).await;
     record(store, Status::Indeterminate, &[], 40).await;
-    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [last, late, first]);
+    assert_eq!(
+        store.history(&package("1.0.0"), None, 10).await.unwrap(),
+        [last, late, first]
+    );
 }
 
 pub(crate) async fn a_late_change_makes_the_current_verdict_a_change(store: &impl Store) {
     let (first, _) = record(store, Status::Verified, &[], 0).await;
     let (last, _) = record(store, Status::Verified, &[], 60).await;
     let (late, _) = record(store, Status::Mismatch, &["run.conclusion"], 30).await;
-    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [last, late, first]);
+    assert_eq!(
+        store.history(&package("1.0.0"), None, 10).await.unwrap(),
+        [last, late, first]
+    );
 }
 
 pub(crate) async fn the_same_verdict_can_be_recorded_twice(store: &impl Store) {
@@ -57,7 +63,7 @@ pub(crate) async fn the_same_verdict_can_be_recorded_twice(store: &impl Store) {
     let (again, recorded) = record(store, Status::Verified, &[], 0).await;
     assert_eq!(first, again);
     assert_eq!(previous(recorded), Some(first.clone()));
-    assert_eq!(store.history(&package("1.0.0"), 10).await.unwrap(), [first]);
+    assert_eq!(store.history(&package("1.0.0"), None, 10).await.unwrap(), [first]);
 }
 
 pub(crate) async fn indeterminate_never_replaces_a_settled_verdict(store: &impl Store) {
@@ -74,7 +80,7 @@ pub(crate) async fn indeterminate_never_replaces_a_settled_verdict(store: &impl 
             }
         );
         assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(settled.clone()));
-        assert_eq!(store.history(&package("1.0.0"), 1).await.unwrap(), [settled]);
+        assert_eq!(store.history(&package("1.0.0"), None, 1).await.unwrap(), [settled]);
     }
 }
 
@@ -112,7 +118,7 @@ pub(crate) async fn a_settled_verdict_replaces_an_indeterminate_one(store: &impl
     let (third, recorded) = record(store, Status::Unattested, &[], 20).await;
     assert_eq!(previous(recorded), Some(second.clone()));
     assert_eq!(
-        store.history(&package("1.0.0"), 10).await.unwrap(),
+        store.history(&package("1.0.0"), None, 10).await.unwrap(),
         [third, second, first]
     );
 }
@@ -124,7 +130,7 @@ pub(crate) async fn only_changes_are_appended_to_the_history(store: &impl Store)
     record(store, Status::Suspicious, &["run.actor", "run.fork_head"], 30).await;
     let (fifth, _) = record(store, Status::Verified, &[], 40).await;
     assert_eq!(
-        store.history(&package("1.0.0"), 10).await.unwrap(),
+        store.history(&package("1.0.0"), None, 10).await.unwrap(),
         [fifth, third, first]
     );
 }
@@ -139,9 +145,17 @@ pub(crate) async fn the_history_is_newest_first_and_limited(store: &impl Store) 
         };
         recorded.insert(0, record(store, status, &[], seconds).await.0);
     }
-    assert_eq!(store.history(&package("1.0.0"), 100).await.unwrap(), recorded);
-    assert_eq!(store.history(&package("1.0.0"), 2).await.unwrap(), recorded[..2]);
-    assert_eq!(store.history(&package("1.0.0"), 0).await.unwrap(), []);
+    assert_eq!(store.history(&package("1.0.0"), None, 100).await.unwrap(), recorded);
+    assert_eq!(store.history(&package("1.0.0"), None, 2).await.unwrap(), recorded[..2]);
+    assert_eq!(store.history(&package("1.0.0"), None, 0).await.unwrap(), []);
+    // The current one is not of the past.
+    for until in 0..6 {
+        let place = recorded.len() - 1 - until;
+        let until = Some(at(i64::try_from(until).unwrap()));
+        let found = store.history(&package("1.0.0"), until, 2).await.unwrap();
+        assert_eq!(found, recorded[place..recorded.len().min(place + 2)]);
+    }
+    assert_eq!(store.history(&package("1.0.0"), Some(at(-1)), 2).await.unwrap(), []);
 }
 
 pub(crate) async fn what_was_seen_first_is_never_changed(store: &impl Store) {
@@ -274,7 +288,7 @@ pub(crate) async fn of_concurrent_verdicts_the_newest_stays(store: &(impl Store 
         store.current(&package("1.0.0")).await.unwrap().unwrap().checked_at,
         at(5)
     );
-    let history = store.history(&package("1.0.0"), 100).await.unwrap();
+    let history = store.history(&package("1.0.0"), None, 100).await.unwrap();
     assert_eq!(history.first().map(|verdict| verdict.checked_at), Some(at(5)));
 }
 
@@ -291,7 +305,7 @@ pub(crate) async fn versions_do_not_see_each_other(store: &impl Store) {
         .filter_map(|text| format!("pkg:npm/%40scope/name@{text}").parse::<PackageVersion>().ok())
     {
         assert_eq!(store.current(&other).await.unwrap(), None);
-        assert_eq!(store.history(&other, 10).await.unwrap(), []);
+        assert_eq!(store.history(&other, None, 10).await.unwrap(), []);
         assert!(
             store
                 .acquire_lease(&other, "two", None, false, at(0), at(60))
@@ -311,7 +325,7 @@ pub(crate) async fn a_removed_version_keeps_its_verdict_marked(store: &impl Stor
     assert_eq!(answer.as_ref(), Some(&marked));
     assert_eq!(store.current(&verdict.package).await.unwrap(), Some(marked));
     assert!(store.dossier(&verdict.dossier).await.unwrap().is_some());
-    assert_eq!(store.history(&verdict.package, 10).await.unwrap(), [verdict]);
+    assert_eq!(store.history(&verdict.package, None, 10).await.unwrap(), [verdict]);
 }
 
 pub(crate) async fn a_removed_version_is_not_due(store: &impl Store) {
@@ -347,7 +361,7 @@ pub(crate) async fn a_verdict_of_a_later_look_carries_no_mark(store: &impl Store
         assert_eq!(due(store, at(seconds + 600)).await, [version()]);
         store.mark_removed(&verdict.package, at(seconds + 50)).await.unwrap();
     }
-    let history = store.history(&package("1.0.0"), 10).await.unwrap();
+    let history = store.history(&package("1.0.0"), None, 10).await.unwrap();
     assert!(history.iter().all(|verdict| verdict.removed_at.is_none()));
 }
 

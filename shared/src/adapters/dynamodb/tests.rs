@@ -238,7 +238,7 @@ async fn a_verdict_takes_one_read_and_two_writes() {
         .unwrap();
     store.release_lease(&first.package, "one").await.unwrap();
     assert_eq!(wire.take_operations(), ["PutItem", "DeleteItem"]);
-    store.history(&first.package, 10).await.unwrap();
+    store.history(&first.package, None, 10).await.unwrap();
     assert_eq!(wire.take_operations(), ["GetItem", "Query"]);
     store.dossier(&first.dossier).await.unwrap();
     assert_eq!(wire.take_operations(), ["BatchGetItem", "BatchGetItem"]);

@@ -98,8 +98,13 @@ impl VerdictStore for DynamoDbStore {
     }
 
     /// The reads are strongly consistent: a verdict that has just been archived is in neither place for one that is not.
-    async fn history(&self, package: &PackageVersion, limit: usize) -> Result<Vec<Verdict>, StoreFault> {
-        self.history_until(package, None, limit).await
+    async fn history(
+        &self,
+        package: &PackageVersion,
+        until: Option<Timestamp>,
+        limit: usize,
+    ) -> Result<Vec<Verdict>, StoreFault> {
+        self.history_until(package, until, limit).await
     }
 
     /// The reads are eventually consistent at first, since evidence never changes; what is missed is asked for once more, strongly

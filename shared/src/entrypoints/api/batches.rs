@@ -7,12 +7,15 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Api, ApiError, page_size};
+use super::{Api, ApiError, page_size, size};
 use crate::package::{Inventory, PackageVersion, Skipped};
 use crate::service::BATCH_LIMIT;
 
 /// How many versions an answer lists, unless it is asked for another number.
 const PAGE: usize = 1000;
+
+/// The most bytes of what was left out of a list that an answer has.
+const LEFT_OUT: usize = 1 << 20;
 
 /// Takes a list of purls, a lockfile or a bill of materials; the type of its content is told from the document itself.
 pub(super) async fn create(State(api): State<Api>, body: Bytes) -> Result<Response, ApiError> {
@@ -20,6 +23,7 @@ pub(super) async fn create(State(api): State<Api>, body: Bytes) -> Result<Respon
     let inventory = Inventory::parse(text).map_err(|error| ApiError::caller("bad_list", error.to_string()))?;
     let found = inventory.packages.len();
     within_bounds(found, "version", &inventory.skipped)?;
+    let (skipped, unlisted) = listed(&inventory.skipped)?;
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random).map_err(|_no_entropy| ApiError::ours("no randomness for the name of a batch"))?;
     let id = u128::from_be_bytes(random);
@@ -33,7 +37,8 @@ pub(super) async fn create(State(api): State<Api>, body: Bytes) -> Result<Respon
         "total": batch.total,
         "createdAt": batch.created_at,
         "expiresAt": batch.expires_at,
-        "skipped": listed(&inventory.skipped),
+        "skipped": skipped,
+        "unlisted": unlisted,
         "url": place,
     });
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], axum::Json(answer)).into_response())
@@ -62,12 +67,15 @@ pub(super) fn within_bounds(found: usize, of: &str, skipped: &[Skipped]) -> Resu
     }
 }
 
-/// What was left out of a list, as answers show it.
-pub(super) fn listed(skipped: &[Skipped]) -> Vec<Value> {
-    skipped
+/// What was left out of a list, as answers show it, and how much more of it they have no room for: it may be larger than the list.
+pub(super) fn listed(skipped: &[Skipped]) -> Result<(Vec<Value>, usize), ApiError> {
+    let mut listed: Vec<Value> = skipped
         .iter()
         .map(|skipped| json!({ "entry": skipped.entry, "because": skipped.because }))
-        .collect()
+        .collect();
+    listed.truncate(size::fill(&listed, LEFT_OUT)?);
+    let unlisted = skipped.len().saturating_sub(listed.len());
+    Ok((listed, unlisted))
 }
 
 #[derive(Deserialize)]

@@ -2,6 +2,7 @@
 
 mod batches;
 mod changes;
+mod size;
 mod watch;
 
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::time::timeout_at;
@@ -29,20 +30,22 @@ use crate::ports::{FaultSide, StoreFault};
 use crate::service::{Freshness, RETRY_AFTER, Service, ServiceFault};
 use crate::verdict::Verdict;
 
+pub use size::fitting;
+
 /// The description of the routes below.
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// The most that is read of a request's body, in bytes: what Lambda hands over is limited to this.
 const BODY_LIMIT: usize = 6 << 20;
 
-/// How many earlier verdicts one answer lists.
+/// How many earlier verdicts one answer lists, if they are small enough.
 const HISTORY_LIMIT: usize = 100;
 
 /// How long an answer may take whose host does not say: the function's time-out in template.yaml.
 pub const USUAL: Duration = Duration::from_secs(29);
 
 /// Reads the clock. The only place of the API that does, so that a host decides what time it is.
-pub type Clock = fn() -> jiff::Timestamp;
+pub type Clock = fn() -> Timestamp;
 
 /// What the routes share.
 #[derive(Clone)]
@@ -299,6 +302,7 @@ struct VerdictQuery {
     purl: Option<String>,
     fresh: Option<String>,
     file_name: Option<String>,
+    until: Option<String>,
 }
 
 impl VerdictQuery {
@@ -311,6 +315,16 @@ impl VerdictQuery {
                 format!("fresh must be true or false, not {other:?}"),
             )),
         }
+    }
+
+    fn until(&self) -> Result<Option<Timestamp>, ApiError> {
+        let instant = |text: &str| {
+            text.parse().map_err(|_source: jiff::Error| {
+                let message = format!("until must be an instant, as the `next` of an answer, not {text:?}");
+                ApiError::caller("bad_query", message)
+            })
+        };
+        self.until.as_deref().map(instant).transpose()
     }
 }
 
@@ -359,13 +373,7 @@ async fn verdict_by_path(
         Resource::Signed(package) => signed(&api, package, query.is_fresh()?).await,
         Resource::Dossier(package) => dossier(&api, &package).await,
         Resource::Attestation(package) => attestation(&api, &package).await,
-        Resource::History(package) => {
-            let verdicts = api.service.store.history(&package, HISTORY_LIMIT).await?;
-            if verdicts.is_empty() {
-                return Err(not_verified(&package));
-            }
-            Ok(axum::Json(json!({ "package": package, "verdicts": verdicts })).into_response())
-        }
+        Resource::History(package) => history(&api, &package, query.until()?).await,
     }
 }
 
@@ -442,12 +450,7 @@ async fn answer(api: &Api, coordinate: &Coordinate, fresh: bool) -> Result<Respo
     Ok(with_caching(&verdict, &verdict, now))
 }
 
-async fn verdict(
-    api: &Api,
-    coordinate: &Coordinate,
-    fresh: bool,
-    now: jiff::Timestamp,
-) -> Result<Verdict, ServiceFault> {
+async fn verdict(api: &Api, coordinate: &Coordinate, fresh: bool, now: Timestamp) -> Result<Verdict, ServiceFault> {
     let freshness = if fresh {
         Freshness::Within(api.fresh_after)
     } else {
@@ -501,13 +504,26 @@ async fn network(
 
 /// A verdict, and what follows from it, may be kept by caches for as long as it is valid, at most an hour, so that a change is
 /// seen soon.
-fn with_caching(document: &impl Serialize, verdict: &Verdict, now: jiff::Timestamp) -> Response {
+fn with_caching(document: &impl Serialize, verdict: &Verdict, now: Timestamp) -> Response {
     let seconds = verdict.valid_until.duration_since(now).as_secs().clamp(0, 3600);
     let mut response = axum::Json(document).into_response();
     if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={seconds}")) {
         response.headers_mut().insert(header::CACHE_CONTROL, value);
     }
     response
+}
+
+/// The verdicts of a version at each change, newest first: as many as an answer has room for, and where to go on from.
+async fn history(api: &Api, package: &PackageVersion, until: Option<Timestamp>) -> Result<Response, ApiError> {
+    let mut verdicts = api.service.store.history(package, until, HISTORY_LIMIT + 1).await?;
+    if verdicts.is_empty() {
+        return Err(not_verified(package));
+    }
+    // One that is larger than that has an answer of its own.
+    let listed = size::fill(&verdicts, size::FULL)?.clamp(1, HISTORY_LIMIT);
+    let next = verdicts.get(listed).map(|verdict| verdict.checked_at);
+    verdicts.truncate(listed);
+    Ok(axum::Json(json!({ "package": package, "verdicts": verdicts, "next": next })).into_response())
 }
 
 async fn dossier(api: &Api, package: &PackageVersion) -> Result<Response, ApiError> {

@@ -46,6 +46,7 @@ pub(super) async fn add(State(api): State<Api>, body: Bytes) -> Result<Response,
     let (names, skipped) = Inventory::parse_names(batches::text(&body)?)
         .map_err(|error| ApiError::caller("bad_list", error.to_string()))?;
     batches::within_bounds(names.len(), "package", &skipped)?;
+    let (skipped, unlisted) = batches::listed(&skipped)?;
     let now = (api.clock)();
     let total = names.len();
     let store = &api.service.store;
@@ -57,7 +58,7 @@ pub(super) async fn add(State(api): State<Api>, body: Bytes) -> Result<Response,
         .try_collect()
         .await?;
     let new = entries.iter().filter(|entry| entry.since == now).count();
-    let answer = json!({ "total": total, "new": new, "skipped": batches::listed(&skipped) });
+    let answer = json!({ "total": total, "new": new, "skipped": skipped, "unlisted": unlisted });
     Ok(fresh(StatusCode::OK, axum::Json(answer)))
 }
 

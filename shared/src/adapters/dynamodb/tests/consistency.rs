@@ -45,7 +45,7 @@ async fn a_read_is_strongly_consistent_where_something_is_decided_on_it_and_nowh
     reads!(store.last_look(&package) => "GetItem" strong);
     reads!(store.past(&package, None) => "BatchGetItem" strong, "GetItem" strong, "Query" strong);
     reads!(store.first_seen(&package) => "GetItem" strong);
-    reads!(store.history(&package, 10) => "GetItem" strong, "Query" strong);
+    reads!(store.history(&package, None, 10) => "GetItem" strong, "Query" strong);
     reads!(store.recall(&run) => "GetItem" strong);
     // An earlier version that runs beside this one may have added to what it keeps of the run.
     reads!(store.recall(&build) => "GetItem" strong, "Query" strong);

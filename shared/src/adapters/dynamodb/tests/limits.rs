@@ -249,7 +249,7 @@ async fn a_verdict_fits_into_its_row_whatever_else_is_in_it() {
     let current = store.current(&change.package).await.unwrap().unwrap();
     assert!(current.removed_at == Some(at(30)) && current.findings == change.findings);
     assert_eq!(store.first_seen(&same.package).await.unwrap(), Some(memory));
-    assert!(store.history(&change.package, 10).await.unwrap() == [change, longest]);
+    assert!(store.history(&change.package, None, 10).await.unwrap() == [change, longest]);
     assert!(fixture.all().await.iter().all(|item| size(item) <= ROW));
 }
 

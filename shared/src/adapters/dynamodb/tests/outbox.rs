@@ -80,7 +80,7 @@ async fn a_first_verdict_that_is_calm_and_not_looked_at_again_is_told_to_nobody_
     assert_eq!(wire.take_operations(), ["GetItem", "BatchWriteItem", "UpdateItem"]);
     assert_eq!(kinds(&fixture).await, ["VERDICT"]);
     assert_eq!(
-        store.history(&verdict.package, 10).await.unwrap(),
+        store.history(&verdict.package, None, 10).await.unwrap(),
         std::slice::from_ref(&verdict)
     );
     // What comes of it later is a change like any other.
@@ -95,7 +95,7 @@ async fn a_first_verdict_that_is_calm_and_not_looked_at_again_is_told_to_nobody_
     };
     assert_eq!(announcement.change.previous_status, Some(Status::Verified));
     assert_eq!(kinds(&fixture).await, ["CHANGES", "HISTORY", "OWED", "VERDICT"]);
-    assert_eq!(store.history(&later.package, 10).await.unwrap(), [later, verdict]);
+    assert_eq!(store.history(&later.package, None, 10).await.unwrap(), [later, verdict]);
 
     // One that tells of something is announced at once.
     let fixture = Fixture::new().await;

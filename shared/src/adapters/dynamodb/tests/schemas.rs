@@ -101,7 +101,7 @@ async fn read(store: &DynamoDbStore, schema: &str) {
     let current = store.current(&package).await.unwrap().unwrap();
     assert_eq!((current.status, current.checked_at), (Status::Mismatch, at(10)));
     assert_eq!(store.last_look(&package).await.unwrap(), Some(at(10)));
-    let history = store.history(&package, 10).await.unwrap();
+    let history = store.history(&package, None, 10).await.unwrap();
     let statuses: Vec<Status> = history.iter().map(|verdict| verdict.status).collect();
     assert_eq!(statuses, [Status::Mismatch, Status::Verified]);
     let evidence = store.dossier(&history[1].dossier).await.unwrap();
@@ -189,7 +189,7 @@ async fn rows_of_schema_1_are_written_over_by_what_comes_later() {
         .await
         .unwrap();
     assert_eq!(store.dossier(&third.dossier).await.unwrap(), Some(evidence));
-    let history = store.history(&package, 10).await.unwrap();
+    let history = store.history(&package, None, 10).await.unwrap();
     let statuses: Vec<Status> = history.iter().map(|verdict| verdict.status).collect();
     assert_eq!(statuses, [Status::Verified, Status::Mismatch, Status::Verified]);
     store.remember(&run(), &[seen(100, 200)], at(100), false).await.unwrap();
@@ -268,7 +268,7 @@ async fn a_row_of_a_newer_schema_is_a_clear_fault_and_is_left_as_it_is() {
         corrupt(store.mark_removed(&package, at(20)).await),
         corrupt(store.past(&package, None).await),
         corrupt(store.first_seen(&package).await),
-        corrupt(store.history(&package, 10).await),
+        corrupt(store.history(&package, None, 10).await),
         corrupt(store.recall(&run()).await),
         corrupt(store.remember(&run(), &[seen(20, 200)], at(20), false).await),
         corrupt(store.recall(&built()).await),
