@@ -46,6 +46,10 @@ use crate::year::table;
 /// The name of the table.
 pub const TABLE: &str = "hekate";
 
+/// The queues.
+const WORK: &str = "http://sqs.testbed.example/1/work";
+const BATCHES: &str = "http://sqs.testbed.example/1/batches";
+
 /// What becomes of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -134,6 +138,8 @@ pub struct Cloud {
     database: Database,
     /// The queue.
     pub queue: Mutex<Queue>,
+    /// Another queue, for a sender that keeps [the versions of batches apart](Self::sender_with_batches_apart).
+    pub batches: Mutex<Queue>,
     heard: Mutex<Vec<Heard>>,
     spent: Mutex<Vec<Spent>>,
     now: Mutex<Timestamp>,
@@ -175,6 +181,7 @@ impl Cloud {
         Self {
             database,
             queue: Mutex::new(Queue::new(Chance::new(1), duplicated)),
+            batches: Mutex::new(Queue::new(Chance::new(2), duplicated)),
             heard: Mutex::default(),
             spent: Mutex::default(),
             now: Mutex::new(Timestamp::MIN),
@@ -269,10 +276,12 @@ impl Cloud {
             .retry_config(RetryConfig::standard())
             .retry_partition(RetryPartition::new(self.name()))
             .http_client(self.wire());
-        SqsQueue::new(
-            aws_sdk_sqs::Client::from_conf(config.build()),
-            "http://sqs.testbed.example/1/work",
-        )
+        SqsQueue::new(aws_sdk_sqs::Client::from_conf(config.build()), WORK)
+    }
+
+    /// Sends the versions of batches to the other queue, as functions do.
+    pub fn sender_with_batches_apart(self: &Arc<Self>) -> SqsQueue {
+        self.sender().with_batches_apart(BATCHES)
     }
 
     /// Announces on the bus.
@@ -415,7 +424,8 @@ impl Cloud {
 
     fn send(&self, asked: &Value) -> Value {
         let now = *lock(&self.now);
-        let mut queue = lock(&self.queue);
+        let is_apart = asked["QueueUrl"] == BATCHES;
+        let mut queue = lock(if is_apart { &self.batches } else { &self.queue });
         let entries = asked["Entries"].as_array().cloned().unwrap_or_default();
         let taken = |entry: &Value| {
             queue.send(entry["MessageBody"].as_str().unwrap_or_default(), now);

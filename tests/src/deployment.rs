@@ -2,7 +2,7 @@
 //! functions have.
 
 use std::cell::Cell;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 use hekate::adapters::emf::Unmeasured;
@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::cloud::{Cloud, Met, Trouble};
 use crate::path::{judge, no_address, trust_in};
-use crate::year::queue::Delivery;
+use crate::year::queue::{Delivery, Queue};
 
 /// The most messages of one event, as the template has it.
 const EVENT: usize = 10;
@@ -97,12 +97,31 @@ impl Deployment {
         Ok(())
     }
 
-    /// Hands the next messages to the batch verifier, those that are visible within a round that begins at `now`; `None` if
+    /// The same with a queue of their own for the versions of batches, as the template has it.
+    #[must_use]
+    pub fn with_batches_apart(mut self) -> Self {
+        self.service.queue = Arc::new(self.cloud.sender_with_batches_apart());
+        self
+    }
+
+    /// Hands the next messages of one queue to the batch verifier, those that are visible within a round that begins at `now`; `None` if
     /// there are none. What is not to be delivered again is taken off the queue, unless the process ended.
     pub async fn deliver(&self, now: Timestamp, trouble: Option<Trouble>) -> Result<Option<Delivered>> {
+        match self.deliver_from(&self.cloud.queue, now, trouble).await? {
+            None => self.deliver_from(&self.cloud.batches, now, trouble).await,
+            delivered => Ok(delivered),
+        }
+    }
+
+    async fn deliver_from(
+        &self,
+        queue: &Mutex<Queue>,
+        now: Timestamp,
+        trouble: Option<Trouble>,
+    ) -> Result<Option<Delivered>> {
         let mut deliveries: Vec<Delivery> = Vec::new();
         {
-            let mut queue = self.cloud.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
             while deliveries.len() < EVENT
                 && let Some(delivery) = queue.receive(now, now + ROUND)
             {
@@ -131,7 +150,7 @@ impl Deployment {
                     .iter()
                     .any(|failure| failure.item_identifier == id)
             };
-            let mut queue = self.cloud.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
             returned = 0;
             for delivery in &deliveries {
                 if failed(delivery) {

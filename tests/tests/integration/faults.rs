@@ -6,21 +6,30 @@
 //! further one: the number is nowhere written down. Trouble is made between the SDK and AWS (`hekate_tests::cloud`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request};
+use hekate::adapters::pem::PemSigner;
+use hekate::entrypoints::api::{Api, router};
 use hekate::package::{PackageName, PackageVersion};
 use hekate::ports::{
-    Announce, Announcement, BatchStore as _, ChangeStore as _, Judges, ScheduleStore as _, Target, Task,
-    VerdictStore as _, WatchStore as _, WorkItem, WorkReason,
+    Announce, Announcement, BatchStore as _, ChangeStore as _, Judges, ScheduleStore as _, Sign, Target, Task,
+    TraceKey, VerdictStore as _, WatchStore as _, WorkItem, WorkReason,
 };
 use hekate::service::Service;
 use hekate_tests::cloud::{Cloud, Extent, Fate, Heard, Kept, Met, Trouble};
-use hekate_tests::deployment::{Deployment, shared_judge};
+use hekate_tests::deployment::{Deployment, clock, shared_judge};
 use hekate_tests::fetch::ScenarioFetch;
+use hekate_tests::year::queue::Queue;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use testbed::keys::P256Key;
 use testbed::{BASE_TIME, Release, Scenario};
+use tower::ServiceExt as _;
+
+mod store;
 
 /// Every trouble that one request may meet, and what it may be the beginning of.
 const TROUBLES: [(Fate, Extent); 6] = [
@@ -36,6 +45,8 @@ const TROUBLES: [(Fate, Extent); 6] = [
 const OF_PARTS: [(Fate, Extent); 2] = [(Fate::Half, Extent::Attempt), (Fate::Half, Extent::Onward)];
 
 const WIDGET: &str = "pkg:npm/%40acme/widget";
+/// A run of which nothing is kept.
+const ANOTHER_RUN: u64 = 1;
 const BATCH: &str = "0123456789abcdef0123456789abcdef";
 
 fn version(purl: &str) -> PackageVersion {
@@ -84,7 +95,7 @@ impl Kick {
     fn afterwards(&self) -> &'static [(i64, bool)] {
         match self {
             Self::Messages(_) => &[(1, false), (12, false), (24, true), (36, false)],
-            Self::Caller(_) => &[(1, false), (12, true), (80, true)],
+            Self::Caller(_) | Self::Asked(_) => &[(1, false), (12, true), (80, true)],
             Self::Minute => &[(1, false), (16, true), (63, true), (124, true)],
         }
     }
@@ -100,6 +111,7 @@ impl Kick {
             }
             Self::Caller(packages) => format!("a batch of {}", packages.len()),
             Self::Minute => "a sweep".to_owned(),
+            Self::Asked(asked) => format!("{} {}", asked.method, asked.path),
         }
     }
 }
@@ -113,6 +125,46 @@ enum Kick {
     Minute,
     /// A caller who hands in a batch, and does so again if there is no answer and no batch.
     Caller(Vec<PackageVersion>),
+    /// Somebody who asks the API, and does so again later if the answer is that there was trouble, or none.
+    Asked(Asked),
+}
+
+/// What the API is asked.
+#[derive(Clone, Debug)]
+struct Asked {
+    method: Method,
+    path: String,
+    body: Value,
+    /// What an answer comes to, whether it is the first or, after one that nobody heard, another.
+    says: fn(u16, &Value) -> Value,
+}
+
+impl Asked {
+    fn new(method: Method, path: &str, says: fn(u16, &Value) -> Value) -> Self {
+        Self {
+            method,
+            path: path.to_owned(),
+            body: Value::Null,
+            says,
+        }
+    }
+
+    /// What is answered; `None` if that is trouble.
+    async fn answer(&self, service: &Service) -> Option<(u16, Value)> {
+        let api = Api {
+            service: Arc::new(service.clone()),
+            clock,
+            fresh_after: minutes(10),
+        };
+        let request = Request::builder().method(&self.method).uri(&self.path);
+        let request = request.body(Body::from(self.body.to_string())).unwrap();
+        let (parts, body) = router(api).oneshot(request).await.unwrap().into_parts();
+        let body = to_bytes(body, 1 << 20).await.unwrap();
+        let status = parts.status.as_u16();
+        assert!(status < 500 || status == 503, "{status}");
+        let body = serde_json::from_slice(&body).unwrap_or_default();
+        (status < 500).then_some((status, body))
+    }
 }
 
 /// A piece of work, with everything as it is before.
@@ -122,6 +174,9 @@ struct Piece {
     kept: Kept,
     kick: Kick,
     versions: Vec<PackageVersion>,
+    signer: Option<Arc<dyn Sign>>,
+    /// Whether the versions of batches have a queue of their own.
+    is_apart: bool,
     /// Fewer points than this are no test of it.
     at_least: u64,
 }
@@ -167,6 +222,8 @@ impl Before {
             judges: self.judges,
             kick,
             versions: versions.to_vec(),
+            signer: None,
+            is_apart: false,
             at_least,
         }
     }
@@ -186,10 +243,35 @@ struct Run {
 }
 
 impl Piece {
+    /// The same where verdicts are signed.
+    fn signing(self) -> Self {
+        let signer = PemSigner::new(&P256Key::generate().pkcs8_pem()).unwrap();
+        Self {
+            signer: Some(Arc::new(signer)),
+            ..self
+        }
+    }
+
+    /// The same with a queue of their own for the versions of batches.
+    fn apart(self) -> Self {
+        Self { is_apart: true, ..self }
+    }
+
+    fn deployment(&self) -> Deployment {
+        let mut deployment = deployment(Cloud::from_kept(&self.kept).unwrap(), &self.scenario, &self.judges);
+        deployment.service.signing.signer = self.signer.clone();
+        if self.is_apart {
+            deployment.with_batches_apart()
+        } else {
+            deployment
+        }
+    }
+
     /// Does the work in trouble, and what comes afterwards without.
     async fn run(&self, trouble: Option<Trouble>) -> Run {
-        let deployment = deployment(Cloud::from_kept(&self.kept).unwrap(), &self.scenario, &self.judges);
+        let deployment = self.deployment();
         deployment.set_now(begin());
+        let mut answers = Vec::new();
         let met = match &self.kick {
             Kick::Messages(items) => {
                 deployment.send(items, begin()).unwrap();
@@ -216,7 +298,14 @@ impl Piece {
                 }
                 met
             }
+            Kick::Asked(asked) => {
+                let answer = asked.answer(&deployment.service);
+                let (answer, met) = deployment.cloud.live(trouble, answer).await;
+                answers.extend(answer.flatten());
+                met
+            }
         };
+        self.everything_is_in_its_queue(&deployment);
         for (minute, is_swept) in self.kick.afterwards() {
             let now = begin() + minutes(*minute);
             deployment.set_now(now);
@@ -224,11 +313,44 @@ impl Piece {
                 let swept = deployment.service.sweep(now).await.unwrap();
                 assert_eq!(swept.troubles, [""; 0]);
             }
+            if let Kick::Asked(asked) = &self.kick
+                && answers.is_empty()
+            {
+                answers.extend(asked.answer(&deployment.service).await);
+            }
             deployment.deliver_all(now).await.unwrap();
         }
-        Run {
-            met,
-            state: self.state(&deployment).await,
+        let mut state = self.state(&deployment).await;
+        if let Kick::Asked(asked) = &self.kick {
+            let (status, body) = answers.first().expect("there is an answer in the end");
+            state["answer"] = (asked.says)(*status, body);
+            if self.signer.is_some() {
+                // Whoever asks later gets what was handed out before, signature and all.
+                let (_, again) = asked.answer(&deployment.service).await.unwrap();
+                assert_eq!(&again, body);
+            }
+        }
+        Run { met, state }
+    }
+
+    /// Versions of batches wait apart where they have a queue of their own, and nothing else does.
+    fn everything_is_in_its_queue(&self, deployment: &Deployment) {
+        let of_batches = |queue: &Mutex<Queue>| {
+            let queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let items = queue.bodies().map(|body| WorkItem::from_json(body).unwrap());
+            items.map(|item| item.reason == WorkReason::Batch).collect::<Vec<_>>()
+        };
+        assert!(
+            of_batches(&deployment.cloud.batches)
+                .iter()
+                .all(|is_of_batch| *is_of_batch)
+        );
+        if self.is_apart {
+            assert!(
+                of_batches(&deployment.cloud.queue)
+                    .iter()
+                    .all(|is_of_batch| !is_of_batch)
+            );
         }
     }
 
@@ -255,7 +377,7 @@ impl Piece {
         let mut verdicts = BTreeMap::new();
         for package in &self.versions {
             let current = store.current(package).await.unwrap();
-            let history = store.history(package, 100).await.unwrap();
+            let history = store.history(package, None, 100).await.unwrap();
             let dossiers: BTreeSet<_> = history.iter().chain(&current).map(|verdict| &verdict.dossier).collect();
             for digest in dossiers {
                 let dossier = store.dossier(digest).await.unwrap();
@@ -296,7 +418,8 @@ impl Piece {
         let due = store.due(end + minutes(60 * 24 * 365), 1000).await.unwrap();
         let owed = store.owed(end, 100).await.unwrap().len();
         let cursor = store.cursor("npm").await.unwrap();
-        let queue = deployment.cloud.queue.lock().unwrap();
+        let recalled = recalled(&deployment.cloud).await;
+        let queues = [&deployment.cloud.queue, &deployment.cloud.batches].map(|queue| queue.lock().unwrap());
         json!({
             "verdicts": verdicts,
             "told": told,
@@ -305,8 +428,9 @@ impl Piece {
             "cursor": cursor,
             "due": due.iter().map(|due| due.task.clone()).map(name_of).collect::<BTreeSet<_>>(),
             "overdue": due.iter().filter(|due| due.since < begin()).count(),
-            "queued": queue.len(),
-            "dead": queue.dead,
+            "queued": queues.iter().map(|queue| queue.len()).sum::<usize>(),
+            "dead": queues.iter().flat_map(|queue| &queue.dead).collect::<Vec<_>>(),
+            "recalled": recalled,
             "rows": census(&deployment.cloud),
         })
     }
@@ -338,7 +462,12 @@ impl Piece {
         for (fate, times) in [("KilledBefore", 1), ("KilledAfter", 1), ("Refused", 2), ("Unheard", 2)] {
             assert!(points.get(fate) >= Some(&(times * self.at_least)), "{points:?}");
         }
-        assert!(points.get("Half") >= Some(&2), "{points:?}");
+        let halves = undisturbed.met.of_parts.len() * OF_PARTS.len();
+        assert_eq!(
+            points.get("Half").copied().unwrap_or_default(),
+            u64::try_from(halves).unwrap()
+        );
+        assert!(halves >= 2 || matches!(self.kick, Kick::Asked(_)), "{points:?}");
     }
 
     /// That everything is as it would have been; false if the work made no such request.
@@ -363,6 +492,33 @@ fn name_of(task: Task) -> String {
         Task::Package(name) => name.to_purl(),
         Task::Batch(id) => id,
     }
+}
+
+/// What another run would find of each commit.
+async fn recalled(cloud: &Arc<Cloud>) -> BTreeMap<String, Value> {
+    let mut recalled = BTreeMap::new();
+    let partitions: BTreeSet<String> = cloud
+        .rows()
+        .unwrap()
+        .iter()
+        .map(|row| row["pk"]["S"].as_str().unwrap().to_owned())
+        .filter(|partition| partition.starts_with("TRACE#COMMIT#"))
+        .collect();
+    for partition in partitions {
+        let mut parts = partition.split('#').skip(2).map(str::to_owned);
+        let key = TraceKey {
+            repository: parts.next().unwrap(),
+            run: ANOTHER_RUN,
+            attempt: 1,
+            commit: parts.next(),
+        };
+        let seen = cloud.store().recall(&key).await.unwrap();
+        let said = seen
+            .iter()
+            .map(|seen| json!([seen.subject, seen.success().map(|response| &response.sha256)]));
+        recalled.insert(partition, said.collect());
+    }
+    recalled
 }
 
 /// How many rows there are of each kind, by their keys without times and digests. Evidence that nothing refers to and leases are
@@ -476,6 +632,7 @@ async fn a_batch_that_is_handed_in_outlives_whatever_happens() {
         .map(|number| version(&format!("pkg:npm/plain-{number}@1.0.0")))
         .collect();
     let piece = before.then(Kick::Caller(versions.clone()), &versions, 3);
+    let piece = piece.apart();
     piece.ends_the_same_whatever_happens().await;
 }
 
@@ -541,6 +698,82 @@ async fn a_sweep_outlives_whatever_happens() {
     assert_eq!(store.owed(begin(), 10).await.unwrap().len(), 2);
     before
         .then(Kick::Minute, &versions, 35)
+        .apart()
         .ends_the_same_whatever_happens()
         .await;
+}
+
+/// The verdict that an answer has.
+fn verdict_of(status: u16, body: &Value) -> Value {
+    json!([status, body["status"], body["decidedBy"]])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_for_a_caller_outlives_whatever_happens() {
+    let before = Before::of([at("1.1.0", -50), at("1.2.0", -40)]).await;
+    before.watch(WIDGET, day(-1), day(1)).await;
+    let asked = Asked::new(Method::GET, "/v1/verdicts/npm/@acme/widget/1.2.0", verdict_of);
+    let versions = ["1.1.0", "1.2.0"].map(widget);
+    let piece = before.then(Kick::Asked(asked), &versions, 15);
+    piece.ends_the_same_whatever_happens().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_signed_outlives_whatever_happens_and_is_signed_once() {
+    for what in ["attestation", "signed"] {
+        let before = Before::of([at("1.2.0", -40)]).await;
+        before.look(&widget("1.2.0"), begin()).await;
+        let path = format!("/v1/verdicts/npm/@acme/widget/1.2.0/{what}");
+        let asked = Asked::new(Method::GET, &path, |status, body| json!([status, body["payload"]]));
+        let piece = before.then(Kick::Asked(asked), &[widget("1.2.0")], 3).signing();
+        piece.ends_the_same_whatever_happens().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_on_the_watch_list_outlives_whatever_happens() {
+    let before = Before::of([at("1.2.0", -40).unattested()]).await;
+    let path = "/v1/watch/npm/@acme/widget";
+    let asked = Asked::new(Method::PUT, path, |status, body| json!([status, body["package"]]));
+    let piece = before.then(Kick::Asked(asked), &[widget("1.2.0")], 1);
+    piece.ends_the_same_whatever_happens().await;
+
+    // Nor does asking for it again make a new entry of one that is there.
+    let before = Before::of([at("1.2.0", -40).unattested()]).await;
+    before.watch(WIDGET, day(-1), day(1)).await;
+    let asked = Asked::new(Method::PUT, path, |status, body| json!([status, body]));
+    let piece = before.then(Kick::Asked(asked), &[widget("1.2.0")], 2);
+    piece.ends_the_same_whatever_happens().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_off_the_watch_list_stays_off_whatever_happens() {
+    let before = Before::of([at("1.2.0", -40).unattested()]).await;
+    before.watch(WIDGET, day(-1), day(1)).await;
+    // Whoever asks again, or whose client did, is told that it is not there.
+    let says = |status, _: &Value| json!(matches!(status, 204 | 404));
+    let asked = Asked::new(Method::DELETE, "/v1/watch/npm/@acme/widget", says);
+    let piece = before.then(Kick::Asked(asked), &[widget("1.2.0")], 1);
+    piece.ends_the_same_whatever_happens().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_put_on_the_watch_list_outlives_whatever_happens() {
+    let plain = |number: u32| {
+        Release::honest(&format!("plain-{number}"), "1.0.0")
+            .at(day(-30))
+            .unattested()
+    };
+    let before = Before::of((0..6).map(plain)).await;
+    before.watch("pkg:npm/plain-2", day(-1), day(1)).await;
+    let names: Vec<String> = (0..6).map(|number| format!("pkg:npm/plain-{number}")).collect();
+    let asked = Asked {
+        body: json!({ "packages": names }),
+        ..Asked::new(Method::POST, "/v1/watch", |status, body| json!([status, body["total"]]))
+    };
+    let versions: Vec<PackageVersion> = (0..6)
+        .map(|number| version(&format!("pkg:npm/plain-{number}@1.0.0")))
+        .collect();
+    let piece = before.then(Kick::Asked(asked), &versions, 7);
+    piece.ends_the_same_whatever_happens().await;
 }
