@@ -259,7 +259,7 @@ impl Piece {
 
     fn deployment(&self) -> Deployment {
         let mut deployment = deployment(Cloud::from_kept(&self.kept).unwrap(), &self.scenario, &self.judges);
-        deployment.service.signing.signer = self.signer.clone();
+        deployment.service.signing.signer.clone_from(&self.signer);
         if self.is_apart {
             deployment.with_batches_apart()
         } else {

@@ -203,6 +203,7 @@ enum Order {
     First,
     OfEarlierVersion,
     Last,
+    LastOfEarlierVersion,
 }
 
 /// A commit, and the look at [`RUN`] that is made of it.
@@ -222,24 +223,34 @@ impl Crowd {
         let cloud = Cloud::start(0.0).await.unwrap();
         let store = cloud.store();
         let (run, seen) = &self.before;
-        if order != Order::Last {
-            store.remember(&key(*run), seen, minute(0), true).await.unwrap();
-        }
-        if order == Order::OfEarlierVersion {
-            commit_alone(&cloud, *run).await;
+        match order {
+            Order::First => store.remember(&key(*run), seen, minute(0), true).await.unwrap(),
+            Order::OfEarlierVersion => self.keep_alone(&cloud).await,
+            Order::Last | Order::LastOfEarlierVersion => {}
         }
         for run in runs {
             let is_first = store.recall(&key(run)).await.unwrap().is_empty();
             let look = gone(minute(1));
             store.remember(&key(run), &look, minute(1), is_first).await.unwrap();
         }
-        if order == Order::Last {
-            store.remember(&key(*run), seen, minute(2), false).await.unwrap();
+        match order {
+            Order::Last => store.remember(&key(*run), seen, minute(2), false).await.unwrap(),
+            Order::LastOfEarlierVersion => self.keep_alone(&cloud).await,
+            Order::First | Order::OfEarlierVersion => {}
         }
         cloud.keep().unwrap()
     }
 
-    /// What was seen of the commit before, but for what is seen better now.
+    /// Keeps what was seen of the commit in a row of its own, with the look that it is.
+    async fn keep_alone(&self, cloud: &Arc<Cloud>) {
+        let (run, _) = &self.before;
+        let of_commit: Vec<Observation> = self.of_commit().cloned().collect();
+        let kept = cloud.store();
+        kept.remember(&key(*run), &of_commit, minute(0), true).await.unwrap();
+        commit_alone(cloud, *run).await;
+    }
+
+    /// What was seen of the commit before.
     fn of_commit(&self) -> impl Iterator<Item = &Observation> {
         let (_, seen) = &self.before;
         seen.iter().filter(|seen| seen.subject != Subject::Run)
@@ -328,6 +339,27 @@ async fn what_was_seen_of_a_commit_that_gets_many_runs_is_recalled_whatever_happ
         assert_eq!(written, [true, false]);
         assert!(cloud.rows().unwrap().iter().any(|row| row["sk"]["S"] == "KEPT"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_version_kept_of_a_commit_with_many_runs_is_recalled_whatever_happens() {
+    let crowd = Crowd {
+        before: (SOME.end, vec![seen(Subject::Tags, minute(0), b"tags")]),
+        look: Vec::new(),
+        runs: vec![NEW, SOME.start],
+    };
+    let before = crowd.kept(SOME, Order::LastOfEarlierVersion).await;
+    outlives_whatever_happens(&before, &crowd, 4).await;
+    // Its look has a row by then, since what is kept is something else.
+    let cloud = Cloud::from_kept(&before).unwrap();
+    let looks = || {
+        let rows = cloud.rows().unwrap();
+        let is_look = |row: &&Value| row["sk"]["S"].as_str().unwrap().starts_with("LOOK#");
+        rows.iter().filter(is_look).count()
+    };
+    assert_eq!(looks(), 0);
+    crowd.work(&cloud.store()).await.unwrap();
+    assert_eq!(looks(), 1);
 }
 
 #[tokio::test(start_paused = true)]

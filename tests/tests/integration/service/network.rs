@@ -707,7 +707,7 @@ async fn a_key_that_hangs_keeps_back_nothing_that_peers_say() {
         assert!(report["envelope"].is_null(), "{report}");
         assert_eq!(*ours.compared.0.lock().unwrap(), ["split_view"]);
     };
-    futures::future::join(compared(true), compared(false)).await;
+    Box::pin(futures::future::join(compared(true), compared(false))).await;
 }
 
 #[tokio::test]
