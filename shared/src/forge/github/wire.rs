@@ -299,7 +299,7 @@ impl Tag {
 /// The commit of a tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TagCommit {
-    /// Its id; empty in a list that is [kept](excerpt_of_tags), where it is another commit than is asked about.
+    /// Its id; empty in a list that is kept, where it is another commit than is asked about.
     pub sha: String,
 }
 
