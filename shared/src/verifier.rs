@@ -112,6 +112,9 @@ impl Judge {
             for artifact in &self.authenticate(dossier, now).artifacts {
                 match &artifact.examination {
                     Availability::Present(_) => {
+                        // Without its digest nothing that was signed can be told to be about it.
+                        let metadata = artifact.release.metadata.present();
+                        is_complete &= metadata.is_some_and(|metadata| metadata.declared_digest.is_some());
                         let release = release.clone().and_then(|release| self.shown(release, artifact));
                         releases
                             .extend(release.filter(|new| releases.iter().all(|known| known.version != new.version)));

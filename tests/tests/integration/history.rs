@@ -3,9 +3,13 @@
 //! Every shape is one test, over the `Fetch` without sockets and over HTTP. The releases before the one that is looked at are
 //! on the registry, and nobody has looked at them, unless a shape remembers something.
 
+use std::collections::BTreeSet;
+
 use hekate::availability::UnavailableReason;
 use hekate::check::CheckId::*;
 use hekate::check::{CheckId, Outcome, Shade, UnknownReason};
+use hekate::dossier::{Dossier, Subject};
+use hekate::ecosystem::{self, Look};
 use hekate::history::PastRelease;
 use hekate::ports::{Memory, Sibling};
 use hekate::verdict::Status::{Attested, Downgraded, Indeterminate, Mismatch, Suspicious, Unattested, Verified};
@@ -589,6 +593,45 @@ async fn what_could_not_be_asked_about_is_asked_about_again() {
     // From then on it is remembered.
     let third = look(&silent, next + days(1)).await;
     assert_eq!(third.status, Downgraded);
+}
+
+#[tokio::test]
+async fn what_was_known_once_and_is_not_any_more_is_learnt_anew() {
+    let versions = ["1.0.0", "1.1.0"];
+    let releases = before(&versions, |release| release)
+        .into_iter()
+        .chain([by_token("1.2.3")]);
+    let scenario = std::sync::Arc::new(releases.fold(Scenario::new(), Scenario::release));
+    let fetch = ScenarioFetch::new(scenario);
+    let silent = fetch
+        .clone()
+        .silencing(Subject::Packument, UnavailableReason::Unreachable);
+    let (judge, upstreams, at) = (judge(), no_address(), minutes(61));
+    let coordinate = "npm:@acme/widget@1.2.3".parse().unwrap();
+    let look = Look {
+        fetch: &fetch,
+        upstreams: &upstreams,
+        at,
+        previous: None,
+    };
+    let whole = ecosystem::look(&coordinate, &look).await.unwrap();
+    let mut kept = whole.clone();
+    ecosystem::drop_proofs(&mut kept, &versions.map(str::to_owned).into());
+    assert_ne!(kept.digest(), whole.digest());
+    let learnt = async |dossier: &Dossier, fetch: &ScenarioFetch, known: &BTreeSet<String>| {
+        let back = ecosystem::look_back(dossier, &Look { fetch, ..look }, known).await;
+        judge.timeline(&judge.authenticate(dossier, at), &back, at)
+    };
+    let nothing = BTreeSet::new();
+    let (releases, is_complete) = learnt(&whole, &silent, &nothing).await;
+    assert!(is_complete);
+    assert_eq!(releases.len(), 2);
+    assert!(releases.iter().all(|past| past.attested && past.accepted));
+    assert_eq!(learnt(&kept, &fetch, &nothing).await, (releases, true));
+    // Where the list cannot be had, nothing is known for certain, and nothing is made of that.
+    assert_eq!(learnt(&kept, &silent, &nothing).await, (Vec::new(), false));
+    let known = versions.map(str::to_owned).into();
+    assert_eq!(learnt(&kept, &silent, &known).await, (Vec::new(), true));
 }
 
 #[tokio::test]

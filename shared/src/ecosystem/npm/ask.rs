@@ -30,19 +30,7 @@ pub(super) const JSON: &str = "application/json";
 /// version's own manifest is asked for: some mirrors serve nothing else.
 pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<Resolved, LookFault> {
     let (name, selector) = (&coordinate.name, &coordinate.selector);
-    let keep = {
-        let (name, selector) = (name.clone(), selector.clone());
-        Keep::Excerpt(Arc::new(move |bytes: &[u8]| excerpt(&name, &selector, bytes)))
-    };
-    let request = request(
-        look,
-        Subject::Packument,
-        &package_path(name),
-        JSON,
-        keep,
-        PACKUMENT_LIMIT,
-    );
-    let observed = look.fetch.fetch(request?).await;
+    let observed = look.fetch.fetch(packument_request(look, name, selector)?).await;
     match read::packument(name, &observed) {
         Availability::Present(packument) => {
             let version = packument.resolve(selector).ok_or_else(|| no_such_tag(coordinate))?;
@@ -60,6 +48,21 @@ pub(super) async fn resolve(coordinate: &Coordinate, look: &Look<'_>) -> Result<
         Availability::Absent { .. } => resolve_by_manifest(coordinate, look, observed).await,
         Availability::Unavailable(trouble) => undecided(coordinate, vec![observed], &trouble.detail),
     }
+}
+
+fn packument_request(look: &Look<'_>, name: &PackageName, selector: &Selector) -> Result<Request, LookFault> {
+    let keep = {
+        let (name, selector) = (name.clone(), selector.clone());
+        Keep::Excerpt(Arc::new(move |bytes: &[u8]| excerpt(&name, &selector, bytes)))
+    };
+    request(
+        look,
+        Subject::Packument,
+        &package_path(name),
+        JSON,
+        keep,
+        PACKUMENT_LIMIT,
+    )
 }
 
 async fn resolve_by_manifest(
@@ -119,7 +122,8 @@ fn undecided(coordinate: &Coordinate, observations: Vec<Observation>, detail: &s
     }
 }
 
-/// Looks back at a dozen of the earlier versions that announce attestations, as far as they are not known.
+/// Looks back at a dozen of the earlier versions that announce attestations, as far as they are not known. One that was known once,
+/// so that what proves it was not [kept](drop_proofs), is looked up in the registry's list anew.
 pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeSet<String>) -> Vec<Dossier> {
     let (name, version) = (dossier.package.name(), dossier.package.version());
     let observed = dossier.observation(Subject::Packument);
@@ -128,12 +132,23 @@ pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeS
     else {
         return Vec::new();
     };
-    let look = Look {
+    let look = &Look {
         previous: None,
         ..*look
     };
-    let (look, back) = (&look, packument.back(version));
-    let unknown = back.into_iter().filter(|version| !known.contains(*version));
+    let mut back = packument.back(version);
+    back.retain(|version| !known.contains(*version));
+    let anew = if back.iter().all(|version| packument.proves(version)) {
+        None
+    } else {
+        let selector = Selector::Version(version.to_owned());
+        observe(look, packument_request(look, name, &selector)).await
+    };
+    let observed = anew
+        .as_ref()
+        .filter(|anew| document(anew).is_some())
+        .unwrap_or(observed);
+    let unknown = back.into_iter();
     let dossiers = unknown.map(|version| async move {
         let package = PackageVersion::new(name.clone(), version).ok()?;
         let packument = about(observed, &package)?;

@@ -139,6 +139,12 @@ impl Packument {
         evenly(announced, version, BACK, line)
     }
 
+    /// Whether it has what the attestations of a version are put against.
+    pub(super) fn proves(&self, version: &str) -> bool {
+        let manifest = self.manifest(version);
+        manifest.is_some_and(|manifest| manifest.pointer("/dist/integrity").is_some())
+    }
+
     /// Reduces manifests: those of which it is said whether their digests and signatures stay.
     fn reduce(&mut self, is_proven: impl Fn(&str) -> Option<bool>) {
         for (version, manifest) in &mut self.versions {
@@ -253,6 +259,7 @@ mod tests {
         assert_eq!(excerpt(&name("a"), &selector, &bytes).unwrap(), bytes);
         let kept = Packument::parse(&name("a"), &bytes).unwrap();
         assert_eq!(kept.back("3.0.0"), ["1.0.0"]);
+        assert!(kept.proves("1.0.0"));
         assert_eq!(
             kept.manifest("1.0.0").unwrap(),
             serde_json::json!({"version": "1.0.0", "_npmUser": {"name": "c"}, "dist":
