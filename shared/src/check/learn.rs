@@ -6,7 +6,7 @@ use super::{CheckId, Family, Finding, Outcome, Severity};
 use crate::attestation::Issuer;
 use crate::authenticate::Provenance;
 use crate::availability::Availability;
-use crate::forge::github::Trace;
+use crate::forge::github::{Trace, wire};
 use crate::history::PastRelease;
 use crate::package::names_version;
 use crate::verdict::{Status, Verdict};
@@ -84,11 +84,10 @@ fn of_artifact(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease
         .and_then(|trace| trace.tags.as_ref())
         .and_then(Availability::present);
     let (name, version) = (verdict.package.name(), verdict.package.version());
-    let named: Vec<&str> = tags
+    let named: Vec<&wire::Tag> = tags
         .iter()
         .flat_map(|tags| &tags.value)
         .filter(|tag| names_version(&tag.name, name, version))
-        .map(|tag| tag.commit.sha.as_str())
         .collect();
     let built = certificate.source_repository_digest.as_deref();
     let actor = trace
@@ -102,7 +101,7 @@ fn of_artifact(verdict: &Verdict, evidence: &Evidence<'_>) -> Option<PastRelease
             .and_then(|commit| commit.value.commit.verification.as_ref())
             .map(|verification| verification.verified),
         commit_through_pull_request: pulls,
-        tagged: (!named.is_empty()).then(|| named.iter().any(|commit| Some(*commit) == built)),
+        tagged: (!named.is_empty()).then(|| named.iter().any(|tag| built.is_some_and(|built| tag.leads_to(built)))),
         ..release.attested_by(certificate)
     })
 }

@@ -3,17 +3,21 @@
 //! Every shape is one test, over the `Fetch` without sockets and over HTTP.
 
 use hekate::attestation::TrustOrigin;
+use hekate::availability::UnavailableReason;
 use hekate::check::CheckId::*;
 use hekate::check::{Outcome, Shade, UnknownReason};
+use hekate::dossier::Subject;
 use hekate::history::PastRelease;
 use hekate::verdict::Status::{Attested, Indeterminate, Mismatch, Suspicious, Verified};
+use hekate_tests::fetch::ScenarioFetch;
+use hekate_tests::path::{look, look_again, no_address};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use testbed::github::{Actor, Approval, Job, Person, Repository, Run, Step};
 use testbed::{Answer, BASE_TIME, Build, Flavour, GitHub, Release, Scenario, World};
 
 use crate::attestations::provenance_of;
-use crate::shape::{Shape, among, shape};
+use crate::shape::{Shape, among, judge, shape};
 
 const PASS: Outcome = Outcome::Pass(None);
 const FAIL: Outcome = Outcome::Fail(None);
@@ -782,4 +786,33 @@ shapes! {
         .finds(IdRefNovel, FIRST_SEEN).finds(RunActor, FIRST_SEEN);
     a_history_of_later_releases => shape(from_branch("main"))
         .after(habit(3, |past| past.published_at = minutes(10))).is(Verified).finds(IdTriggerNovel, FIRST_SEEN);
+}
+
+#[tokio::test]
+async fn what_was_seen_of_another_run_is_not_carried_over() {
+    let fetch = ScenarioFetch::new(std::sync::Arc::new(Scenario::new().release(widget())));
+    let silent = fetch
+        .clone()
+        .silencing(Subject::OnDefaultBranch, UnavailableReason::Unreachable)
+        .silencing(Subject::Tags, UnavailableReason::Unreachable);
+    let (judge, upstreams) = (judge(), no_address());
+    let coordinate = "npm:@acme/widget@1.2.3".parse().unwrap();
+    let first = look(&judge, &fetch, &upstreams, &coordinate, minutes(2)).await.unwrap();
+    let mut of_another = first.clone();
+    let run = of_another
+        .observations
+        .iter_mut()
+        .find(|seen| seen.subject == Subject::Run);
+    run.unwrap().url.push('1');
+    for (previous, is_carried) in [(first, true), (of_another, false)] {
+        let previous = Some(&previous);
+        let again = look_again(&judge, &silent, &upstreams, &coordinate, minutes(20), previous, |_| {
+            Vec::new()
+        });
+        let again = again.await.unwrap();
+        for subject in [Subject::OnDefaultBranch, Subject::Tags] {
+            let seen = again.observation(subject).unwrap();
+            assert_eq!(seen.success().is_some(), is_carried, "{subject:?}");
+        }
+    }
 }

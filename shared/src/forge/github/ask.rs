@@ -63,7 +63,9 @@ pub async fn trace(
     look: &Look<'_>,
     left: &mut usize,
 ) -> Dossier {
+    // What was seen of another run, and of its commit, says nothing of this one.
     let previous = look.previous.map(|dossier| dossier.part(&destination.about));
+    let previous = previous.filter(|previous| is_of_run(previous, destination));
     let look = &Look {
         previous: previous.as_ref(),
         ..*look
@@ -90,6 +92,15 @@ pub async fn trace(
     *left = tracer.left;
     dossier.observe_part(&destination.about, tracer.seen);
     dossier
+}
+
+/// Whether what an earlier look saw was of the run attempt that is to be traced.
+fn is_of_run(previous: &Dossier, destination: &Destination) -> bool {
+    let attempt = format!("/actions/runs/{}/attempts/{}", destination.run, destination.attempt);
+    [Subject::Run, Subject::RunSnapshot]
+        .into_iter()
+        .filter_map(|subject| previous.observation(subject))
+        .any(|seen| seen.url.ends_with(&attempt))
 }
 
 struct Tracer<'a> {
