@@ -122,6 +122,7 @@ async fn the_logs_are_served_in_both_generations() {
     let published = scenario.npm_release("widget", "1.0.0").unwrap().clone();
     let entry = &crate::provenance(&published)["verificationMaterial"]["tlogEntries"][0];
     let index = entry["logIndex"].as_str().unwrap().to_owned();
+    let logged: u64 = entry["inclusionProof"]["treeSize"].as_str().unwrap().parse().unwrap();
     let served = scenario.serve().await.unwrap();
     let get = async |path: String| {
         let answer = client()
@@ -141,7 +142,8 @@ async fn the_logs_are_served_in_both_generations() {
     let info: serde_json::Value = serde_json::from_slice(&get("/api/v1/log".to_owned()).await).unwrap();
     let size = info["treeSize"].as_u64().unwrap();
     let proof: serde_json::Value =
-        serde_json::from_slice(&get(format!("/api/v1/log/proof?firstSize=5&lastSize={size}")).await).unwrap();
+        serde_json::from_slice(&get(format!("/api/v1/log/proof?firstSize={}&lastSize={size}", logged - 1)).await)
+            .unwrap();
     assert!(proof["hashes"].as_array().is_some_and(|hashes| !hashes.is_empty()));
 
     let checkpoint = get("/api/v2/checkpoint".to_owned()).await;
