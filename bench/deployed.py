@@ -36,7 +36,9 @@ import functions
 
 EVENTS = Path(__file__).resolve().parents[1] / "events"
 PRICES = Path(__file__).with_name("prices.json")
-CACHED = 500
+CACHED = 1000
+# So many are asked for before, so that what is measured is warm.
+WARMING = 100
 # Packages, every other one with a provenance, and how many of them are looked at one by one.
 DEPENDENCIES = 120
 ALONE = 20
@@ -264,8 +266,8 @@ def measure_api(binary, store, upstreams, purls, key):
             fresh.append(took)
             fresh_sent += sent(answer)
         cached, cached_sent = [], 0
-        for number in range(CACHED + 20):
-            if number == 20:
+        for number in range(CACHED + WARMING):
+            if number == WARMING:
                 before, logged_before, cached_sent = function.own_time(), function.logged(), 0
             answer, took = function.invoke(api_event(purls[number % len(purls)]))
             verdict_of(answer)
@@ -285,7 +287,7 @@ def measure_api(binary, store, upstreams, purls, key):
         return {
             "freshMs": spread_of(fresh),
             "freshSentBytes": fresh_sent / len(purls),
-            "cachedMs": spread_of(cached[20:]),
+            "cachedMs": spread_of(cached[WARMING:]),
             "cachedOwnMs": own,
             "cachedLoggedBytes": logged,
             "cachedSentBytes": cached_sent / CACHED,
