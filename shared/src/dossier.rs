@@ -324,6 +324,16 @@ impl Observation {
     }
 }
 
+impl Kept {
+    /// The document, whole or as its excerpt; `None` of what is kept otherwise.
+    pub fn document(&self) -> Option<&[u8]> {
+        match self {
+            Self::Whole { body: Body(bytes) } | Self::Excerpt { body: Body(bytes) } => Some(bytes),
+            Self::Archive { .. } | Self::Digests { .. } | Self::Nothing => None,
+        }
+    }
+}
+
 /// What is to be kept of several looks at the same questions: of each question the latest answer that said what was asked
 /// for, and only where there never was one, the latest of the others. So a later absence never erases what was seen.
 pub fn keep(earlier: Vec<Observation>, seen: &[Observation]) -> Vec<Observation> {

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::{Downloaded, Look, LookFault, Metadata, Release, Terms};
 use crate::availability::{Availability, Unavailable, UnavailableReason};
-use crate::dossier::{Answer, ArchiveMember, Body, Dossier, Kept, Observation, Response, Subject};
+use crate::dossier::{Answer, ArchiveMember, Dossier, Kept, Observation, Response, Subject};
 use crate::package::Digest;
 use crate::ports::{Keep, REDIRECTS, Request};
 
@@ -139,11 +139,7 @@ pub(super) fn document<T>(
         Availability::Absent { because } => return Availability::Absent { because },
         Availability::Unavailable(trouble) => return Availability::Unavailable(trouble),
     };
-    let parsed = match &response.kept {
-        Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => parse(bytes),
-        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
-    };
-    parsed.map_or_else(
+    response.kept.document().and_then(parse).map_or_else(
         || {
             let kind = response.content_type.as_deref().unwrap_or("no content type");
             let detail = format!("the answer ({} bytes, {kind}) is not {what}", response.size);

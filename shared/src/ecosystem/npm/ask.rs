@@ -175,10 +175,7 @@ pub(super) fn drop_proofs(dossier: &mut Dossier, known: &BTreeSet<String>) {
 
 /// The document of an answer that said what was asked for.
 fn document(observation: &Observation) -> Option<&[u8]> {
-    match &observation.success()?.kept {
-        Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => Some(bytes),
-        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
-    }
+    observation.success()?.kept.document()
 }
 
 /// What a packument says of another version than the one that it was asked for.

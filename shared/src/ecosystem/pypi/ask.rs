@@ -262,10 +262,7 @@ pub(super) async fn look_back(dossier: &Dossier, look: &Look<'_>, known: &BTreeS
 /// What an index says of another version than the one that it was asked for.
 fn about(index: &Observation, version: &str) -> Option<Observation> {
     let response = index.success()?;
-    let (Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) }) = &response.kept else {
-        return None;
-    };
-    let body = Body(excerpt(version, bytes)?);
+    let body = Body(excerpt(version, response.kept.document()?)?);
     Some(Observation {
         answer: Answer::Answered(Response {
             kept: Kept::Excerpt { body },

@@ -10,7 +10,7 @@ use url::Url;
 use super::wire::{self, excerpt};
 use super::{Destination, is_sha};
 use crate::availability::UnavailableReason;
-use crate::dossier::{Answer, Body, Dossier, Kept, Observation, Subject};
+use crate::dossier::{Answer, Dossier, Kept, Observation, Subject};
 use crate::ecosystem::{Look, Registry};
 use crate::package::names_version;
 use crate::ports::{Keep, Request};
@@ -806,8 +806,5 @@ fn tag_of(observation: &Observation, destination: &Destination) -> bool {
 
 /// The document of an answer that said what was asked for.
 pub(super) fn parsed<T: DeserializeOwned>(observation: &Observation) -> Option<T> {
-    match &observation.success()?.kept {
-        Kept::Whole { body: Body(bytes) } | Kept::Excerpt { body: Body(bytes) } => serde_json::from_slice(bytes).ok(),
-        Kept::Archive { .. } | Kept::Digests { .. } | Kept::Nothing => None,
-    }
+    serde_json::from_slice(observation.success()?.kept.document()?).ok()
 }
