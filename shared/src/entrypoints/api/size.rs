@@ -1,6 +1,6 @@
 //! How large answers are where a host hands them on, and what is done about those that are too large for it.
 
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
@@ -36,13 +36,19 @@ pub(super) fn fill<T: Serialize>(things: &[T], full: usize) -> Result<usize, Api
     Ok(things.len())
 }
 
+/// Whether a text has at most so many bytes as a string of JSON. A byte becomes six there at most, so that those of most texts need
+/// not be counted.
+fn fits(text: &[u8], limit: usize) -> bool {
+    text.len().saturating_mul(6).saturating_add(2) <= limit || handed_on(text) <= limit
+}
+
 /// The answer as a host hands it on that takes so many bytes of it, escaped as a string of JSON. One that is larger is answered
 /// 500 with the code `answer_too_large`, and in the place of a larger error is a short one with its status: otherwise the host
 /// would end the invocation, and its caller would not know why.
-pub async fn fitting(answer: Response, limit: usize) -> Response {
+pub async fn fitting(answer: Response, limit: usize) -> Response<Bytes> {
     let (parts, body) = answer.into_parts();
-    match to_bytes(body, usize::MAX).await {
-        Ok(bytes) if handed_on(&bytes) <= limit => Response::from_parts(parts, bytes.into()),
+    let error = match to_bytes(body, usize::MAX).await {
+        Ok(bytes) if fits(&bytes, limit) => return Response::from_parts(parts, bytes),
         Ok(bytes) => {
             let bytes = handed_on(&bytes);
             tracing::warn!(
@@ -51,10 +57,13 @@ pub async fn fitting(answer: Response, limit: usize) -> Response {
                 status = parts.status.as_u16(),
                 "an answer is too large to be handed on"
             );
-            ApiError::too_large(parts.status, bytes, limit).into_response()
+            ApiError::too_large(parts.status, bytes, limit)
         }
-        Err(source) => ApiError::ours(format!("the answer cannot be read: {source}")).into_response(),
-    }
+        Err(source) => ApiError::ours(format!("the answer cannot be read: {source}")),
+    };
+    let (parts, body) = error.into_response().into_parts();
+    // It is in memory already.
+    Response::from_parts(parts, to_bytes(body, usize::MAX).await.unwrap_or_default())
 }
 
 impl ApiError {
@@ -78,7 +87,6 @@ impl ApiError {
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
     use axum::http::header;
     use serde_json::{Value, json};
 
@@ -90,14 +98,19 @@ mod tests {
         let answer = (status, [(header::CONTENT_TYPE, "application/json")], text).into_response();
         let (parts, body) = fitting(answer, LIMIT).await.into_parts();
         assert_eq!(parts.headers[header::CONTENT_TYPE], "application/json");
-        (parts.status, to_bytes(body, usize::MAX).await.unwrap().to_vec())
+        (parts.status, body.to_vec())
     }
 
     #[test]
     fn a_text_is_as_long_as_its_string_of_json() {
         let every: String = (0..0x180).filter_map(char::from_u32).collect();
-        for text in ["", "plain", r#"{"a":"b\\c\"d"}"#, &every, "ä€𝄞"] {
-            assert_eq!(handed_on(text.as_bytes()), json!(text).to_string().len(), "{text:?}");
+        for text in ["", "plain", r#"{"a":"b\\c\"d"}"#, &every, "ä€𝄞", &"\u{1}".repeat(9)] {
+            let size = json!(text).to_string().len();
+            assert_eq!(handed_on(text.as_bytes()), size, "{text:?}");
+            assert!(
+                fits(text.as_bytes(), size) && !fits(text.as_bytes(), size - 1),
+                "{text:?}"
+            );
         }
     }
 
@@ -136,8 +149,7 @@ mod tests {
     async fn what_has_no_body_fits() {
         let answer = fitting(StatusCode::NO_CONTENT.into_response(), LIMIT).await;
         assert_eq!(answer.status(), StatusCode::NO_CONTENT);
-        let body: Body = answer.into_body();
-        assert!(to_bytes(body, 0).await.unwrap().is_empty());
+        assert!(answer.body().is_empty());
     }
 
     #[test]
