@@ -18,7 +18,7 @@ mod source;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::availability::{Unavailable, UnavailableReason};
 use crate::package::Digest;
@@ -411,8 +411,8 @@ impl Outcome {
 }
 
 /// What one check found, with the values that it compared.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "wire::Finding", into = "wire::Finding")]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "wire::Finding<'static>")]
 pub struct Finding {
     /// The check.
     pub check: CheckId,
@@ -471,8 +471,16 @@ impl Finding {
     }
 }
 
+impl Serialize for Finding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        wire::Finding::from(self).serialize(serializer)
+    }
+}
+
 mod wire {
     //! The JSON form of a finding: the outcome as `result` and `reason`, with family and severity spelled out.
+
+    use std::borrow::Cow;
 
     use super::{BTreeMap, CheckId, Deserialize, Digest, Family, Outcome, Serialize, Severity, Shade, UnknownReason};
 
@@ -494,24 +502,24 @@ mod wire {
     }
 
     #[derive(Serialize, Deserialize)]
-    pub(super) struct Finding {
+    pub(super) struct Finding<'a> {
         check: CheckId,
         family: Family,
         result: Result,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
         severity: Severity,
-        summary: String,
+        summary: Cow<'a, str>,
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        observed: BTreeMap<String, String>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        evidence: Vec<Digest>,
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        artifacts: Vec<String>,
+        observed: Cow<'a, BTreeMap<String, String>>,
+        #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+        evidence: Cow<'a, [Digest]>,
+        #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+        artifacts: Cow<'a, [String]>,
     }
 
-    impl From<super::Finding> for Finding {
-        fn from(finding: super::Finding) -> Self {
+    impl<'a> From<&'a super::Finding> for Finding<'a> {
+        fn from(finding: &'a super::Finding) -> Self {
             let (result, reason) = match finding.outcome {
                 Outcome::Pass(shade) => (Result::Pass, shade.map(Reason::Shade)),
                 Outcome::Fail(shade) => (Result::Fail, shade.map(Reason::Shade)),
@@ -525,18 +533,18 @@ mod wire {
                 result,
                 reason,
                 severity: finding.check.severity(),
-                summary: finding.summary,
-                observed: finding.observed,
-                evidence: finding.evidence,
-                artifacts: finding.artifacts,
+                summary: Cow::Borrowed(&finding.summary),
+                observed: Cow::Borrowed(&finding.observed),
+                evidence: Cow::Borrowed(&finding.evidence),
+                artifacts: Cow::Borrowed(&finding.artifacts),
             }
         }
     }
 
-    impl TryFrom<Finding> for super::Finding {
+    impl TryFrom<Finding<'_>> for super::Finding {
         type Error = String;
 
-        fn try_from(wire: Finding) -> std::result::Result<Self, String> {
+        fn try_from(wire: Finding<'_>) -> std::result::Result<Self, String> {
             let outcome = match (wire.result, wire.reason) {
                 (Result::Pass, None) => Outcome::Pass(None),
                 (Result::Pass, Some(Reason::Shade(shade))) => Outcome::Pass(Some(shade)),
@@ -560,10 +568,10 @@ mod wire {
             Ok(Self {
                 check: wire.check,
                 outcome,
-                summary: wire.summary,
-                observed: wire.observed,
-                evidence: wire.evidence,
-                artifacts: wire.artifacts,
+                summary: wire.summary.into_owned(),
+                observed: wire.observed.into_owned(),
+                evidence: wire.evidence.into_owned(),
+                artifacts: wire.artifacts.into_owned(),
             })
         }
     }

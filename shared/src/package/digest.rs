@@ -92,7 +92,9 @@ impl Digest {
 
     /// A digest from hexadecimal, in either case.
     pub fn from_hex(algorithm: DigestAlgorithm, text: &str) -> Result<Self, DigestError> {
-        let bytes = hex::decode(text).map_err(|_source| DigestError::Encoding("hexadecimal"))?;
+        // `hex` decodes faster into a slice than into a new vector.
+        let mut bytes = vec![0; text.len() / 2];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_source| DigestError::Encoding("hexadecimal"))?;
         Self::new(algorithm, bytes)
     }
 
