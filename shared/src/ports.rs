@@ -297,6 +297,68 @@ pub struct TraceKey {
     pub commit: Option<String>,
 }
 
+/// A verdict in JSON, read no further than to tell whether it may still be served. What is asked for most often, what is remembered
+/// and valid, is answered as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerdictText {
+    json: String,
+    head: VerdictHead,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct VerdictHead {
+    valid_until: Timestamp,
+    removed_at: Option<Timestamp>,
+}
+
+impl VerdictText {
+    /// The verdict that was recorded as this JSON, with the mark of a version that the registry does not serve any more: it is put on
+    /// a verdict later, so that what was recorded does not tell of it.
+    pub fn recorded(json: Vec<u8>, removed_at: Option<Timestamp>) -> Result<Self, StoreFault> {
+        let json = String::from_utf8(json).map_err(corrupt_verdict)?;
+        let head = serde_json::from_str(&json).map_err(corrupt_verdict)?;
+        let text = Self { json, head };
+        if text.head.removed_at == removed_at {
+            return Ok(text);
+        }
+        Self::of(&Verdict {
+            removed_at,
+            ..text.verdict()?
+        })
+    }
+
+    /// The text of a verdict.
+    pub fn of(verdict: &Verdict) -> Result<Self, StoreFault> {
+        Ok(Self {
+            json: serde_json::to_string(verdict).map_err(corrupt_verdict)?,
+            head: VerdictHead {
+                valid_until: verdict.valid_until,
+                removed_at: verdict.removed_at,
+            },
+        })
+    }
+
+    /// Until when the verdict may be served without looking again.
+    pub fn valid_until(&self) -> Timestamp {
+        self.head.valid_until
+    }
+
+    /// The JSON.
+    pub fn into_json(self) -> String {
+        self.json
+    }
+
+    /// All of the verdict.
+    pub fn verdict(&self) -> Result<Verdict, StoreFault> {
+        serde_json::from_str(&self.json).map_err(corrupt_verdict)
+    }
+}
+
+fn corrupt_verdict(source: impl fmt::Display) -> StoreFault {
+    StoreFault::Corrupt(format!("a verdict: {source}"))
+}
+
 /// Keeps verdicts, their history and their evidence.
 #[async_trait]
 pub trait VerdictStore: Send + Sync {
@@ -304,8 +366,14 @@ pub trait VerdictStore: Send + Sync {
     /// `None` if there is no verdict.
     async fn last_look(&self, package: &PackageVersion) -> Result<Option<Timestamp>, StoreFault>;
 
+    /// The current verdict of a version, as it was recorded.
+    async fn current_text(&self, package: &PackageVersion) -> Result<Option<VerdictText>, StoreFault>;
+
     /// The current verdict of a version.
-    async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault>;
+    async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
+        let text = self.current_text(package).await?;
+        text.map(|text| text.verdict()).transpose()
+    }
 
     /// What was seen first of a version; `None` if there is no verdict, or its registry names no digest.
     async fn first_seen(&self, package: &PackageVersion) -> Result<Option<FirstSeen>, StoreFault>;

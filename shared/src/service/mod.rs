@@ -26,7 +26,7 @@ use crate::network::Peer;
 use crate::package::{Coordinate, PackageVersion, Selector};
 use crate::ports::{
     Announce, Announcement, FaultSide, Fetch, Judges, Measurement, Memory, Meter, QueueFault, Recorded, Sibling,
-    SignFault, Store, StoreFault, WorkQueue, WorkReason,
+    SignFault, Store, StoreFault, VerdictText, WorkQueue, WorkReason,
 };
 use crate::summary::NoSummary;
 use crate::verdict::{Status, Verdict};
@@ -152,6 +152,21 @@ struct Occasion {
     now: Timestamp,
 }
 
+impl Occasion {
+    fn of_the_api(freshness: Freshness, now: Timestamp) -> Self {
+        Self {
+            reason: WorkReason::Api,
+            freshness,
+            now,
+        }
+    }
+
+    /// Whether this verdict is what is asked for, whenever the last look was.
+    fn is_content_with(self, text: &VerdictText) -> bool {
+        self.freshness == Freshness::Remembered && text.valid_until() > self.now
+    }
+}
+
 /// What is remembered of a package, and what it was found to lack.
 struct Recollection {
     memory: Memory,
@@ -232,26 +247,52 @@ impl Service {
         freshness: Freshness,
         now: Timestamp,
     ) -> Result<Looked, ServiceFault> {
-        let occasion = Occasion {
-            reason: WorkReason::Api,
-            freshness,
-            now,
-        };
-        self.verdict_on(coordinate, occasion).await
+        self.verdict_on(coordinate, Occasion::of_the_api(freshness, now)).await
+    }
+
+    /// The text of the verdict on a coordinate, as fresh as that: where one that is remembered is enough, what was recorded.
+    pub async fn text_as_fresh_as(
+        &self,
+        coordinate: &Coordinate,
+        freshness: Freshness,
+        now: Timestamp,
+    ) -> Result<VerdictText, ServiceFault> {
+        let occasion = Occasion::of_the_api(freshness, now);
+        let (package, resolved) = self.named(coordinate, now).await?;
+        match self.store.current_text(&package).await? {
+            Some(text) if occasion.is_content_with(&text) => {
+                self.count_remembered(&package, now);
+                Ok(text)
+            }
+            current => {
+                let looked = self.of_version(&package, resolved, current, occasion).await?;
+                Ok(VerdictText::of(&looked.verdict)?)
+            }
+        }
     }
 
     async fn verdict_on(&self, coordinate: &Coordinate, occasion: Occasion) -> Result<Looked, ServiceFault> {
+        let (package, resolved) = self.named(coordinate, occasion.now).await?;
+        let current = self.store.current_text(&package).await?;
+        self.of_version(&package, resolved, current, occasion).await
+    }
+
+    /// The version that a coordinate names. What a tag leads to the registry says, with what else there is of the version.
+    async fn named(
+        &self,
+        coordinate: &Coordinate,
+        now: Timestamp,
+    ) -> Result<(PackageVersion, Option<Resolved>), ServiceFault> {
         match &coordinate.selector {
             Selector::Version(_) => {
                 let package = PackageVersion::try_from(coordinate.clone())
                     .map_err(|source| LookFault::NotFound(source.to_string()))?;
-                self.of_version(&package, None, occasion).await
+                Ok((package, None))
             }
             Selector::Tag(_) => {
                 let asking = Asking::new(&*self.fetch, self.until);
-                let resolved = ecosystem::resolve(coordinate, &self.look_at(&asking, occasion.now)).await?;
-                let package = resolved.package.clone();
-                self.of_version(&package, Some(resolved), occasion).await
+                let resolved = ecosystem::resolve(coordinate, &self.look_at(&asking, now)).await?;
+                Ok((resolved.package.clone(), Some(resolved)))
             }
         }
     }
@@ -268,9 +309,13 @@ impl Service {
 
     /// What answers without a look of its own.
     fn remembered(&self, verdict: Verdict, now: Timestamp) -> Looked {
-        let ecosystem = verdict.package.ecosystem();
-        self.meter.measure(&Measurement::CachedAnswer { ecosystem }, now);
+        self.count_remembered(&verdict.package, now);
         Looked::remembered(verdict)
+    }
+
+    fn count_remembered(&self, package: &PackageVersion, now: Timestamp) {
+        let ecosystem = package.ecosystem();
+        self.meter.measure(&Measurement::CachedAnswer { ecosystem }, now);
     }
 
     /// 1. What is remembered is enough if it is fresh enough.
@@ -280,13 +325,14 @@ impl Service {
         &self,
         package: &PackageVersion,
         resolved: Option<Resolved>,
+        current: Option<VerdictText>,
         occasion: Occasion,
     ) -> Result<Looked, ServiceFault> {
         let Occasion { freshness, now, .. } = occasion;
         // 1.
-        let mut current = self.store.current(package).await?;
-        let is_fresh = |verdict: &mut Verdict| freshness == Freshness::Remembered && verdict.valid_until > now;
-        if let Some(verdict) = current.take_if(is_fresh) {
+        let is_enough = current.as_ref().is_some_and(|text| occasion.is_content_with(text));
+        let mut current = current.map(|text| text.verdict()).transpose()?;
+        if let Some(verdict) = current.take_if(|_current| is_enough) {
             return Ok(self.remembered(verdict, now));
         }
         let mut looked_at = None;

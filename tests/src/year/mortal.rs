@@ -11,7 +11,7 @@ use hekate::package::{Digest, Ecosystem, PackageName, PackageVersion};
 use hekate::ports::{
     Announce, Announcement, Batch, BatchItem, BatchStore, ChangeStore, Changes, ChangesAfter, Due, Fetch, FirstSeen,
     Past, QueueFault, Recorded, Request, ScheduleStore, Sibling, SignatureStore, Store, StoreFault, Task, TraceKey,
-    VerdictStore, WatchStore, Watched, WorkItem, WorkQueue,
+    VerdictStore, VerdictText, WatchStore, Watched, WorkItem, WorkQueue,
 };
 use hekate::verdict::Verdict;
 use jiff::Timestamp;
@@ -258,8 +258,8 @@ impl VerdictStore for Mortal {
         self.of_store(self.store().last_look(package)).await
     }
 
-    async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
-        self.of_store(self.store().current(package)).await
+    async fn current_text(&self, package: &PackageVersion) -> Result<Option<VerdictText>, StoreFault> {
+        self.of_store(self.store().current_text(package)).await
     }
 
     async fn first_seen(&self, package: &PackageVersion) -> Result<Option<FirstSeen>, StoreFault> {

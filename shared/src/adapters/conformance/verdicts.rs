@@ -17,10 +17,22 @@ pub(crate) async fn a_recorded_verdict_is_current(store: &impl Store) {
     let (first, recorded) = record(store, Status::Verified, &[], 0).await;
     assert_eq!(previous(recorded), None);
     assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(first.clone()));
+    assert_eq!(
+        json_of(store, &first.package).await,
+        serde_json::to_string(&first).unwrap()
+    );
 
     let (second, recorded) = record(store, Status::Mismatch, &["att.subject_digest"], 60).await;
     assert_eq!(previous(recorded), Some(first));
     assert_eq!(store.current(&package("1.0.0")).await.unwrap(), Some(second));
+}
+
+/// The current verdict as it is answered.
+async fn json_of(store: &impl Store, package: &PackageVersion) -> String {
+    let text = store.current_text(package).await.unwrap().unwrap();
+    let verdict = text.verdict().unwrap();
+    assert_eq!(text.valid_until(), verdict.valid_until);
+    text.into_json()
 }
 
 pub(crate) async fn a_verdict_never_overwrites_a_newer_one(store: &impl Store) {
@@ -323,6 +335,10 @@ pub(crate) async fn a_removed_version_keeps_its_verdict_marked(store: &impl Stor
     };
     let answer = store.mark_removed(&verdict.package, at(60)).await.unwrap();
     assert_eq!(answer.as_ref(), Some(&marked));
+    assert_eq!(
+        json_of(store, &verdict.package).await,
+        serde_json::to_string(&marked).unwrap()
+    );
     assert_eq!(store.current(&verdict.package).await.unwrap(), Some(marked));
     assert!(store.dossier(&verdict.dossier).await.unwrap().is_some());
     assert_eq!(store.history(&verdict.package, None, 10).await.unwrap(), [verdict]);

@@ -287,14 +287,14 @@ impl DynamoDbStore {
         };
         let mut verdicts = BTreeMap::new();
         if let Some(row) = self.current_row(package).await?.filter(|row| row.is_change) {
-            let verdict = rows::verdict_from_json(&self.text(&row.verdict).await?)?;
+            let verdict = self.verdict_text(&row.verdict, None).await?.verdict()?;
             if until.is_none_or(|until| verdict.checked_at <= until) {
                 verdicts.insert(keys::history_key(&verdict), verdict);
             }
         }
         for item in self.rows(&keys::history(package, until), reading, None, limit).await? {
             let text = rows::stored_text(&item, &VERDICT_TEXT)?;
-            let verdict = rows::verdict_from_json(&self.text(&text).await?)?;
+            let verdict = self.verdict_text(&text, None).await?.verdict()?;
             verdicts.insert(keys::history_key(&verdict), verdict);
         }
         Ok(verdicts.into_values().rev().take(limit).collect())

@@ -295,14 +295,6 @@ impl PackedJson {
     }
 }
 
-/// Reads the text of a verdict. Whether the registry still serves the version is not the text's to say.
-pub(super) fn verdict_from_json(text: &[u8]) -> Result<Verdict, StoreFault> {
-    let mut verdict: Verdict =
-        serde_json::from_slice(text).map_err(|source| StoreFault::Corrupt(format!("a verdict: {source}")))?;
-    verdict.removed_at = None;
-    Ok(verdict)
-}
-
 /// What is read of the row of a current verdict.
 pub(super) struct CurrentRow {
     /// The verdict.

@@ -18,7 +18,8 @@ use crate::adapters::embedded::{EmbeddedDynamoDb, TABLE, config, plain_http};
 use crate::dossier::{Dossier, Observation, Subject};
 use crate::ports::{
     Batch, BatchItem, BatchStore as _, ChangeStore as _, ChangesAfter, Due, FirstSeen, Progress, Recorded,
-    ScheduleStore as _, Sibling, SignatureStore as _, Task, TrustStore as _, VerdictStore as _, WatchStore as _,
+    ScheduleStore as _, Sibling, SignatureStore as _, Task, TrustStore as _, VerdictStore as _, VerdictText,
+    WatchStore as _,
 };
 use crate::verdict::{Status, Verdict};
 
@@ -28,6 +29,34 @@ mod lists;
 mod outbox;
 mod remembered;
 mod schemas;
+
+#[test]
+fn whether_a_version_was_removed_is_not_for_the_recorded_text_to_say() {
+    let verdict = verdict(&dossier(&package("1.0.0"), 0, b"[]"), Status::Verified, &[], 0);
+    let marked = |removed_at| Verdict {
+        removed_at,
+        ..verdict.clone()
+    };
+    for recorded in [None, Some(at(30))] {
+        for mark in [None, Some(at(60))] {
+            let json = serde_json::to_vec(&marked(recorded)).unwrap();
+            let text = VerdictText::recorded(json, mark).unwrap();
+            assert_eq!(text.verdict().unwrap(), marked(mark));
+            assert_eq!(text.into_json(), serde_json::to_string(&marked(mark)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn what_is_no_verdict_is_corrupt() {
+    for text in [&b""[..], b"{}", b"[]", b"\xff", br#"{"validUntil":"soon"}"#] {
+        let fault = VerdictText::recorded(text.to_vec(), None).unwrap_err();
+        assert!(matches!(fault, StoreFault::Corrupt(_)), "{fault}");
+    }
+    let instant = br#"{"validUntil":"2026-11-22T00:00:00Z"}"#;
+    let text = VerdictText::recorded(instant.to_vec(), None).unwrap();
+    assert!(matches!(text.verdict(), Err(StoreFault::Corrupt(_))));
+}
 
 /// A server and a store in it.
 struct Fixture {

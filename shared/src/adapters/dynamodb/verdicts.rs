@@ -5,12 +5,12 @@ use futures::future::try_join;
 use jiff::Timestamp;
 
 use super::keys::{LEASE, VERDICT};
-use super::rows::{self, CurrentRow, Item};
+use super::rows::{self, CurrentRow, Item, StoredText};
 use super::{DynamoDbStore, evidence, keys, lost_delete, lost_put, unreachable};
 use crate::dossier::{Dossier, Observation};
 use crate::history::PastRelease;
 use crate::package::{Digest, PackageName, PackageVersion};
-use crate::ports::{FirstSeen, Past, Recorded, Sibling, StoreFault, TraceKey, VerdictStore};
+use crate::ports::{FirstSeen, Past, Recorded, Sibling, StoreFault, TraceKey, VerdictStore, VerdictText};
 use crate::verdict::Verdict;
 
 impl DynamoDbStore {
@@ -35,10 +35,16 @@ impl DynamoDbStore {
 
     /// The verdict of the row of the current one, with the mark of the row.
     pub(super) async fn current_verdict(&self, row: &CurrentRow) -> Result<Verdict, StoreFault> {
-        Ok(Verdict {
-            removed_at: row.removed_at,
-            ..rows::verdict_from_json(&self.text(&row.verdict).await?)?
-        })
+        self.verdict_text(&row.verdict, row.removed_at).await?.verdict()
+    }
+
+    /// The text of a verdict that is in a row, with the mark of that.
+    pub(super) async fn verdict_text(
+        &self,
+        stored: &StoredText,
+        removed_at: Option<Timestamp>,
+    ) -> Result<VerdictText, StoreFault> {
+        VerdictText::recorded(self.text(stored).await?.into_owned(), removed_at)
     }
 }
 
@@ -52,9 +58,9 @@ impl VerdictStore for DynamoDbStore {
 
     /// The read is strongly consistent: what was told a moment ago is not untold, and nobody looks at a version for want of a
     /// verdict that is there. Where the verdict fits into its row, as nearly all do, this is one request.
-    async fn current(&self, package: &PackageVersion) -> Result<Option<Verdict>, StoreFault> {
+    async fn current_text(&self, package: &PackageVersion) -> Result<Option<VerdictText>, StoreFault> {
         match self.current_row(package).await? {
-            Some(row) => self.current_verdict(&row).await.map(Some),
+            Some(row) => self.verdict_text(&row.verdict, row.removed_at).await.map(Some),
             None => Ok(None),
         }
     }

@@ -27,7 +27,7 @@ use crate::network::PeerAgreement;
 use crate::package::{Coordinate, CoordinateError, Ecosystem, PackageVersion};
 use crate::policy::CHECK_SET;
 use crate::ports::{FaultSide, StoreFault};
-use crate::service::{Freshness, RETRY_AFTER, Service, ServiceFault};
+use crate::service::{Freshness, Looked, RETRY_AFTER, Service, ServiceFault};
 use crate::verdict::Verdict;
 
 pub use size::fitting;
@@ -446,18 +446,21 @@ async fn package(InTime(api): InTime, Path(name): Path<String>) -> Result<Respon
 
 async fn answer(api: &Api, coordinate: &Coordinate, fresh: bool) -> Result<Response, ApiError> {
     let now = (api.clock)();
-    let verdict = verdict(api, coordinate, fresh, now).await?;
-    Ok(with_caching(&verdict, &verdict, now))
+    let text = api
+        .service
+        .text_as_fresh_as(coordinate, freshness(api, fresh), now)
+        .await?;
+    let valid_until = text.valid_until();
+    let answer = ([(header::CONTENT_TYPE, "application/json")], text.into_json());
+    Ok(with_caching(answer.into_response(), valid_until, now))
 }
 
-async fn verdict(api: &Api, coordinate: &Coordinate, fresh: bool, now: Timestamp) -> Result<Verdict, ServiceFault> {
-    let freshness = if fresh {
+fn freshness(api: &Api, fresh: bool) -> Freshness {
+    if fresh {
         Freshness::Within(api.fresh_after)
     } else {
         Freshness::Remembered
-    };
-    let looked = api.service.verdict_as_fresh_as(coordinate, freshness, now).await?;
-    Ok(looked.verdict)
+    }
 }
 
 /// The same verdict, signed: what other verifiers ask for.
@@ -466,9 +469,14 @@ async fn signed(api: &Api, package: PackageVersion, fresh: bool) -> Result<Respo
         return Err(ServiceFault::NoKey.into());
     }
     let now = (api.clock)();
-    let verdict = verdict(api, &package.into(), fresh, now).await?;
+    let freshness = freshness(api, fresh);
+    let Looked { verdict, .. } = api.service.verdict_as_fresh_as(&package.into(), freshness, now).await?;
     let envelope = api.service.testify(&verdict).await?;
-    Ok(with_caching(&envelope, &verdict, now))
+    Ok(with_caching(
+        axum::Json(envelope).into_response(),
+        verdict.valid_until,
+        now,
+    ))
 }
 
 /// What the peers say. It may be kept for a minute, since each of them is asked for every answer, unless none was heard.
@@ -504,9 +512,8 @@ async fn network(
 
 /// A verdict, and what follows from it, may be kept by caches for as long as it is valid, at most an hour, so that a change is
 /// seen soon.
-fn with_caching(document: &impl Serialize, verdict: &Verdict, now: Timestamp) -> Response {
-    let seconds = verdict.valid_until.duration_since(now).as_secs().clamp(0, 3600);
-    let mut response = axum::Json(document).into_response();
+fn with_caching(mut response: Response, valid_until: Timestamp, now: Timestamp) -> Response {
+    let seconds = valid_until.duration_since(now).as_secs().clamp(0, 3600);
     if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={seconds}")) {
         response.headers_mut().insert(header::CACHE_CONTROL, value);
     }
@@ -538,7 +545,11 @@ async fn dossier(api: &Api, package: &PackageVersion) -> Result<Response, ApiErr
 async fn attestation(api: &Api, package: &PackageVersion) -> Result<Response, ApiError> {
     let verdict = current(api, package).await?;
     let envelope = api.service.attest(&verdict).await?;
-    Ok(with_caching(&envelope, &verdict, (api.clock)()))
+    Ok(with_caching(
+        axum::Json(envelope).into_response(),
+        verdict.valid_until,
+        (api.clock)(),
+    ))
 }
 
 async fn current(api: &Api, package: &PackageVersion) -> Result<Verdict, ApiError> {
