@@ -7,7 +7,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use aws_config::timeout::TimeoutConfig;
 use jiff::Timestamp;
 use sigstore_trust_root::SigstoreInstance;
 use thiserror::Error;
@@ -110,6 +112,10 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
+/// How long AWS has to answer before it is asked once more, on another connection. A process that was frozen may hold connections
+/// that nobody hears any more, and the SDK by itself waits on one without an end.
+const ATTEMPT: Duration = Duration::from_secs(5);
+
 /// The service on AWS: table and queue from the configuration, credentials and region from the function's environment.
 pub async fn aws(config: &Config) -> Result<Service, WiringError> {
     let table = config.table.clone().ok_or(WiringError::Missing("HEKATE_TABLE"))?;
@@ -117,7 +123,8 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
         .queue_url
         .clone()
         .ok_or(WiringError::Missing("HEKATE_QUEUE_URL"))?;
-    let sdk = aws_config::load_from_env().await;
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
+    let sdk = aws_config::from_env().timeout_config(timeouts).load().await;
     let store = DynamoDbStore::new(aws_sdk_dynamodb::Client::new(&sdk), table);
     let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), queue_url);
     let queue = match &config.batch_queue_url {

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -26,6 +27,48 @@ def wait_for(port, process, log, seconds=30):
         except OSError:
             time.sleep(0.05)
     raise RuntimeError(f"nothing listens on port {port}\n{Path(log).read_text(errors='replace')}")
+
+
+class Front:
+    """Stands before an address and passes on what it hears, until it is to [forget](Front.forget) its connections."""
+
+    def __init__(self, host, port):
+        self.behind = (host, port)
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.port = self.server.getsockname()[1]
+        self.generation = 0
+        self.unheard = 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def forget(self):
+        """From now on what comes over the connections that are open is heard by nobody, and none of them is closed: as a process
+        finds them that was frozen for a while."""
+        self.generation += 1
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.server.accept()
+            except OSError:
+                return
+            ends = (client, socket.create_connection(self.behind))
+            for source, target in (ends, ends[::-1]):
+                threading.Thread(target=self.pass_on, args=(source, target, self.generation), daemon=True).start()
+
+    def pass_on(self, source, target, generation):
+        try:
+            while data := source.recv(1 << 16):
+                if generation == self.generation:
+                    target.sendall(data)
+                else:
+                    self.unheard += len(data)
+            if generation == self.generation:
+                target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.server.close()
 
 
 def stop_group(process):

@@ -28,7 +28,7 @@ import unittest
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlsplit
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import emulator
 import rie
 import runtime
-from loopback import stop_group
+from loopback import Front, stop_group
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 
@@ -358,6 +358,24 @@ class Alone(Verdicts, unittest.TestCase):
                         self.assert_verdict(
                             answer["statusCode"], answer["body"], {"purl": "pkg:npm/hangs-too@1.0.0", "expected": "indeterminate"}
                         )
+
+    def test_a_table_that_does_not_hear_after_a_freeze_is_asked_on_another_connection(self):
+        package = with_verdict()[0]
+        asked = event("api-gateway-v2-verdict.json", package["purl"])
+        table = urlsplit(World.aws.url)
+        front = Front(table.hostname, table.port)
+        self.addCleanup(front.close)
+        environment = World.environment | {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{front.port}"}
+        with runtime.function(built().bootstrap("verify-api"), environment) as function:
+            (before,) = function.invoke(asked)
+            front.forget()
+            began = time.monotonic()
+            (after,) = function.invoke(asked, seconds=29)
+            took = time.monotonic() - began
+        for answer in (before, after):
+            self.assert_verdict(answer["statusCode"], answer["body"], package)
+        self.assertGreater(front.unheard, 0, "no connection was used that nobody hears")
+        self.assertLess(took, 20)
 
     def test_a_package_is_put_on_the_watch_list(self):
         put = event("api-gateway-v2-watch.json")
