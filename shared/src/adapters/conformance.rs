@@ -69,7 +69,7 @@ macro_rules! store_conformance {
         }
         crate::adapters::conformance::store_conformance! { $fixture => leases
             two_workers_cannot_hold_the_same_lease
-            a_lease_is_not_given_to_its_holder_twice
+            a_lease_is_given_again_to_its_holder_alone
             an_expired_item_that_is_still_served_is_ignored
             only_the_holder_releases_a_lease
             a_released_lease_can_be_taken

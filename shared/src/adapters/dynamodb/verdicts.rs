@@ -172,9 +172,8 @@ impl VerdictStore for DynamoDbStore {
         self.publications(publisher, until, limit).await
     }
 
-    /// Whoever holds the lease cannot take it again: one process may look at several versions, or be asked twice for the
-    /// same, under one name. The price is that a request which is repeated by the client because its answer was lost
-    /// finds its own lease, and the version is left alone until that expires.
+    /// Whoever holds the lease takes it again, since a request whose answer was lost is repeated by the client: otherwise it would
+    /// find its own lease, and the version were left alone until that expires.
     ///
     /// A lease of a version without a verdict was taken after no look: any that is recorded is later.
     async fn acquire_lease(
@@ -194,11 +193,13 @@ impl VerdictStore for DynamoDbStore {
             .put_item()
             .table_name(&self.table)
             .set_item(Some(lease(package, holder, &ends_after, until)))
-            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR #after < :after")
+            .condition_expression("attribute_not_exists(pk) OR #until <= :now OR #after < :after OR #holder = :holder")
+            .expression_attribute_names("#holder", "holder")
             .expression_attribute_names("#until", "until")
             .expression_attribute_names("#after", "after")
             .expression_attribute_values(":now", rows::text(keys::instant(now)))
             .expression_attribute_values(":after", rows::text(keys::instant(after)))
+            .expression_attribute_values(":holder", rows::text(holder))
             .send()
             .await;
         match result {
