@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use jiff::Timestamp;
 use sigstore_trust_root::SigstoreInstance;
 use thiserror::Error;
@@ -23,7 +25,7 @@ use crate::adapters::announcements::LogAnnouncer;
 use crate::adapters::dynamodb::DynamoDbStore;
 use crate::adapters::emf::{EmfMeter, Unmeasured};
 use crate::adapters::eventbridge::EventBridgeAnnouncer;
-use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig, Upstream, chain};
+use crate::adapters::http::{HttpConfigFault, HttpFetch, HttpFetchConfig, POOL_IDLE, Upstream, chain};
 use crate::adapters::judges::{FixedJudge, RefreshedJudge};
 use crate::adapters::kms::KmsSigner;
 use crate::adapters::pem::{PemError, PemSigner};
@@ -112,9 +114,9 @@ pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// How long AWS has to answer before it is asked once more, on another connection. A process that was frozen may hold connections
-/// that nobody hears any more, and the SDK by itself waits on one without an end.
-const ATTEMPT: Duration = Duration::from_secs(5);
+/// How long AWS has to begin its answer before it is asked once more, on another connection. A process that was frozen may hold
+/// connections that nobody hears any more, and the SDK by itself waits on one without an end.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// The service on AWS: table and queue from the configuration, credentials and region from the function's environment.
 pub async fn aws(config: &Config) -> Result<Service, WiringError> {
@@ -123,8 +125,15 @@ pub async fn aws(config: &Config) -> Result<Service, WiringError> {
         .queue_url
         .clone()
         .ok_or(WiringError::Missing("HEKATE_QUEUE_URL"))?;
-    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build();
-    let sdk = aws_config::from_env().timeout_config(timeouts).load().await;
+    let connections = aws_smithy_http_client::Builder::new()
+        .pool_idle_timeout(POOL_IDLE)
+        .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+        .build_https();
+    let sdk = aws_config::from_env()
+        .timeout_config(TimeoutConfig::builder().read_timeout(SILENCE).build())
+        .http_client(connections)
+        .load()
+        .await;
     let store = DynamoDbStore::new(aws_sdk_dynamodb::Client::new(&sdk), table);
     let queue = SqsQueue::new(aws_sdk_sqs::Client::new(&sdk), queue_url);
     let queue = match &config.batch_queue_url {

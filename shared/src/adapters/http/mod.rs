@@ -44,7 +44,7 @@ use crate::ports::{Fetch, Keep, Post, REDIRECTS, Request};
 /// Longer header values are not recorded.
 const HEADER_LIMIT: usize = 1024;
 /// Connections that were idle for longer are not trusted to be alive; a suspended function wakes up with dead ones.
-const POOL_IDLE: Duration = Duration::from_secs(20);
+pub(crate) const POOL_IDLE: Duration = Duration::from_secs(20);
 
 /// Which certificate authorities an upstream may be certified by.
 #[derive(Clone, Debug)]
