@@ -298,7 +298,7 @@ pub struct TraceKey {
 }
 
 /// A verdict in JSON, read no further than to tell whether it may still be served. What is asked for most often, what is remembered
-/// and valid, is answered as it was recorded.
+/// and valid, is answered as it was recorded, with the severities that the checks had then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictText {
     json: String,

@@ -79,6 +79,11 @@ pub(crate) async fn a_verdict_of_any_length_comes_back_whole(store: &impl Store)
         store.current(&long.package).await.unwrap().as_ref() == Some(&long),
         "the current verdict differs"
     );
+    let text = store.current_text(&long.package).await.unwrap().unwrap();
+    assert!(
+        text.into_json() == serde_json::to_string(&long).unwrap(),
+        "its text differs"
+    );
     assert!(
         store.history(&long.package, None, 1).await.unwrap().first() == Some(&long),
         "the history differs"

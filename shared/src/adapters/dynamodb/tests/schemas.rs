@@ -100,6 +100,8 @@ async fn read(store: &DynamoDbStore, schema: &str) {
     let package = package("1.0.0");
     let current = store.current(&package).await.unwrap().unwrap();
     assert_eq!((current.status, current.checked_at), (Status::Mismatch, at(10)));
+    let text = store.current_text(&package).await.unwrap().unwrap();
+    assert_eq!(text.into_json(), serde_json::to_string(&current).unwrap());
     assert_eq!(store.last_look(&package).await.unwrap(), Some(at(10)));
     let history = store.history(&package, None, 10).await.unwrap();
     let statuses: Vec<Status> = history.iter().map(|verdict| verdict.status).collect();
