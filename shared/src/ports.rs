@@ -16,7 +16,7 @@ use crate::dossier::{Dossier, Observation, Subject};
 use crate::history::PastRelease;
 use crate::network::PeerAgreement;
 use crate::package::{Digest, Ecosystem, PackageName, PackageVersion};
-use crate::verdict::{Questions, Status, Verdict, VerifierIdentity};
+use crate::verdict::{Questions, SCHEMA, Status, Verdict, VerifierIdentity};
 use crate::verifier::Judge;
 
 mod sign;
@@ -297,7 +297,7 @@ pub struct TraceKey {
     pub commit: Option<String>,
 }
 
-/// A verdict in JSON, read no further than to tell whether it may still be served. What is asked for most often, what is remembered
+/// A verdict in JSON, read no further than to tell that it is one and whether it may still be served. What is asked for most often, what is remembered
 /// and valid, is answered as it was recorded, with the severities that the checks had then.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerdictText {
@@ -305,9 +305,10 @@ pub struct VerdictText {
     head: VerdictHead,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct VerdictHead {
+    schema: String,
     valid_until: Timestamp,
     removed_at: Option<Timestamp>,
 }
@@ -319,7 +320,7 @@ impl VerdictText {
         let json = String::from_utf8(json).map_err(corrupt_verdict)?;
         let head = serde_json::from_str(&json).map_err(corrupt_verdict)?;
         let text = Self { json, head };
-        if text.head.removed_at == removed_at {
+        if text.head.schema == SCHEMA && text.head.removed_at == removed_at {
             return Ok(text);
         }
         Self::of(&Verdict {
@@ -333,6 +334,7 @@ impl VerdictText {
         Ok(Self {
             json: serde_json::to_string(verdict).map_err(corrupt_verdict)?,
             head: VerdictHead {
+                schema: verdict.schema.clone(),
                 valid_until: verdict.valid_until,
                 removed_at: verdict.removed_at,
             },

@@ -49,12 +49,20 @@ fn whether_a_version_was_removed_is_not_for_the_recorded_text_to_say() {
 
 #[test]
 fn what_is_no_verdict_is_corrupt() {
-    for text in [&b""[..], b"{}", b"[]", b"\xff", br#"{"validUntil":"soon"}"#] {
+    let head = |schema: &str| json!({ "schema": schema, "validUntil": at(0) }).to_string();
+    for text in [
+        &b""[..],
+        b"{}",
+        b"[]",
+        b"\xff",
+        br#"{"validUntil":"soon"}"#,
+        br#"{"validUntil":"2026-11-22T00:00:00Z"}"#,
+        head("another").as_bytes(),
+    ] {
         let fault = VerdictText::recorded(text.to_vec(), None).unwrap_err();
         assert!(matches!(fault, StoreFault::Corrupt(_)), "{fault}");
     }
-    let instant = br#"{"validUntil":"2026-11-22T00:00:00Z"}"#;
-    let text = VerdictText::recorded(instant.to_vec(), None).unwrap();
+    let text = VerdictText::recorded(head(crate::verdict::SCHEMA).into_bytes(), None).unwrap();
     assert!(matches!(text.verdict(), Err(StoreFault::Corrupt(_))));
 }
 
