@@ -331,8 +331,8 @@ impl Service {
         let Occasion { freshness, now, .. } = occasion;
         // 1.
         let is_enough = current.as_ref().is_some_and(|text| occasion.is_content_with(text));
-        let mut current = current.map(|text| text.verdict()).transpose()?;
-        if let Some(verdict) = current.take_if(|_current| is_enough) {
+        let current = current.map(|text| text.verdict()).transpose()?;
+        if is_enough && let Some(verdict) = current {
             return Ok(self.remembered(verdict, now));
         }
         let mut looked_at = None;
